@@ -1,0 +1,33 @@
+#pragma once
+
+#include "core/random.h"
+#include "core/table.h"
+#include "core/view.h"
+
+// Fills of dense memory (numel items in memory order) from a generator's state, with PyTorch's
+// streams on the CPU (tests/test_random.py recomputes them).
+namespace ember::kernels {
+
+struct RandomFill {
+    void* data;
+    int64_t numel;
+    DType dtype;
+    bool contiguous;  // the tensor was contiguous; normal fills of others take the scalar path
+};
+
+extern Slot<void(Context&, const RandomFill&, MersenneTwister&, double low, double high)> uniform;
+extern Slot<void(Context&, const RandomFill&, MersenneTwister&, double mean, double std)> normal;
+// Whole numbers in [base, base + range); range 0 stands for the full range of `random_()`.
+extern Slot<void(Context&, const RandomFill&, MersenneTwister&, uint64_t range, int64_t base)> randint;
+extern Slot<void(Context&, const RandomFill&, MersenneTwister&, double p)> bernoulli;
+// p by item, dense float32 or float64 of the same numel.
+extern Slot<void(Context&, const RandomFill&, MersenneTwister&, const void* p, DType p_dtype)>
+    bernoulli_tensor;
+extern Slot<void(Context&, const RandomFill&, MersenneTwister&, double lambda)> exponential;
+extern Slot<void(Context&, const RandomFill&, MersenneTwister&)> randperm;
+// mask = bernoulli(1 - p) as bool, out = in * mask / (1 - p), in one pass; dense, same order.
+extern Slot<void(Context&, const void* in, void* out, bool* mask, int64_t numel, DType dtype,
+                 MersenneTwister&, double p)>
+    dropout;
+
+}  // namespace ember::kernels
