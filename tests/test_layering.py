@@ -15,7 +15,7 @@ PACKAGE = ROOT / "python" / "ember"
 MAX_LINES = 600
 LONGER_FILES: set[str] = set()  # paths that may be longer, with the reason beside them
 
-# What a layer may include, as paths below csrc without their suffix; "x/" stands for a whole folder.
+# What a layer may include: paths below csrc without suffix; "x/" stands for a whole folder.
 KERNEL_VIEW = {"core/macros", "core/dtype", "core/device", "core/view", "core/table", "core/random"}
 BACKEND = KERNEL_VIEW | {"kernels/", "core/error", "core/parallel"}
 LAYERS = {
