@@ -1,0 +1,392 @@
+#include "autograd/engine.h"
+
+#include <algorithm>
+#include <vector>
+
+#include "autograd/primitives.h"
+
+namespace ember::autograd {
+
+std::string take_first_nan();
+
+namespace {
+
+namespace prim = primitives;
+
+bool sole_owner(const Tensor& t) {
+    const TensorImpl& impl = *t.impl();
+    return impl.refs.load(std::memory_order_acquire) == 1 &&
+           impl.storage->refs.load(std::memory_order_acquire) == 1 && !impl.view_base;
+}
+
+void add_gradient(Tensor& sum, Tensor grad) {
+    if (!sum.defined()) {
+        sum = std::move(grad);
+    } else if (!modes::grad_enabled() && sole_owner(sum) && sum.dtype() == grad.dtype() &&
+               !sum.has_overlap()) {
+        prim::add_in_place(sum, grad);
+    } else {
+        sum = prim::add(sum, grad);
+    }
+}
+
+bool broadcasts_to(IntSpan from, IntSpan to) {
+    if (from.size() > to.size()) return false;
+    size_t lead = to.size() - from.size();
+    for (size_t d = 0; d < from.size(); d++)
+        if (from[d] != 1 && from[d] != to[lead + d]) return false;
+    return true;
+}
+
+// The gradient as its receiver needs it: summed over dims the forward broadcast, in its dtype.
+Tensor fit_gradient(Tensor grad, const GradMeta& meta, const Node& from, int index) {
+    if (EMBER_UNLIKELY(!same(grad.sizes(), meta.sizes))) {
+        EMBER_CHECK(broadcasts_to(meta.sizes, grad.sizes()),
+                    "%s returned an invalid gradient at index %d: got shape %s but expected a shape "
+                    "compatible with %s",
+                    from.name().c_str(), index, to_string(grad.sizes()).c_str(),
+                    to_string(meta.sizes).c_str());
+        grad = prim::sum_to_size(grad, meta.sizes);
+    }
+    if (EMBER_UNLIKELY(grad.dtype() != meta.dtype)) {
+        EMBER_CHECK(is_floating(grad.dtype()) || is_complex(grad.dtype()),
+                    "%s returned an invalid gradient at index %d: expected dtype %s but got %s",
+                    from.name().c_str(), index, dtype_name(meta.dtype), dtype_name(grad.dtype()));
+        grad = prim::cast(grad, meta.dtype);
+    }
+    EMBER_CHECK(grad.device().type == meta.device.type,
+                "%s returned an invalid gradient at index %d: expected device %s but got %s",
+                from.name().c_str(), index, to_string(meta.device).c_str(),
+                to_string(grad.device()).c_str());
+    return grad;
+}
+
+struct Entry {
+    explicit Entry(Node* n) : node(n) {}
+    Node* node;
+    int dependencies = 0;
+    bool needed = true;
+    bool captured = false;
+    GradList grads;
+};
+
+// Node to entry, by open addressing; small graphs stay within the object.
+class EntryMap {
+public:
+    EntryMap() { entries_.reserve(32); }
+    int find(const Node* node) const {
+        for (size_t at = slot(node);; at = (at + 1) & mask_) {
+            int index = table()[at];
+            if (index < 0 || entries_[index].node == node) return index;
+        }
+    }
+    int insert(Node* node) {  // not yet in the map
+        if (entries_.size() * 2 > mask_) grow();
+        entries_.emplace_back(node);
+        place(int(entries_.size()) - 1);
+        return int(entries_.size()) - 1;
+    }
+    Entry& operator[](int i) { return entries_[i]; }
+    size_t size() const { return entries_.size(); }
+
+private:
+    static constexpr size_t kInline = 64;
+    size_t slot(const Node* node) const {
+        return (reinterpret_cast<uintptr_t>(node) * 0x9E3779B97F4A7C15u >> 32) & mask_;
+    }
+    const int* table() const { return mask_ < kInline ? inline_ : heap_.data(); }
+    int* table() { return mask_ < kInline ? inline_ : heap_.data(); }
+    void place(int index) {
+        size_t at = slot(entries_[index].node);
+        while (table()[at] >= 0) at = (at + 1) & mask_;
+        table()[at] = index;
+    }
+    void grow() {
+        mask_ = mask_ * 4 + 3;
+        heap_.assign(mask_ + 1, -1);
+        for (int i = 0; i < int(entries_.size()); i++) place(i);
+    }
+    std::vector<Entry> entries_;
+    size_t mask_ = kInline - 1;
+    struct Filled {
+        int values[kInline];
+        Filled() { std::fill(values, values + kInline, -1); }
+        operator int*() { return values; }
+        operator const int*() const { return values; }
+    } inline_;
+    std::vector<int> heap_;
+};
+
+struct Capture {
+    int entry;
+    uint32_t input_nr;
+    int result;
+};
+
+thread_local std::vector<std::function<void()>>* callbacks = nullptr;
+
+class Pass {
+public:
+    Pass(std::span<const Tensor> inputs, const BackwardOptions& options)
+        : options_(options), targets_(inputs) {}
+
+    void add_root(const Edge& edge, Tensor grad) {
+        int index = map_.find(edge.node.get());
+        if (index < 0) {
+            index = map_.insert(edge.node.get());
+            discover(index);
+        }
+        roots_.push_back(edge.node);
+        receive(index, edge.input_nr, std::move(grad));
+        root_entries_.push_back(index);
+    }
+
+    GradList run() {
+        GradList results(int(targets_.size()));
+        if (!targets_.empty()) mark_targets();
+        for (int root : root_entries_)
+            if (map_[root].dependencies == 0 && !map_[root].grads.empty()) push(root);
+        // A node given as root twice, or reached from another root, runs once.
+        std::sort(ready_.begin(), ready_.end());
+        ready_.erase(std::unique(ready_.begin(), ready_.end()), ready_.end());
+        std::make_heap(ready_.begin(), ready_.end());
+        while (!ready_.empty()) {
+            std::pop_heap(ready_.begin(), ready_.end());
+            int index = ready_.back().second;
+            ready_.pop_back();
+            visit(index, results);
+        }
+        return results;
+    }
+
+private:
+    void discover(int first) {
+        std::vector<int> stack{first};
+        while (!stack.empty()) {
+            int index = stack.back();
+            stack.pop_back();
+            Node* node = map_[index].node;
+            for (const Edge& edge : node->next) {
+                if (!edge) continue;
+                int to = map_.find(edge.node.get());
+                if (to < 0) {
+                    to = map_.insert(edge.node.get());
+                    stack.push_back(to);
+                }
+                map_[to].dependencies++;
+            }
+        }
+    }
+
+    // Keeps only nodes from which a target can be reached.
+    void mark_targets() {
+        for (size_t i = 0; i < map_.size(); i++) map_[int(i)].needed = false;
+        for (size_t t = 0; t < targets_.size(); t++) {
+            Edge edge = gradient_edge(targets_[t]);
+            held_.push_back(edge.node);
+            int index = edge ? map_.find(edge.node.get()) : -1;
+            if (index < 0) continue;
+            map_[index].captured = true;
+            captures_.push_back({index, edge.input_nr, int(t)});
+        }
+        std::vector<std::pair<int, int>> stack;
+        std::vector<bool> seen(map_.size());
+        for (int root : root_entries_) {
+            if (seen[size_t(root)]) continue;
+            seen[size_t(root)] = true;
+            stack.emplace_back(root, 0);
+            while (!stack.empty()) {
+                auto& [index, at] = stack.back();
+                Node* node = map_[index].node;
+                if (at == node->next.size()) {
+                    bool needed = false;
+                    for (const Edge& edge : node->next) {
+                        if (!edge) continue;
+                        Entry& to = map_[map_.find(edge.node.get())];
+                        needed |= to.needed || to.captured;
+                    }
+                    map_[index].needed = needed;
+                    stack.pop_back();
+                    continue;
+                }
+                const Edge& edge = node->next[at++];
+                if (!edge) continue;
+                int to = map_.find(edge.node.get());
+                if (seen[size_t(to)]) continue;
+                seen[size_t(to)] = true;
+                stack.emplace_back(to, 0);
+            }
+        }
+    }
+
+    void push(int index) {
+        ready_.emplace_back(map_[index].node->sequence, index);
+        std::push_heap(ready_.begin(), ready_.end());
+    }
+
+    void receive(int index, uint32_t input_nr, Tensor grad) {
+        Entry& entry = map_[index];
+        if (entry.grads.empty()) entry.grads.resize(std::max(entry.node->outputs.size(), 1));
+        add_gradient(entry.grads[input_nr], std::move(grad));
+    }
+
+    void run_tensor_hooks(Node& node, GradList& grads) {
+        auto call = [](HookList<GradHook> hooks, Tensor& grad) {
+            for (auto& [id, hook] : hooks.items)
+                if (Tensor changed = hook(grad); changed.defined()) grad = std::move(changed);
+        };
+        if (const Tensor* leaf = node.leaf()) {
+            AutogradMeta* meta = leaf->impl()->meta;
+            if (!meta->hooks.items.empty() && grads[0].defined()) call(meta->hooks, grads[0]);
+        }
+        if (!node.hooks) return;
+        for (size_t i = 0; i < node.hooks->tensor.size(); i++) {
+            auto& [output, hooks] = node.hooks->tensor[i];
+            if (grads[output].defined()) call(hooks, grads[output]);
+        }
+        for (auto [output, tensor] : node.hooks->retained) {
+            if (!grads[output].defined()) continue;
+            AutogradMeta& meta = autograd_meta(Tensor(Ref<TensorImpl>(tensor)));
+            if (meta.grad.defined())
+                meta.grad = prim::add(meta.grad, grads[output]);
+            else
+                meta.grad = prim::clone(grads[output]);
+        }
+    }
+
+    void visit(int index, GradList& results) {
+        Ref<Node> node(map_[index].node);
+        GradList grads = std::move(map_[index].grads);
+        if (grads.empty()) grads.resize(std::max(node->outputs.size(), 1));
+        run_tensor_hooks(*node, grads);
+        if (map_[index].captured)
+            for (const Capture& capture : captures_)
+                if (capture.entry == index) results[capture.result] = grads[capture.input_nr];
+        bool runs = map_[index].needed && (targets_.empty() || !node->leaf());
+        GradList outs(node->next.size());
+        if (runs) {
+            if (node->hooks) {
+                auto pre = node->hooks->pre.items;
+                for (auto& [id, hook] : pre) hook(grads);
+            }
+            bool post = node->hooks && !node->hooks->post.items.empty();
+            GradList kept = post ? grads : GradList();
+            node->apply(grads, outs);
+            if (post) {
+                auto hooks = node->hooks->post.items;
+                for (auto& [id, hook] : hooks) hook(outs, kept);
+            }
+            if (!options_.retain_graph) node->release_saved();
+            if (EMBER_UNLIKELY(modes::anomaly_enabled())) check_nan(*node, outs);
+        }
+        grads.clear();
+        for (int i = 0; i < node->next.size(); i++) {
+            const Edge& edge = node->next[i];
+            if (!edge) continue;
+            int to = map_.find(edge.node.get());
+            if (outs[i].defined() && (map_[to].needed || map_[to].captured))
+                receive(to, edge.input_nr,
+                        fit_gradient(std::move(outs[i]), edge.node->outputs[edge.input_nr], *node, i));
+            if (--map_[to].dependencies == 0) push(to);
+        }
+    }
+
+    void check_nan(const Node& node, const GradList& outs) {
+        if (!modes::anomaly_check_nan()) return;
+        GradModeGuard no_grad(false);
+        for (int i = 0; i < outs.size(); i++) {
+            if (!outs[i].defined() || !is_floating(outs[i].dtype()) || !prim::has_nan(outs[i]))
+                continue;
+            std::string first = take_first_nan();
+            raise("%s returned nan values in its output %d.%s%s%s%s", node.name().c_str(), i,
+                  node.trace ? " Its forward was called at\n" : "",
+                  node.trace ? node.trace->c_str() : "",
+                  first.empty() ? "" : "\nThe first forward that made a NaN: ", first.c_str());
+        }
+    }
+
+    const BackwardOptions& options_;
+    std::span<const Tensor> targets_;
+    EntryMap map_;
+    SmallVector<Ref<Node>, 2> roots_, held_;
+    SmallVector<int, 2> root_entries_;
+    std::vector<Capture> captures_;
+    std::vector<std::pair<uint64_t, int>> ready_;
+};
+
+}  // namespace
+
+void accumulate_grad(const Tensor& leaf, Tensor grad) {
+    AutogradMeta& meta = autograd_meta(leaf);
+    bool graph = modes::grad_enabled();
+    if (meta.grad.defined()) {
+        if (graph)
+            meta.grad = prim::add(meta.grad, grad);
+        else
+            prim::add_in_place(meta.grad, grad);
+        return;
+    }
+    bool steal = !graph && sole_owner(grad) && same(grad.strides(), leaf.strides()) &&
+                 grad.is_dense() && !grad.impl()->storage->read_only;
+    if (steal)
+        meta.grad = std::move(grad);
+    else if (graph)
+        meta.grad = prim::clone(grad);
+    else {
+        Tensor fresh = empty_like(leaf, grad.dtype());
+        prim::copy_in_place(fresh, grad);
+        meta.grad = std::move(fresh);
+    }
+}
+
+GradList backward(std::span<const Tensor> roots, std::span<const Tensor> grads,
+                  std::span<const Tensor> inputs, const BackwardOptions& options) {
+    std::vector<std::function<void()>> queued;
+    auto* outer = std::exchange(callbacks, &queued);
+    struct Restore {
+        std::vector<std::function<void()>>* outer;
+        ~Restore() { callbacks = outer; }
+    } restore{outer};
+    GradModeGuard mode(options.create_graph);
+    Pass pass(inputs, options);
+    for (size_t i = 0; i < roots.size(); i++) {
+        const Tensor& root = roots[i];
+        EMBER_CHECK(root.requires_grad(),
+                    "backward: element %zu of tensors does not require grad and does not have a "
+                    "grad_fn",
+                    i);
+        Tensor grad = i < grads.size() ? grads[i] : Tensor();
+        if (!grad.defined()) {
+            EMBER_CHECK(root.numel() == 1,
+                        "backward: grad can be implicitly created only for scalar outputs, got "
+                        "shape %s",
+                        to_string(root.sizes()).c_str());
+            grad = prim::ones_like(root);
+        } else {
+            EMBER_CHECK(same(grad.sizes(), root.sizes()),
+                        "backward: Mismatch in shape: grad_output[%zu] has a shape of %s and "
+                        "output[%zu] has a shape of %s",
+                        i, to_string(grad.sizes()).c_str(), i, to_string(root.sizes()).c_str());
+            if (grad.dtype() != root.dtype()) grad = prim::cast(grad, root.dtype());
+        }
+        pass.add_root(gradient_edge(root), std::move(grad));
+    }
+    GradList results = pass.run();
+    for (size_t i = 0; i < queued.size(); i++) queued[i]();
+    if (!options.accumulate) return results;
+    for (size_t i = 0; i < inputs.size(); i++)
+        if (results[int64_t(i)].defined()) accumulate_grad(inputs[i], std::move(results[int64_t(i)]));
+    return {};
+}
+
+void queue_callback(std::function<void()> f) {
+    EMBER_CHECK(callbacks != nullptr, "queue_callback: no backward pass is under way");
+    callbacks->push_back(std::move(f));
+}
+
+uint64_t next_hook_id() {
+    static std::atomic<uint64_t> next{0};
+    return next++;
+}
+
+}  // namespace ember::autograd

@@ -1,0 +1,154 @@
+#pragma once
+
+#include <optional>
+
+#include "autograd/meta.h"
+#include "core/modes.h"
+
+// How an operation enters the graph:
+//
+//     Tensor exp(const Tensor& x, Dest dest) {
+//         Tensor out = pointwise(kernels::exp, "exp", {x}, dest);
+//         if (needs_grad(x))
+//             record("ExpBackward0", out, {x}, dest, [y = Saved::output(out)](Backward& bw, const Tensor& g) {
+//                 bw.set(0, mul(g, y.get(bw)));
+//             });
+//         return out;
+//     }
+//
+// A closure computes the gradients of the inputs; the engine sums them over broadcast dims and
+// casts them to the input's dtype, so formulas are plain mathematics. Under create_graph the closure
+// runs with gradient mode on, so what it calls must be differentiable; a fused kernel may stand
+// beside the formula behind `if (!modes::grad_enabled())`.
+namespace ember {
+
+// Where an operation puts its result: a fresh tensor, `out=`, or its first input in place.
+class Dest {
+public:
+    enum class Kind : uint8_t { Fresh, Out, InPlace };
+    Dest() = default;
+    static Dest out(const Tensor& t) { return {&t, Kind::Out}; }
+    static Dest in_place(const Tensor& t) { return {&t, Kind::InPlace}; }
+    Kind kind() const { return kind_; }
+    bool fresh() const { return kind_ == Kind::Fresh; }
+    bool is_in_place() const { return kind_ == Kind::InPlace; }
+    const Tensor& tensor() const { return *tensor_; }
+
+private:
+    Dest(const Tensor* t, Kind kind) : tensor_(t), kind_(kind) {}
+    const Tensor* tensor_ = nullptr;
+    Kind kind_ = Kind::Fresh;
+};
+
+// Whether an operation on these inputs has to be recorded.
+template <class... T>
+inline bool needs_grad(const T&... inputs) {
+    return modes::grad_enabled() && (... || (inputs.defined() && inputs.requires_grad()));
+}
+EMBER_EXPORT bool any_needs_grad(std::span<const Tensor> tensors);
+
+// The edge along which the gradient of `t` flows; none where t needs no gradient.
+EMBER_EXPORT Edge gradient_edge(const Tensor& t);
+// The node that made `t`, made anew for a view whose base changed in place; null for a leaf.
+EMBER_EXPORT Node* grad_fn(const Tensor& t);
+
+// Handed to a closure: which gradients are wanted, and where they go.
+struct Backward {
+    Node& node;
+    GradList& results;
+    bool needs(int input) const { return node.needs(input); }
+    void set(int input, Tensor grad) { results[input] = std::move(grad); }
+};
+
+// A tensor kept for the backward. Unpacking raises when the tensor was changed in place since.
+class EMBER_EXPORT Saved {
+public:
+    Saved() = default;
+    explicit Saved(const Tensor& input);
+    // With the destination of the operation: an input that it overwrote raises when unpacked.
+    Saved(const Tensor& input, const Dest& dest);
+    // An output of the operation being recorded: kept without its node, so no cycle.
+    static Saved output(const Tensor& out, uint32_t output_nr = 0);
+    Tensor get(const Backward& bw) const { return get(bw.node); }
+    Tensor get(Node& node) const;
+    bool defined() const { return tensor_.defined(); }
+    const Tensor& unchecked() const { return tensor_; }  // for its metadata alone
+
+private:
+    Tensor tensor_;
+    uint32_t version_ = 0;
+    uint32_t output_nr_ = 0;
+    bool is_output_ = false;
+};
+
+// A node over a closure. F(Backward&, const Tensor& grad) for one output; F(Backward&, GradList&)
+// for several, where undefined gradients stand for zeros.
+template <class F>
+class ClosureNode final : public Node {
+public:
+    ClosureNode(const char* name, F f) : Node(name), f_(std::move(f)) {}
+    void apply(GradList& grads, GradList& results) override {
+        if (EMBER_UNLIKELY(!f_)) raise_released();
+        Backward bw{*this, results};
+        if constexpr (std::is_invocable_v<F&, Backward&, const Tensor&>) {
+            if (grads[0].defined()) (*f_)(bw, grads[0]);
+        } else {
+            (*f_)(bw, grads);
+        }
+    }
+    void release_saved() override { f_.reset(); }
+
+private:
+    [[noreturn]] void raise_released();
+    std::optional<F> f_;
+};
+
+[[noreturn]] EMBER_EXPORT void raise_backward_twice(const Node& node);
+template <class F>
+void ClosureNode<F>::raise_released() {
+    raise_backward_twice(*this);
+}
+
+// Makes `node` the origin of `out`: its next output. In place on a view rewrites the base's history.
+EMBER_EXPORT void set_history(const Tensor& out, Ref<Node> node, const Dest& dest);
+EMBER_EXPORT void connect(Node& node, std::initializer_list<std::reference_wrapper<const Tensor>> inputs);
+EMBER_EXPORT void connect(Node& node, std::span<const Tensor> inputs);
+// Anomaly mode: keeps the trace and notes the first operation whose output has a NaN.
+EMBER_EXPORT void note_anomaly(Node& node, const Tensor& out);
+
+using Inputs = std::initializer_list<std::reference_wrapper<const Tensor>>;
+
+template <class F>
+Ref<Node> make_node(const char* name, Inputs inputs, F f) {
+    auto node = Ref<Node>::adopt(new ClosureNode<F>(name, std::move(f)));
+    connect(*node, inputs);
+    return node;
+}
+
+template <class F>
+void record(const char* name, const Tensor& out, Inputs inputs, const Dest& dest, F f) {
+    set_history(out, make_node(name, inputs, std::move(f)), dest);
+}
+template <class F>
+void record(const char* name, const Tensor& out, Inputs inputs, F f) {
+    set_history(out, make_node(name, inputs, std::move(f)), Dest());
+}
+// Several outputs; the closure gets all gradients.
+template <class F>
+void record(const char* name, std::span<const Tensor> outs, Inputs inputs, F f) {
+    Ref<Node> node = make_node(name, inputs, std::move(f));
+    for (const Tensor& out : outs) set_history(out, node, Dest());
+}
+template <class F>
+void record_list(const char* name, const Tensor& out, std::span<const Tensor> inputs, F f) {
+    auto node = Ref<Node>::adopt(new ClosureNode<F>(name, std::move(f)));
+    connect(*node, inputs);
+    set_history(out, std::move(node), Dest());
+}
+
+// Checks before a change in place (leaf rules, inference tensors, overlap) and after (version).
+EMBER_EXPORT void check_in_place(const char* name, const Tensor& self);
+// `view` shares memory with `base`: keeps the relation for later changes in place.
+EMBER_EXPORT void mark_view(const Tensor& view, const Tensor& base, bool one_of_many = false);
+
+}  // namespace ember

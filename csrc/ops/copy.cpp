@@ -1,0 +1,310 @@
+#include "ops/copy.h"
+
+#include "ops/factory.h"
+#include "ops/plan.h"
+#include "ops/view.h"
+
+namespace ember::ops {
+
+namespace {
+
+// to = convert(from), which broadcasts to `to`; no gradients, no version.
+void convert_into(const Tensor& to, const Tensor& from) {
+    if (to.numel() == 0) return;
+    Tensor operands[] = {to, from};
+    Plan plan;
+    make_plan(plan, operands, 1, to.dtype());
+    kernels::copy.require(to.device(), to.dtype());
+    launch(kernels::copy, to.device(), plan.numel, plan);
+}
+
+bool reads_what_it_writes(const Tensor& to, const Tensor& from) {
+    return to.impl()->storage == from.impl()->storage &&
+           !(to.data() == from.data() && same(to.strides(), from.strides()) &&
+             to.dtype() == from.dtype());
+}
+
+}  // namespace
+
+Tensor copy_(const Tensor& self, const Tensor& src, bool) {
+    check_in_place("copy_", self);
+    EMBER_CHECK(!self.has_overlap(),
+                "copy_: more than one element of the written-to tensor refers to a single memory "
+                "location; clone it first");
+    bool fits = src.dim() <= self.dim();
+    for (int d = 0; fits && d < src.dim(); d++) {
+        int64_t size = src.impl()->sizes[d];
+        fits = size == 1 || size == self.impl()->sizes[d + self.dim() - src.dim()];
+    }
+    EMBER_CHECK(fits, "copy_: output with shape %s doesn't match the broadcast shape of source %s",
+                to_string(self.sizes()).c_str(), to_string(src.sizes()).c_str());
+    if (reads_what_it_writes(self, src)) {
+        Tensor apart = empty_like(src);
+        convert_into(apart, src);
+        convert_into(self, apart);
+    } else {
+        convert_into(self, src);
+    }
+    self.bump_version();
+    if (needs_grad(self, src))
+        record("CopyBackwards", self, {self, src}, Dest::in_place(self),
+               [](Backward& bw, const Tensor& g) {
+                   if (bw.needs(0)) bw.set(0, zeros(g.sizes(), g.options()));
+                   if (bw.needs(1)) bw.set(1, g);
+               });
+    return self;
+}
+
+Tensor clone(const Tensor& x, std::optional<MemoryFormat> memory_format) {
+    MemoryFormat format = memory_format.value_or(MemoryFormat::Preserve);
+    Tensor out;
+    if (format == MemoryFormat::Preserve) {
+        out = empty_like(x);
+    } else if (format == MemoryFormat::Contiguous) {
+        out = empty(x.sizes(), x.options());
+    } else {
+        bool three = format == MemoryFormat::ChannelsLast3d;
+        EMBER_CHECK(x.dim() == (three ? 5 : 4), "clone: memory format channels_last%s needs a rank %d "
+                    "tensor, got %d dims", three ? "_3d" : "", three ? 5 : 4, x.dim());
+        Dims strides(x.dim());
+        int64_t step = 1;
+        for (int d : {1, 4, 3, 2, 0}) {
+            if (d >= x.dim()) continue;
+            strides[d] = step;
+            step *= std::max<int64_t>(x.impl()->sizes[d], 1);
+        }
+        out = empty_strided(x.sizes(), strides, x.options());
+    }
+    convert_into(out, x);
+    if (needs_grad(x))
+        record("CloneBackward0", out, {x}, [](Backward& bw, const Tensor& g) { bw.set(0, g); });
+    return out;
+}
+
+Tensor contiguous(const Tensor& x, MemoryFormat memory_format) {
+    EMBER_CHECK(memory_format != MemoryFormat::Preserve,
+                "contiguous: preserve_format is not supported");
+    return x.is_contiguous(memory_format) ? x : clone(x, memory_format);
+}
+
+Tensor to_dtype(const Tensor& x, DType dtype) {
+    if (x.dtype() == dtype) return x;
+    Tensor out = empty_like(x, dtype);
+    convert_into(out, x);
+    if (needs_grad(x) && (is_floating(dtype) || is_complex(dtype)))
+        record("ToCopyBackward0", out, {x},  // the engine casts back
+               [](Backward& bw, const Tensor& g) { bw.set(0, g); });
+    return out;
+}
+
+Tensor to(const Tensor& x, std::optional<Device> device, std::optional<DType> dtype, bool, bool copy,
+          std::optional<MemoryFormat> memory_format) {
+    if (device && device->type != x.device().type)
+        empty({}, {x.dtype(), *device});  // raises: says why that device is not there
+    Tensor out = to_dtype(x, dtype.value_or(x.dtype()));
+    MemoryFormat format = memory_format.value_or(MemoryFormat::Preserve);
+    bool laid_out = format == MemoryFormat::Preserve || out.is_contiguous(format);
+    if (!laid_out || (copy && out.is(x))) return clone(out, format);
+    return out;
+}
+
+Tensor type_as(const Tensor& x, const Tensor& other) {
+    return to(x, other.device(), other.dtype(), false, false, std::nullopt);
+}
+
+Tensor fill_(const Tensor& self, const Tensor& value) {
+    check_in_place("fill_", self);
+    EMBER_CHECK(value.dim() == 0, "fill_: value must be a number or a zero-dim tensor, got shape %s",
+                to_string(value.sizes()).c_str());
+    convert_into(self, value);
+    self.bump_version();
+    if (needs_grad(self, value))
+        record("FillBackward0", self, {self, value}, Dest::in_place(self),
+               [](Backward& bw, const Tensor& g) {
+                   if (bw.needs(0)) bw.set(0, zeros(g.sizes(), g.options()));
+                   if (bw.needs(1)) bw.set(1, g);
+               });
+    return self;
+}
+
+Tensor zero_(const Tensor& self) { return fill_(self, wrapped_number(number(int64_t(0)))); }
+
+namespace {
+
+// PyTorch lets (0,) stand beside any shape in cat.
+bool is_legacy_empty(const Tensor& t) { return t.dim() == 1 && t.impl()->sizes[0] == 0; }
+
+}  // namespace
+
+Tensor cat(const std::vector<Tensor>& tensors, int64_t dim, const Dest& dest) {
+    EMBER_CHECK(!tensors.empty(), "cat: expected a non-empty list of Tensors");
+    const Tensor* shape = nullptr;
+    for (const Tensor& t : tensors) {
+        EMBER_CHECK(t.dim() > 0, "cat: zero-dimensional tensors cannot be concatenated");
+        if (!shape && !is_legacy_empty(t)) shape = &t;
+    }
+    DType dtype = result_type(tensors);
+    if (!shape) shape = &tensors[0];
+    int at = wrap_dim("cat", dim, shape->dim());
+    Dims sizes(shape->sizes()), lengths;
+    sizes[at] = 0;
+    for (size_t i = 0; i < tensors.size(); i++) {
+        const Tensor& t = tensors[i];
+        bool skipped = is_legacy_empty(t);
+        bool fits = skipped || t.dim() == shape->dim();
+        for (int d = 0; fits && !skipped && d < t.dim(); d++)
+            fits = d == at || t.impl()->sizes[d] == sizes[d];
+        EMBER_CHECK(fits,
+                    "cat: sizes of tensors must match except in dimension %d; expected %s but got %s "
+                    "for tensor number %zu in the list",
+                    at, to_string(shape->sizes()).c_str(), to_string(t.sizes()).c_str(), i);
+        lengths.push_back(skipped ? 0 : t.impl()->sizes[at]);
+        sizes[at] += lengths.back();
+    }
+    Tensor out;
+    if (dest.fresh()) {
+        bool channels_last = shape->dim() == 4 && !shape->is_contiguous();
+        for (const Tensor& t : tensors)
+            channels_last = channels_last && t.is_contiguous(MemoryFormat::ChannelsLast);
+        out = empty(sizes, {dtype, tensors[0].device()});
+        if (channels_last) out = clone(out, MemoryFormat::ChannelsLast);
+    } else {
+        out = dest.tensor();
+        check_out("cat", out, dtype, any_needs_grad(tensors));
+        for (const Tensor& t : tensors)
+            EMBER_CHECK(t.impl()->storage != out.impl()->storage,
+                        "cat: the out tensor shares memory with an input");
+        resize_out("cat", out, sizes);
+        out.bump_version();
+    }
+    Dims part(sizes);
+    int64_t offset = out.offset();
+    for (size_t i = 0; i < tensors.size(); i++) {
+        part[at] = lengths[int64_t(i)];
+        if (part[at] == 0) continue;
+        convert_into(alias(out, part, out.strides(), offset), tensors[i]);
+        offset += part[at] * out.impl()->strides[at];
+    }
+    if (any_needs_grad(tensors))
+        record_list("CatBackward0", out, tensors, [at, lengths](Backward& bw, const Tensor& g) {
+            int64_t start = 0;
+            for (int i = 0; i < lengths.size(); i++) {
+                if (bw.needs(i)) {
+                    Tensor part = narrow(g, at, start, lengths[i]);
+                    bool skipped = bw.node.next[i].node->outputs[bw.node.next[i].input_nr].sizes.size() == 1 &&
+                                   g.dim() != 1;
+                    bw.set(i, skipped ? zeros({{0}}, g.options()) : part);
+                }
+                start += lengths[i];
+            }
+        });
+    return out;
+}
+
+Tensor stack(const std::vector<Tensor>& tensors, int64_t dim, const Dest& dest) {
+    EMBER_CHECK(!tensors.empty(), "stack: expects a non-empty list of Tensors");
+    int at = wrap_dim("stack", dim, tensors[0].dim() + 1);
+    std::vector<Tensor> rows;
+    rows.reserve(tensors.size());
+    for (size_t i = 0; i < tensors.size(); i++) {
+        EMBER_CHECK(same(tensors[i].sizes(), tensors[0].sizes()),
+                    "stack: expects each tensor to be equal size, but got %s at entry 0 and %s at "
+                    "entry %zu",
+                    to_string(tensors[0].sizes()).c_str(), to_string(tensors[i].sizes()).c_str(), i);
+        rows.push_back(unsqueeze(tensors[i], at));
+    }
+    return cat(rows, at, dest);
+}
+
+Tensor constant_pad(const Tensor& x, const Dims& padding, Number value) {
+    EMBER_CHECK(padding.size() % 2 == 0 && padding.size() <= 2 * x.dim(),
+                "pad: expected pairs of padding for at most %d dims, got %s", x.dim(),
+                to_string(padding).c_str());
+    Dims sizes(x.sizes());
+    Tensor inner = x;
+    Dims starts(x.dim());
+    for (int64_t& s : starts) s = 0;
+    for (int i = 0; i < padding.size() / 2; i++) {
+        int d = x.dim() - 1 - i;
+        int64_t before = padding[2 * i], after = padding[2 * i + 1], size = sizes[d];
+        bool overflow = __builtin_add_overflow(size, before, &sizes[d]) ||
+                        __builtin_add_overflow(sizes[d], after, &sizes[d]);
+        EMBER_CHECK(!overflow && sizes[d] >= 0,
+                    "pad: the input size %ld, plus negative padding %ld and %ld resulted in a "
+                    "negative output size",
+                    long(size), long(before), long(after));
+        int64_t from = std::min(size, std::max<int64_t>(0, -before));
+        int64_t to = std::max(from, size - std::max<int64_t>(0, -after));
+        inner = slice(inner, d, from, to, 1);
+        starts[d] = std::max<int64_t>(0, before);
+    }
+    checked_numel("pad", sizes, x.dtype());
+    Tensor out = full(sizes, value, x.options());
+    Tensor part = out;
+    for (int d = 0; d < x.dim(); d++) {
+        int64_t length = inner.impl()->sizes[d];
+        if (sizes[d] == 0) return out;
+        part = narrow(part, d, std::min(starts[d], sizes[d] - length), length);
+    }
+    {
+        GradModeGuard no_grad(false);
+        if (part.numel() > 0) convert_into(part, inner);
+    }
+    if (needs_grad(x)) {
+        Dims inverse(padding);
+        for (int64_t& p : inverse) p = -p;
+        record("ConstantPadNdBackward0", out, {x}, [inverse](Backward& bw, const Tensor& g) {
+            bw.set(0, constant_pad(g, inverse, number(0.0)));
+        });
+    }
+    return out;
+}
+
+namespace {
+
+// Gathers along one dim by an index that mirrors or repeats the edge: reflect, replicate, circular.
+Tensor pad_dim(const Tensor& x, int dim, int64_t before, int64_t after, std::string_view mode);
+
+}  // namespace
+
+Tensor pad(const Tensor& input, const Dims& padding, std::string_view mode,
+           std::optional<Number> value) {
+    if (mode == "constant") return constant_pad(input, padding, value.value_or(number(0.0)));
+    EMBER_CHECK(!value, "pad: padding mode '%.*s' doesn't take in value argument", int(mode.size()),
+                mode.data());
+    EMBER_CHECK(mode == "reflect" || mode == "replicate" || mode == "circular",
+                "pad: unrecognised padding mode '%.*s'", int(mode.size()), mode.data());
+    EMBER_CHECK(padding.size() % 2 == 0 && padding.size() / 2 < input.dim() && padding.size() <= 6,
+                "pad: padding of length %d with mode '%.*s' does not fit an input of %d dims",
+                padding.size(), int(mode.size()), mode.data(), input.dim());
+    Tensor out = input;
+    for (int i = 0; i < padding.size() / 2; i++)
+        out = pad_dim(out, input.dim() - 1 - i, padding[2 * i], padding[2 * i + 1], mode);
+    return out;
+}
+
+namespace {
+
+Tensor pad_dim(const Tensor& x, int dim, int64_t before, int64_t after, std::string_view mode) {
+    int64_t size = x.impl()->sizes[dim];
+    bool reflect = mode == "reflect", circular = mode == "circular";
+    int64_t limit = reflect ? size - 1 : circular ? size : int64_t(1) << 40;
+    EMBER_CHECK(before <= limit && after <= limit && size > 0,
+                "pad: padding (%ld, %ld) must be less than the size %ld of dimension %d for mode "
+                "'%.*s'",
+                long(before), long(after), long(size), dim, int(mode.size()), mode.data());
+    // Pieces of length one are flipped by hand: a reversed dim is a concatenation of slices.
+    std::vector<Tensor> parts;
+    auto item = [&](int64_t i) { parts.push_back(slice(x, dim, i, i + 1, 1)); };
+    if (circular && before > 0) parts.push_back(slice(x, dim, size - before, size, 1));
+    for (int64_t i = before; i > 0 && !circular; i--) item(reflect ? i : 0);
+    parts.push_back(slice(x, dim, std::max<int64_t>(0, -before),
+                          size + std::min<int64_t>(0, after), 1));
+    for (int64_t i = 0; i < after && !circular; i++) item(reflect ? size - 2 - i : size - 1);
+    if (circular && after > 0) parts.push_back(slice(x, dim, 0, after, 1));
+    return cat(parts, dim);
+}
+
+}  // namespace
+
+}  // namespace ember::ops

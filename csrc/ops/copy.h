@@ -1,0 +1,28 @@
+#pragma once
+
+#include <optional>
+#include <vector>
+
+#include "autograd/record.h"
+
+// Operations that move values: copies, casts, joins, padding.
+namespace ember::ops {
+
+Tensor clone(const Tensor& x, std::optional<MemoryFormat> memory_format);
+Tensor contiguous(const Tensor& x, MemoryFormat memory_format = MemoryFormat::Contiguous);
+// Writes src, broadcast and converted, over self. Returns self.
+Tensor copy_(const Tensor& self, const Tensor& src, bool non_blocking = false);
+// `x` itself where nothing changes and no copy is asked for.
+Tensor to(const Tensor& x, std::optional<Device> device, std::optional<DType> dtype,
+          bool non_blocking, bool copy, std::optional<MemoryFormat> memory_format);
+Tensor to_dtype(const Tensor& x, DType dtype);
+Tensor type_as(const Tensor& x, const Tensor& other);
+Tensor fill_(const Tensor& self, const Tensor& value);
+Tensor zero_(const Tensor& self);
+Tensor cat(const std::vector<Tensor>& tensors, int64_t dim, const Dest& dest = {});
+Tensor stack(const std::vector<Tensor>& tensors, int64_t dim, const Dest& dest = {});
+// `padding` holds (before, after) pairs from the last dim on; negative ones crop.
+Tensor constant_pad(const Tensor& x, const Dims& padding, Number value);
+Tensor pad(const Tensor& input, const Dims& pad, std::string_view mode, std::optional<Number> value);
+
+}  // namespace ember::ops

@@ -1,0 +1,19 @@
+#pragma once
+
+#include "core/table.h"
+#include "core/tensor.h"
+#include "core/unlock.h"
+
+namespace ember::ops {
+
+// Runs a kernel on `device`. `work` estimates nanoseconds on one core; long kernels run without
+// Python's lock. The caller has asked the slot's mask (Slot::require) before it allocated.
+template <class... Args, class... Given>
+EMBER_INLINE void launch(const Slot<void(Context&, Args...)>& slot, Device device, int64_t work,
+                         Given&&... args) {
+    Context context(device);
+    Unlocked unlocked(work);
+    slot(device.type, context, std::forward<Given>(args)...);
+}
+
+}  // namespace ember::ops

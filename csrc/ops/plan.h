@@ -1,0 +1,63 @@
+#pragma once
+
+#include "autograd/record.h"
+#include "core/view.h"
+#include "kernels/pointwise.h"
+#include "ops/launch.h"
+
+namespace ember::ops {
+
+// (5, 1, 4) and (3, 1) give (5, 3, 4); raises RuntimeError naming `name` when they do not match.
+EMBER_EXPORT Dims broadcast_sizes(const char* name, IntSpan a, IntSpan b);
+
+// The dtype an operation on these computes in, by PyTorch's rules: tensors with dims count before
+// zero-dim ones, those before Python numbers, unless a later group is of a higher category.
+EMBER_EXPORT DType result_type(std::span<const Tensor> inputs);
+// The same, with integers and bool taken to the default dtype.
+EMBER_EXPORT DType float_result_type(std::span<const Tensor> inputs);
+EMBER_EXPORT bool can_cast(DType from, DType to);
+
+// Raises unless `out=` fits: no gradients asked for, castable dtype, same device.
+EMBER_EXPORT void check_out(const char* name, const Tensor& out, DType result, bool inputs_need_grad);
+// `out` with `sizes`: resized when it has others (as PyTorch resizes `out=`).
+EMBER_EXPORT void resize_out(const char* name, const Tensor& out, IntSpan sizes);
+
+struct PointwiseOptions {
+    DType compute;                    // inputs convert to it
+    DType out;                        // dtype of a fresh result
+    Number immediate[4] = {};
+    double ns_per_item = 0.5;         // of one core, for letting Python's lock go
+};
+
+// Broadcasts, checks, allocates (or takes `dest`), runs, counts the change in place.
+EMBER_EXPORT Tensor pointwise(const kernels::Pointwise& slot, const char* name,
+                              std::span<const Tensor> inputs, const Dest& dest,
+                              const PointwiseOptions& options);
+EMBER_EXPORT Tensor pointwise(const kernels::Pointwise& slot, const char* name,
+                              std::initializer_list<std::reference_wrapper<const Tensor>> inputs,
+                              const Dest& dest, const PointwiseOptions& options);
+
+// The plan of `operands` (outputs first), all broadcast to the sizes of operand 0.
+EMBER_EXPORT void make_plan(Plan& plan, std::span<const Tensor> operands, int outputs, DType compute);
+
+// How a reduction of `in` over the dims marked reads and writes; `out` has the kept dims (size 1 or
+// absent where reduced).
+EMBER_EXPORT void make_reduce_plan(ReducePlan& plan, const Tensor& in, const bool* reduced,
+                                   const Tensor& out, bool keepdim);
+
+// A tensor over a Python number: takes the least part in promotion.
+EMBER_EXPORT Tensor wrapped_number(Number number);
+inline Number number(double d) {
+    Number n;
+    n.kind = Number::Kind::Float;
+    n.d = d;
+    return n;
+}
+inline Number number(int64_t i) {
+    Number n;
+    n.kind = Number::Kind::Int;
+    n.i = i;
+    return n;
+}
+
+}  // namespace ember::ops

@@ -1,0 +1,286 @@
+#include "python/bind.h"
+
+#include <cstring>
+#include <new>
+#include <unordered_map>
+
+namespace ember::python {
+
+namespace {
+
+std::string_view trim(std::string_view s) {
+    while (!s.empty() && s.front() == ' ') s.remove_prefix(1);
+    while (!s.empty() && s.back() == ' ') s.remove_suffix(1);
+    return s;
+}
+
+// The default as Python reads it; only literals stand in signatures.
+PyObject* literal(std::string_view text) {
+    if (text == "None") return Py_NewRef(Py_None);
+    if (text == "True") return Py_NewRef(Py_True);
+    if (text == "False") return Py_NewRef(Py_False);
+    PyObject* globals = PyDict_New();
+    PyObject* value = PyRun_String(std::string(text).c_str(), Py_eval_input, globals, globals);
+    Py_DECREF(globals);
+    return value;
+}
+
+// Splits at commas outside brackets.
+std::vector<std::string_view> split_params(std::string_view list) {
+    std::vector<std::string_view> parts;
+    int depth = 0;
+    size_t begin = 0;
+    for (size_t i = 0; i <= list.size(); i++) {
+        if (i < list.size() && (list[i] == '(' || list[i] == '[')) depth++;
+        if (i < list.size() && (list[i] == ')' || list[i] == ']')) depth--;
+        if (i < list.size() && (list[i] != ',' || depth > 0)) continue;
+        std::string_view part = trim(list.substr(begin, i - begin));
+        if (!part.empty()) parts.push_back(part);
+        begin = i + 1;
+    }
+    return parts;
+}
+
+// "-> (values, indices)" becomes a named tuple type, `return_types.max`.
+PyObject* make_result_type(const char* function, std::string_view names) {
+    std::vector<std::string_view> fields = split_params(names);
+    auto* list = new std::vector<PyStructSequence_Field>;  // the type keeps pointing at them
+    for (std::string_view field : fields)
+        list->push_back({(new std::string(field))->c_str(), nullptr});
+    list->push_back({nullptr, nullptr});
+    auto* name = new std::string(std::string("ember.return_types.") + function);
+    PyStructSequence_Desc desc{name->c_str(), nullptr, list->data(), int(fields.size())};
+    return reinterpret_cast<PyObject*>(PyStructSequence_NewType(&desc));
+}
+
+// numpy's spellings that PyTorch takes too.
+const char* torch_name(const char* keyword) {
+    static constexpr const char* pairs[][2] = {
+        {"axis", "dim"}, {"keepdims", "keepdim"}, {"x", "input"}, {"x1", "input"}, {"x2", "other"}};
+    for (auto& pair : pairs)
+        if (std::strcmp(keyword, pair[0]) == 0) return pair[1];
+    return nullptr;
+}
+
+}  // namespace
+
+void Signature::prepare() {
+    std::string_view all = text;
+    size_t open = all.find('('), arrow = all.find(" -> ");
+    size_t close = all.rfind(')', arrow == std::string_view::npos ? arrow : arrow);
+    auto* function = new std::string(all.substr(0, open));
+    if (in_place) *function += '_';
+    auto* list = new std::vector<Param>;
+    bool keyword_only = false;
+    for (std::string_view part : split_params(all.substr(open + 1, close - open - 1))) {
+        if (part == "*") {
+            keyword_only = true;
+            continue;
+        }
+        Param p;
+        size_t equals = part.find('='), colon = part.find(':');
+        p.rest = part[0] == '*';
+        if (p.rest) part.remove_prefix(1), equals--, colon--;
+        std::string_view name = trim(part.substr(0, std::min(equals, colon)));
+        if (in_place && name == "out") continue;
+        p.name = PyUnicode_InternFromString(std::string(name).c_str());
+        p.function = function->c_str();
+        p.position = int(list->size()) + 1;
+        p.keyword_only = keyword_only;
+        if (colon < part.size())
+            p.number_ok = part.substr(colon, equals - colon).find("Number") != part.npos;
+        if (equals < part.size()) {
+            p.fallback = literal(trim(part.substr(equals + 1)));
+            if (!p.fallback) throw PythonError();
+        }
+        list->push_back(p);
+        if (!keyword_only) positional = int(list->size());
+        if (p.rest) keyword_only = true;
+    }
+    if (arrow != std::string_view::npos && all[arrow + 4] == '(') {
+        result_type = make_result_type(function->c_str(),
+                                       all.substr(arrow + 5, all.size() - arrow - 6));
+        if (!result_type) throw PythonError();
+    }
+    count = int(list->size());
+    params = list->data();
+}
+
+namespace {
+
+// Raises and unwinds unless quiet.
+template <class... T>
+bool mismatch(bool quiet, const char* message, T... values) {
+    if (quiet) return false;
+    PyErr_Format(PyExc_TypeError, message, values...);
+    throw PythonError();
+}
+
+}  // namespace
+
+bool Signature::sort(PyObject* const* args, Py_ssize_t nargs, PyObject* kwnames, PyObject* self,
+                     PyObject** slots, PyObject** made, bool quiet) {
+    int at = 0;
+    if (self) slots[at++] = self;
+    Py_ssize_t used = 0;
+    while (used < nargs && at < positional) {
+        if (EMBER_UNLIKELY(params[at].rest)) {
+            // f(2, 3) and f((2, 3)) mean the same; f() means an empty size.
+            Py_ssize_t left = nargs - used;
+            if (left == 1 && (PyTuple_Check(args[used]) || PyList_Check(args[used]))) {
+                slots[at++] = args[used++];
+                break;
+            }
+            PyObject* rest = PyTuple_New(left);
+            if (!rest) throw PythonError();
+            for (Py_ssize_t i = 0; i < left; i++)
+                PyTuple_SET_ITEM(rest, i, Py_NewRef(args[used + i]));
+            used = nargs;
+            *made = rest;
+            slots[at++] = rest;
+            break;
+        }
+        slots[at++] = args[used++];
+    }
+    if (EMBER_UNLIKELY(used < nargs))
+        return mismatch(quiet, "%s() takes %d positional arguments but %zd were given",
+                        params ? params[0].function : text, positional,
+                        nargs + (self ? 1 : 0));
+    for (int i = at; i < count; i++) slots[i] = nullptr;
+    if (EMBER_UNLIKELY(kwnames != nullptr)) {
+        Py_ssize_t n = PyTuple_GET_SIZE(kwnames);
+        for (Py_ssize_t k = 0; k < n; k++) {
+            PyObject* name = PyTuple_GET_ITEM(kwnames, k);
+            int found = -1;
+            for (int i = 0; i < count && found < 0; i++)
+                if (params[i].name == name) found = i;
+            for (int i = 0; i < count && found < 0; i++)
+                if (PyUnicode_Compare(params[i].name, name) == 0) found = i;
+            if (found < 0) {
+                const char* other = torch_name(PyUnicode_AsUTF8(name));
+                for (int i = 0; i < count && found < 0 && other; i++)
+                    if (std::strcmp(params[i].text(), other) == 0) found = i;
+            }
+            if (found < 0)
+                return mismatch(quiet, "%s() got an unexpected keyword argument '%U'",
+                                count ? params[0].function : text, name);
+            if (slots[found])
+                return mismatch(quiet, "%s() got multiple values for argument '%U'",
+                                params[found].function, name);
+            slots[found] = args[nargs + k];
+        }
+    }
+    for (int i = at; i < count; i++) {
+        if (slots[i]) continue;
+        if (EMBER_UNLIKELY(!params[i].fallback)) {
+            if (params[i].rest && !kwnames) {
+                slots[i] = *made = PyTuple_New(0);
+                continue;
+            }
+            return mismatch(quiet, "%s() missing 1 required positional argument: \"%U\"",
+                            params[i].function, params[i].name);
+        }
+        slots[i] = params[i].fallback;
+    }
+    return true;
+}
+
+PyObject* translate_exception() {
+    try {
+        throw;
+    } catch (const PythonError&) {
+    } catch (const Error& e) {
+        PyObject* type = PyExc_RuntimeError;
+        switch (e.kind) {
+            case ErrorKind::Runtime: break;
+            case ErrorKind::Type: type = PyExc_TypeError; break;
+            case ErrorKind::Value: type = PyExc_ValueError; break;
+            case ErrorKind::Index: type = PyExc_IndexError; break;
+            case ErrorKind::NotImplemented: type = PyExc_NotImplementedError; break;
+            case ErrorKind::OutOfMemory: type = out_of_memory_error(); break;
+            case ErrorKind::Overflow: type = PyExc_OverflowError; break;
+            case ErrorKind::Buffer: type = PyExc_BufferError; break;
+        }
+        PyErr_SetString(type, e.what());
+    } catch (const std::bad_alloc&) {
+        PyErr_NoMemory();
+    } catch (const std::exception& e) {
+        PyErr_SetString(PyExc_RuntimeError, e.what());
+    }
+    return nullptr;
+}
+
+PyObject* to_python(const std::vector<Tensor>& tensors, Signature&) {
+    PyObject* tuple = PyTuple_New(Py_ssize_t(tensors.size()));
+    for (size_t i = 0; tuple && i < tensors.size(); i++)
+        PyTuple_SET_ITEM(tuple, Py_ssize_t(i), wrap(tensors[i]));
+    return tuple;
+}
+
+PyObject* pack_result(Signature& signature, std::initializer_list<PyObject*> items) {
+    auto* type = reinterpret_cast<PyTypeObject*>(signature.result_type);
+    PyObject* result = type ? PyStructSequence_New(type) : PyTuple_New(Py_ssize_t(items.size()));
+    Py_ssize_t i = 0;
+    for (PyObject* item : items) {
+        if (type)
+            PyStructSequence_SetItem(result, i++, item);
+        else
+            PyTuple_SET_ITEM(result, i++, item);
+    }
+    return result;
+}
+
+void BindTable::add(int forms, std::span<Signature* const> signatures, const char* doc,
+                    PyCFunction function, PyCFunction method, PyCFunction in_place) {
+    auto* b = new Binding;  // method tables live as long as the interpreter
+    std::string_view text = signatures[0]->text;
+    b->name = text.substr(0, text.find('('));
+    for (Signature* s : signatures) b->signatures += std::string(s->text) + "\n";
+    b->doc = b->signatures + "\n" + doc;
+    b->forms = forms;
+    constexpr int flags = METH_FASTCALL | METH_KEYWORDS;
+    b->function = {b->name.c_str(), function, flags, b->doc.c_str()};
+    b->method = {b->name.c_str(), method, flags, b->doc.c_str()};
+    b->in_place = {(new std::string(b->name + "_"))->c_str(), in_place, flags, b->doc.c_str()};
+    bindings.push_back(b);
+}
+
+void BindTable::alias(const char* name, const char* of) {
+    for (Binding* b : bindings) {
+        if (b->name != of) continue;
+        auto* copy = new Binding(*b);
+        copy->name = name;
+        copy->function.ml_name = copy->method.ml_name = copy->name.c_str();
+        copy->function.ml_doc = copy->method.ml_doc = copy->in_place.ml_doc = copy->doc.c_str();
+        copy->in_place.ml_name = (new std::string(copy->name + "_"))->c_str();
+        bindings.push_back(copy);
+        return;
+    }
+    raise("alias: no binding %s", of);
+}
+
+bool BindTable::install(PyObject* module, PyTypeObject* type) {
+    PyObject* dict = type->tp_dict;
+    auto put_method = [&](PyMethodDef* def) {
+        PyObject* descriptor = PyDescr_NewMethod(type, def);
+        if (!descriptor) return false;
+        bool ok = PyDict_SetItemString(dict, def->ml_name, descriptor) == 0;
+        Py_DECREF(descriptor);
+        return ok;
+    };
+    PyObject* name = PyModule_GetNameObject(module);
+    for (Binding* b : bindings) {
+        if (b->forms & kFunction) {
+            PyObject* f = PyCFunction_NewEx(&b->function, nullptr, name);
+            if (!f || PyModule_AddObjectRef(module, b->function.ml_name, f) < 0) return false;
+            Py_DECREF(f);
+        }
+        if (b->forms & kMethod && !put_method(&b->method)) return false;
+        if (b->forms & kInPlace && !put_method(&b->in_place)) return false;
+    }
+    Py_XDECREF(name);
+    PyType_Modified(type);
+    return true;
+}
+
+}  // namespace ember::python

@@ -1,0 +1,164 @@
+#pragma once
+
+#include "python/reader.h"
+
+// The binder. One declaration makes the function, the method, the in-place method and the stub:
+//
+//     bind<&ops::softmax>(table, kFunction | kMethod, "softmax(input, dim, dtype=None)", "doc …");
+//
+// The signature's text is read at the first call. Several functions under one name are tried in
+// order: bind<&ops::max_all, &ops::max_dim>(table, …, {"max(input)", "max(input, dim, …)"}, doc).
+namespace ember::python {
+
+enum Forms : int {
+    kFunction = 1,  // ember.softmax
+    kMethod = 2,    // Tensor.softmax
+    kInPlace = 4,   // Tensor.softmax_, of a function whose last parameter is a Dest
+};
+
+struct Signature {
+    const char* text = nullptr;
+    bool in_place = false;            // the parameter `out` of the text is absent
+    Param* params = nullptr;          // made by prepare, never freed
+    int count = 0;
+    int positional = 0;               // parameters that may be given by position
+    PyObject* result_type = nullptr;  // of "-> (values, indices)"
+
+    void prepare();
+    // Sorts arguments into slots (borrowed references; defaults where absent). With `quiet`,
+    // returns false instead of raising TypeError.
+    bool sort(PyObject* const* args, Py_ssize_t nargs, PyObject* kwnames, PyObject* self,
+              PyObject** slots, PyObject** made, bool quiet);
+};
+
+PyObject* translate_exception();  // of the C++ exception being handled; returns null
+PyObject* out_of_memory_error();   // ember.OutOfMemoryError
+
+// ---- Results
+
+inline PyObject* to_python(Tensor t, Signature&) { return wrap(std::move(t)); }
+inline PyObject* to_python(bool b, Signature&) { return PyBool_FromLong(b); }
+inline PyObject* to_python(int64_t i, Signature&) { return PyLong_FromLongLong(i); }
+inline PyObject* to_python(double d, Signature&) { return PyFloat_FromDouble(d); }
+inline PyObject* to_python(PyObject* o, Signature&) { return o; }
+inline PyObject* to_python(DType d, Signature&) { return wrap_dtype(d); }
+PyObject* to_python(const std::vector<Tensor>& tensors, Signature&);
+PyObject* pack_result(Signature& signature, std::initializer_list<PyObject*> items);
+template <class... T>
+PyObject* to_python(std::tuple<T...> items, Signature& s) {
+    return std::apply(
+        [&](auto&... item) { return pack_result(s, {to_python(std::move(item), s)...}); }, items);
+}
+
+// ---- Calls
+
+template <auto F, bool InPlace>
+struct Call;
+
+template <class R, class... A, R (*F)(A...), bool InPlace>
+struct Call<F, InPlace> {
+    static constexpr size_t kParams = sizeof...(A) - (InPlace ? 1 : 0);
+    static inline Signature signature;
+
+    template <size_t I>
+    using ArgOf = Arg<std::tuple_element_t<I, std::tuple<A...>>>;
+
+    static bool accepts(PyObject** slots) {
+        return [&]<size_t... I>(std::index_sequence<I...>) {
+            return (ArgOf<I>::accepts(slots[I], signature.params[I]) && ...);
+        }(std::make_index_sequence<kParams>());
+    }
+
+    static PyObject* run(PyObject** slots) {
+        return [&]<size_t... I>(std::index_sequence<I...>) -> PyObject* {
+            std::tuple<ArgOf<I>...> args{ArgOf<I>(slots[I], signature.params[I])...};
+            if constexpr (InPlace) {
+                Dest dest = Dest::in_place(std::get<0>(args).get());
+                return to_python(F(std::get<I>(args).get()..., dest), signature);
+            } else if constexpr (std::is_void_v<R>) {
+                F(std::get<I>(args).get()...);
+                Py_RETURN_NONE;
+            } else {
+                return to_python(F(std::get<I>(args).get()...), signature);
+            }
+        }(std::make_index_sequence<kParams>());
+    }
+
+    // Returns false when the arguments are for another overload.
+    static bool attempt(PyObject* self, PyObject* const* args, Py_ssize_t nargs, PyObject* kwnames,
+                        bool last, PyObject** result) {
+        if (EMBER_UNLIKELY(!signature.params)) signature.prepare();
+        PyObject* slots[kParams + 1];
+        PyObject* made = nullptr;
+        bool fits = signature.sort(args, nargs, kwnames, self, slots, &made, !last);
+        if (fits && !last) fits = accepts(slots);
+        if (fits) *result = run(slots);
+        Py_XDECREF(made);
+        return fits;
+    }
+};
+
+template <bool InPlace, bool Method, auto... F>
+PyObject* entry(PyObject* self, PyObject* const* args, Py_ssize_t nargs, PyObject* kwnames) {
+    try {
+        PyObject* result = nullptr;
+        int left = sizeof...(F);
+        PyObject* receiver = Method ? self : nullptr;
+        (void)(Call<F, InPlace>::attempt(receiver, args, nargs, kwnames, --left == 0, &result) || ...);
+        return result;
+    } catch (...) {
+        return translate_exception();
+    }
+}
+
+// ---- Tables
+
+struct Binding {
+    std::string name;
+    std::string signatures;  // one a line, for stubs
+    std::string doc;
+    int forms;
+    PyMethodDef function, method, in_place;
+};
+
+struct BindTable {
+    std::vector<Binding*> bindings;
+    void add(int forms, std::span<Signature* const> signatures, const char* doc,
+             PyCFunction function, PyCFunction method, PyCFunction in_place);
+    // The same functions under another name: alias("absolute", "abs").
+    void alias(const char* name, const char* of);
+    bool install(PyObject* module, PyTypeObject* tensor_type);
+};
+
+template <auto... F>
+void bind(BindTable& table, int forms, std::initializer_list<const char*> signatures,
+          const char* doc) {
+    Signature* all[] = {&Call<F, false>::signature...};
+    size_t i = 0;
+    for (const char* text : signatures) all[i++]->text = text;
+    table.add(forms, all, doc, reinterpret_cast<PyCFunction>(&entry<false, false, F...>),
+              reinterpret_cast<PyCFunction>(&entry<false, true, F...>), nullptr);
+}
+
+template <auto F>
+void bind(BindTable& table, int forms, const char* signature, const char* doc) {
+    Signature* plain[] = {&Call<F, false>::signature};
+    plain[0]->text = signature;
+    auto function = reinterpret_cast<PyCFunction>(&entry<false, false, F>);
+    auto method = reinterpret_cast<PyCFunction>(&entry<false, true, F>);
+    table.add(forms, plain, doc, function, method, nullptr);
+}
+
+// As bind, with the in-place form: F's last parameter is a `const Dest&`.
+template <auto F>
+void bind_dest(BindTable& table, int forms, const char* signature, const char* doc) {
+    Signature* plain[] = {&Call<F, false>::signature};
+    Signature* in_place[] = {&Call<F, true>::signature};
+    plain[0]->text = in_place[0]->text = signature;
+    in_place[0]->in_place = true;
+    table.add(forms, plain, doc, reinterpret_cast<PyCFunction>(&entry<false, false, F>),
+              reinterpret_cast<PyCFunction>(&entry<false, true, F>),
+              reinterpret_cast<PyCFunction>(&entry<true, true, F>));
+}
+
+}  // namespace ember::python

@@ -1,0 +1,209 @@
+#include "python/reader.h"
+
+#include <cmath>
+
+#include "ops/plan.h"
+
+namespace ember::python {
+
+void wrong_type(const Param& param, const char* expected, PyObject* got) {
+    PyErr_Format(PyExc_TypeError, "%s(): argument '%U' (position %d) must be %s, not %s",
+                 param.function, param.name, param.position, expected, Py_TYPE(got)->tp_name);
+    throw PythonError();
+}
+
+namespace {
+
+// numpy's scalars and whatever else converts by __index__ or __float__ without being a tensor.
+bool is_foreign_number(PyObject* o) {
+    if (is_tensor(o) || PyUnicode_Check(o) || PyTuple_Check(o) || PyList_Check(o)) return false;
+    if (o == Py_None || PyObject_HasAttrString(o, "__array_interface__") == 0) return false;
+    PyNumberMethods* number = Py_TYPE(o)->tp_as_number;
+    if (!number || PyObject_HasAttrString(o, "ndim") == 0) return false;
+    if (Py_TYPE(o)->tp_as_sequence && PyObject_HasAttrString(o, "__array_finalize__")) return false;
+    return number->nb_index || number->nb_float;
+}
+
+int64_t index_value(PyObject* o, const Param& p) {
+    int overflow = 0;
+    long long value = PyLong_AsLongLongAndOverflow(o, &overflow);
+    if (overflow) {
+        PyErr_Format(PyExc_OverflowError, "%s(): argument '%U' does not fit into 64 bits",
+                     p.function, p.name);
+        throw PythonError();
+    }
+    if (value == -1 && PyErr_Occurred()) throw PythonError();
+    return value;
+}
+
+}  // namespace
+
+bool is_number(PyObject* o) {
+    return PyFloat_Check(o) || PyLong_Check(o) || is_foreign_number(o);
+}
+
+Number read_number(PyObject* o) {
+    Number n;
+    if (PyBool_Check(o)) {
+        n.kind = Number::Kind::Bool;
+        n.i = o == Py_True;
+    } else if (PyLong_Check(o)) {
+        int overflow = 0;
+        n.i = PyLong_AsLongLongAndOverflow(o, &overflow);
+        if (overflow) {
+            PyErr_SetString(PyExc_OverflowError, "a Python integer does not fit into 64 bits");
+            throw PythonError();
+        }
+    } else if (PyFloat_Check(o)) {
+        n = ops::number(PyFloat_AS_DOUBLE(o));
+    } else if (Py_TYPE(o)->tp_as_number->nb_index) {
+        PyObject* whole = PyNumber_Index(o);
+        if (!whole) throw PythonError();
+        n.i = PyLong_AsLongLong(whole);
+        Py_DECREF(whole);
+        if (n.i == -1 && PyErr_Occurred()) throw PythonError();
+    } else {
+        double d = PyFloat_AsDouble(o);
+        if (d == -1 && PyErr_Occurred()) throw PythonError();
+        n = ops::number(d);
+    }
+    return n;
+}
+
+bool accepts_int(PyObject* o) {
+    if (PyLong_Check(o)) return true;
+    if (PyFloat_Check(o) || PyUnicode_Check(o)) return false;
+    if (is_tensor(o)) return tensor_of(o).numel() == 1 && is_integral(tensor_of(o).dtype());
+    return PyIndex_Check(o);
+}
+
+int64_t read_int(PyObject* o, const Param& p) {
+    if (EMBER_LIKELY(PyLong_CheckExact(o))) return index_value(o, p);
+    if (!accepts_int(o)) wrong_type(p, "int", o);
+    PyObject* whole = PyNumber_Index(o);
+    if (!whole) throw PythonError();
+    struct Drop {
+        PyObject* o;
+        ~Drop() { Py_DECREF(o); }
+    } drop{whole};
+    return index_value(whole, p);
+}
+
+double read_double(PyObject* o, const Param& p) {
+    if (EMBER_LIKELY(PyFloat_CheckExact(o))) return PyFloat_AS_DOUBLE(o);
+    if (!is_number(o) && !is_tensor(o)) wrong_type(p, "float", o);
+    double value = PyFloat_AsDouble(o);
+    if (value == -1 && PyErr_Occurred()) throw PythonError();
+    return value;
+}
+
+bool accepts_ints(PyObject* o) {
+    if (accepts_int(o)) return true;
+    if (!PyTuple_Check(o) && !PyList_Check(o)) return false;
+    Py_ssize_t n = PySequence_Fast_GET_SIZE(o);
+    for (Py_ssize_t i = 0; i < n; i++)
+        if (!accepts_int(PySequence_Fast_GET_ITEM(o, i))) return false;
+    return true;
+}
+
+Dims read_ints(PyObject* o, const Param& p) {
+    Dims dims;
+    if (accepts_int(o)) {
+        dims.push_back(read_int(o, p));
+        return dims;
+    }
+    if (!PyTuple_Check(o) && !PyList_Check(o)) wrong_type(p, "tuple of ints", o);
+    Py_ssize_t n = PySequence_Fast_GET_SIZE(o);
+    for (Py_ssize_t i = 0; i < n; i++) {
+        // A list can shrink while an item's __index__ runs.
+        if (i >= PySequence_Fast_GET_SIZE(o)) break;
+        PyObject* item = PySequence_Fast_GET_ITEM(o, i);
+        if (!accepts_int(item)) {
+            PyErr_Format(PyExc_TypeError,
+                         "%s(): argument '%U' must be tuple of ints, but found element of type %s "
+                         "at pos %zd",
+                         p.function, p.name, Py_TYPE(item)->tp_name, i);
+            throw PythonError();
+        }
+        dims.push_back(read_int(item, p));
+    }
+    return dims;
+}
+
+void Arg<const Tensor&>::convert(PyObject* o, const Param& p) {
+    tensor_ = &made_;
+    if (o == Py_None && p.none_ok()) return;
+    if (!p.number_ok || !is_number(o)) wrong_type(p, "Tensor", o);
+    made_ = ops::wrapped_number(read_number(o));
+}
+
+Arg<const std::vector<Tensor>&>::Arg(PyObject* o, const Param& p) {
+    if (!accepts(o, p)) wrong_type(p, "tuple of Tensors", o);
+    Py_ssize_t n = PySequence_Fast_GET_SIZE(o);
+    tensors_.reserve(size_t(n));
+    for (Py_ssize_t i = 0; i < n; i++) {
+        PyObject* item = PySequence_Fast_GET_ITEM(o, i);
+        if (!is_tensor(item)) {
+            PyErr_Format(PyExc_TypeError,
+                         "%s(): expected Tensor as element %zd in argument '%U', but got %s",
+                         p.function, i, p.name, Py_TYPE(item)->tp_name);
+            throw PythonError();
+        }
+        tensors_.push_back(tensor_of(item));
+    }
+}
+
+Arg<bool>::Arg(PyObject* o, const Param& p) {
+    if (PyBool_Check(o))
+        value_ = o == Py_True;
+    else if (accepts_int(o))
+        value_ = read_int(o, p) != 0;
+    else
+        wrong_type(p, "bool", o);
+}
+
+Arg<Number>::Arg(PyObject* o, const Param& p) {
+    if (is_tensor(o)) {
+        const Tensor& t = tensor_of(o);
+        if (t.numel() != 1) wrong_type(p, "Number", o);
+        PyObject* item = PyObject_CallMethod(o, "item", nullptr);
+        if (!item) throw PythonError();
+        value_ = read_number(item);
+        Py_DECREF(item);
+        return;
+    }
+    if (!is_number(o)) wrong_type(p, "Number", o);
+    value_ = read_number(o);
+}
+
+Arg<DType>::Arg(PyObject* o, const Param& p) {
+    if (!is_dtype(o)) wrong_type(p, "dtype", o);
+    value_ = dtype_of(o);
+}
+
+Arg<MemoryFormat>::Arg(PyObject* o, const Param& p) {
+    if (!is_memory_format(o)) wrong_type(p, "memory_format", o);
+    value_ = memory_format_of(o);
+}
+
+Arg<std::string_view>::Arg(PyObject* o, const Param& p) {
+    if (!PyUnicode_Check(o)) wrong_type(p, "str", o);
+    Py_ssize_t n;
+    const char* text = PyUnicode_AsUTF8AndSize(o, &n);
+    if (!text) throw PythonError();
+    value_ = {text, size_t(n)};
+}
+
+Arg<Generator*>::Arg(PyObject* o, const Param& p) {
+    if (o == Py_None) return;
+    if (!is_generator(o)) wrong_type(p, "Generator", o);
+    value_ = generator_of(o);
+}
+
+Arg<const Dest&>::Arg(PyObject* o, const Param& p) {
+    if (o == Py_None) return;
+    if (!is_tensor(o)) wrong_type(p, "Tensor", o);
+    dest_ = Dest::out(tensor_of(o));
+}
+
+}  // namespace ember::python
