@@ -22,7 +22,8 @@ constinit ThreadCache empty_cache{};
 
 }  // namespace
 
-constinit thread_local ThreadCache* thread_cache = &empty_cache;
+constinit thread_local ThreadCache* thread_cache
+    __attribute__((tls_model("initial-exec"))) = &empty_cache;
 
 }  // namespace detail
 
@@ -302,9 +303,11 @@ ThreadCache& own_cache() {
     (void)once;
     auto* cache = static_cast<ThreadCache*>(std::calloc(1, sizeof(ThreadCache)));
     if (!cache) raise_out_of_memory(sizeof(ThreadCache));
-    for (int c = 0; c < kClasses; c++)
-        cache->blocks[c].limit =
-            uint32_t(std::clamp<size_t>(kListBytes / class_bytes(c), 2, 256));
+    for (int c = 0; c < kClasses; c++) {
+        size_t block_bytes = class_bytes(c);
+        cache->bytes[c] = uint32_t(block_bytes);
+        cache->blocks[c].limit = uint32_t(std::clamp<size_t>(kListBytes / block_bytes, 2, 256));
+    }
     {
         std::lock_guard lock(registry.mutex);
         cache->next = registry.caches;
@@ -343,7 +346,7 @@ EMBER_NOINLINE void* allocate_slow(size_t bytes) {
             block = take_slow(size_class);
             poke(cache.misses, peek(cache.misses) + 1);
         }
-        count_taken(cache, class_bytes(size_class));
+        count_taken(cache, cache.bytes[size_class]);
         return block;
     }
     bool fresh;
@@ -408,7 +411,7 @@ void* allocate(size_t bytes) {
         if (void* block = list.head; EMBER_LIKELY(block != nullptr)) {
             list.head = *static_cast<void**>(block);
             list.count--;
-            count_taken(cache, class_bytes(size_class));
+            count_taken(cache, cache.bytes[size_class]);
             return block;
         }
     }
@@ -426,7 +429,7 @@ void deallocate(void* data, size_t bytes) {
             *static_cast<void**>(data) = list.head;
             list.head = data;
             list.count++;
-            count_given(cache, class_bytes(size_class));
+            count_given(cache, cache.bytes[size_class]);
             return;
         }
     }

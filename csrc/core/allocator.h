@@ -58,6 +58,7 @@ struct FreeBlocks {
 
 struct ThreadCache {
     FreeBlocks blocks[kClasses];
+    uint32_t bytes[kClasses];
     // What this thread has taken less what it has freed since it last told the common count.
     int64_t pending, pending_peak;
     int64_t allocations, misses;
