@@ -22,8 +22,8 @@ constinit ThreadCache empty_cache{};
 
 }  // namespace
 
-constinit thread_local ThreadCache* thread_cache
-    __attribute__((tls_model("initial-exec"))) = &empty_cache;
+constinit thread_local ThreadCache* thread_cache __attribute__((tls_model("initial-exec"))) =
+    &empty_cache;
 
 }  // namespace detail
 
@@ -81,8 +81,8 @@ void poke(int64_t& field, int64_t value) { __atomic_store_n(&field, value, __ATO
 
 void raise_peak(int64_t value) {
     int64_t peak = registry.allocated_peak.load(std::memory_order_relaxed);
-    while (value > peak && !registry.allocated_peak.compare_exchange_weak(
-                               peak, value, std::memory_order_relaxed)) {
+    while (value > peak &&
+           !registry.allocated_peak.compare_exchange_weak(peak, value, std::memory_order_relaxed)) {
     }
 }
 
@@ -170,8 +170,8 @@ void give_central(int size_class, void* first, void* last, size_t count) {
 [[noreturn]] void raise_out_of_memory(size_t bytes) {
     MemoryStats stats = memory_stats();
     raise(ErrorKind::OutOfMemory,
-          "allocate: cannot have %zu bytes of CPU memory (%.1f MiB in use, %.1f MiB reserved)", bytes,
-          double(stats.allocated) / double(kMiB), double(stats.reserved) / double(kMiB));
+          "allocate: cannot have %zu bytes of CPU memory (%.1f MiB in use, %.1f MiB reserved)",
+          bytes, double(stats.allocated) / double(kMiB), double(stats.reserved) / double(kMiB));
 }
 
 void* take_from(Heap& heap, size_t bytes, bool* fresh) {
@@ -278,8 +278,8 @@ void unlock_all() {
     registry.mutex.unlock();
 }
 
-// The child has one thread. The others' caches may have been caught in the middle of a change: their
-// blocks are lost, their counts are kept.
+// The child has one thread. The others' caches may have been caught in the middle of a change:
+// their blocks are lost, their counts are kept.
 void after_fork_in_child() {
     unlock_all();
     for (ThreadCache* cache = registry.caches; cache; cache = cache->next) {

@@ -26,11 +26,11 @@ std::string format_list(const char* fmt, va_list args) {
 
 }  // namespace
 
-#define EMBER_RAISE_FORMATTED(kind)                \
-    va_list args;                                  \
-    va_start(args, format);                        \
+#define EMBER_RAISE_FORMATTED(kind)                  \
+    va_list args;                                    \
+    va_start(args, format);                          \
     std::string message = format_list(format, args); \
-    va_end(args);                                  \
+    va_end(args);                                    \
     throw Error(kind, message)
 
 void raise(ErrorKind kind, const char* format, ...) { EMBER_RAISE_FORMATTED(kind); }
