@@ -89,11 +89,6 @@ PyMemberDef members[] = {
     {nullptr, 0, 0, 0, nullptr},
 };
 
-PyGetSetDef dict_getset[] = {
-    {"__dict__", PyObject_GenericGetDict, PyObject_GenericSetDict, nullptr, nullptr},
-    {nullptr, nullptr, nullptr, nullptr, nullptr},
-};
-
 }  // namespace
 
 PyObject* wrap_as(PyTypeObject* type, Tensor tensor) {
@@ -127,7 +122,6 @@ bool add_tensor_type(PyObject* module) {
         {Py_tp_traverse, reinterpret_cast<void*>(traverse)},
         {Py_tp_clear, reinterpret_cast<void*>(clear)},
         {Py_tp_members, members},
-        {Py_tp_getset, dict_getset},
     };
     add_tensor_slots(slots);
     slots.push_back({0, nullptr});

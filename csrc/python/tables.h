@@ -1,0 +1,24 @@
+#pragma once
+
+#include "python/bind.h"
+
+// What each file of this folder contributes to the module; module.cpp puts them together.
+namespace ember::python {
+
+void add_tensor_slots(std::vector<PyType_Slot>& slots);  // tensor_slots.cpp
+void add_index_slots(std::vector<PyType_Slot>& slots);   // indexing.cpp
+
+void bind_pointwise(BindTable& table);
+void bind_reduce(BindTable& table);
+void bind_view(BindTable& table);
+void bind_factory(BindTable& table);
+void bind_matmul(BindTable& table);
+void bind_nn(BindTable& table);
+void bind_index(BindTable& table);
+void bind_random(BindTable& table);
+
+bool add_autograd(PyObject* module);     // autograd.cpp
+bool add_conversions(PyObject* module);  // conversions.cpp: numpy, DLPack, tensor(), item, tolist
+bool add_runtime(PyObject* module);      // runtime.cpp: threads, memory, modes, generators
+
+}  // namespace ember::python
