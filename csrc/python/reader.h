@@ -122,6 +122,22 @@ private:
     bool value_;
 };
 
+// A bool and no int: tells `var(x, True)` from `var(x, 1)`.
+struct BoolOnly {
+    bool value;
+};
+template <>
+struct Arg<BoolOnly> {
+    static bool accepts(PyObject* o, const Param&) { return PyBool_Check(o); }
+    Arg(PyObject* o, const Param& p) : value_{o == Py_True} {
+        if (!PyBool_Check(o)) wrong_type(p, "bool", o);
+    }
+    BoolOnly get() const { return value_; }
+
+private:
+    BoolOnly value_;
+};
+
 template <>
 struct Arg<Number> {
     static bool accepts(PyObject* o, const Param&) { return is_number(o) || is_tensor(o); }
