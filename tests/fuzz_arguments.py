@@ -92,20 +92,31 @@ def parse_parameters(text: str) -> list[Parameter]:
     return parameters
 
 
-def signatures(function: Any, name: str) -> list[list[Parameter]]:
+def documented(function: Any) -> list[str]:
+    """What stands between the parentheses of `name(input, dim)` lines that open the docstring."""
+    found = []
+    for line in (function.__doc__ or "").strip().split("\n"):
+        opening = re.match(r"\s*[\w.]+\(", line)
+        if not opening:
+            break
+        depth, end = 1, opening.end()
+        while depth and end < len(line):
+            depth += (line[end] in "([{") - (line[end] in ")]}")
+            end += 1
+        found.append(line[opening.end() : end - 1])
+    return found
+
+
+def signatures(function: Any) -> list[list[Parameter]]:
     """What the function takes, by its signature or the first lines of its docstring."""
-    lines = re.findall(
-        rf"^\s*(?:[\w.]+\.)?{re.escape(name)}\((.*)\)(?:\s*->.*)?$",
-        "\n".join((function.__doc__ or "").split("\n")[:8]),
-        re.MULTILINE,
-    )
+    lines = [parse_parameters(line) for line in documented(function)]
     try:
         parameters = inspect.signature(function).parameters.values()
     except (ValueError, TypeError):
-        return [parse_parameters(line) for line in lines]
+        return lines
     kinds = inspect.Parameter
     if lines and all(p.kind in (kinds.VAR_POSITIONAL, kinds.VAR_KEYWORD) for p in parameters):
-        return [parse_parameters(line) for line in lines]
+        return lines
     return [
         [
             Parameter(

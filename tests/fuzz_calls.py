@@ -105,14 +105,15 @@ class Call:
             binary = short[2:-2] not in UNARY
             self.args += [self.make.plausible("other")] if binary else []
             return
-        options = signatures(self.function, short)
+        options = signatures(self.function)
         if not options:
             self.args += [self.make.plausible("other") for _ in range(self.rng.randrange(3))]
             return
         positional = True
-        for parameter in self.make.draw(options):
-            if self.is_method and parameter.name == "self":
-                continue
+        parameters = self.make.draw(options)
+        if self.is_method and parameters and parameters[0].name in ("self", "input"):
+            parameters = parameters[1:]
+        for parameter in parameters:
             if parameter.variadic:
                 values = self.make.plausible(parameter.name)
                 self.args += list(values) if isinstance(values, (list, tuple)) else [values]
