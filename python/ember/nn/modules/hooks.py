@@ -387,13 +387,13 @@ def _tap(values: tuple, callback: Callable[[tuple], tuple]) -> tuple | None:
 
     def on_grads(grads: tuple) -> list:
         padded: list = [None] * len(values)
-        for i, grad in zip(where, grads):
+        for i, grad in zip(where, grads, strict=True):
             padded[i] = grad
         changed = callback(tuple(padded))
         return [changed[i] for i in where]
 
     tapped = list(values)
-    for i, tensor in zip(where, _Tap.apply(on_grads, *(values[i] for i in where))):
+    for i, tensor in zip(where, _Tap.apply(on_grads, *(values[i] for i in where)), strict=True):
         tapped[i] = tensor
     if hasattr(values, "_fields"):
         return type(values)(*tapped)

@@ -478,7 +478,8 @@ class Module(CallHooks, StateDict):
 
         Called as ``to(device, dtype, non_blocking)``, ``to(dtype, non_blocking)`` or
         ``to(tensor, non_blocking)``, by position or by keyword, with the keyword
-        ``memory_format`` for tensors of 4 or 5 dimensions. Only floating-point tensors change dtype.
+        ``memory_format`` for tensors of 4 or 5 dimensions. Only floating-point tensors change
+        dtype.
         """
         device, dtype, non_blocking, memory_format = parse_to(*args, **kwargs)
 

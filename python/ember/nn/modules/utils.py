@@ -37,7 +37,7 @@ def parse_to(*args: Any, **kwargs: Any) -> tuple[Any, Any, bool, Any]:
         del names[0]
     if len(args) > len(names):
         raise TypeError(f"to: at most {len(names)} positional arguments, got {len(args)}")
-    given = dict(zip(names, args))
+    given = dict(zip(names, args, strict=False))
     twice = given.keys() & kwargs.keys()
     if twice:
         raise TypeError(f"to: got two values for {sorted(twice)}")
