@@ -2,10 +2,9 @@
 
 import math
 
+import ember
 import numpy as np
 import pytest
-
-import ember
 from ember.nn import init
 
 torch = pytest.importorskip("torch")

@@ -1,10 +1,9 @@
 """Layers, losses and composed functions against PyTorch: same start, repr, values, gradients."""
 
-import numpy as np
-import pytest
-
 import ember
 import ember.nn.functional as F
+import numpy as np
+import pytest
 
 torch = pytest.importorskip("torch")
 

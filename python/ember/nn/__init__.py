@@ -1,7 +1,7 @@
 """Neural networks: modules, functions, parameters and their initialisation."""
 
 from . import functional, init, modules, utils
-from .modules import *  # noqa: F403
+from .modules import *
 from .modules import __all__ as _module_names
 from .parameter import Buffer, Parameter
 

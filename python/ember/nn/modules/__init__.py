@@ -52,6 +52,7 @@ from .pooling import AvgPool2d, MaxPool2d
 from .sparse import Embedding
 
 __all__ = [
+    "GELU",
     "AvgPool2d",
     "BCELoss",
     "BCEWithLogitsLoss",
@@ -72,7 +73,6 @@ __all__ = [
     "Dropout3d",
     "Embedding",
     "Flatten",
-    "GELU",
     "Hardtanh",
     "HuberLoss",
     "Identity",

@@ -80,7 +80,7 @@ class _ConvNd(Module):
     def _pad_widths(self) -> tuple[int, ...]:
         """The padding as `F.pad` takes it: before and after, the last dimension first."""
         if self.padding == "same":
-            total = [d * (k - 1) for d, k in zip(self.dilation, self.kernel_size)]
+            total = [d * (k - 1) for d, k in zip(self.dilation, self.kernel_size, strict=True)]
             widths = [(t // 2, t - t // 2) for t in total]
         elif self.padding == "valid":
             widths = [(0, 0)] * len(self.kernel_size)

@@ -280,9 +280,9 @@ class Module(CallHooks, StateDict):
             raise ValueError(f"set_submodule: module must be an nn.Module, got {typename(module)}")
         path, _, name = target.rpartition(".")
         parent = self.get_submodule(path)
-        if strict or hasattr(parent, name):
-            if not isinstance(parent._get_member(name), Module):
-                raise AttributeError(f"`{name}` in '{target}' is not an nn.Module")
+        taken = strict or hasattr(parent, name)
+        if taken and not isinstance(parent._get_member(name), Module):
+            raise AttributeError(f"`{name}` in '{target}' is not an nn.Module")
         setattr(parent, name, module)
 
     def get_parameter(self, target: str) -> Parameter:
@@ -545,7 +545,7 @@ class Module(CallHooks, StateDict):
         if len(lines) < 2 and not self._modules:
             return f"{self._get_name()}({extra})"
         lines += [f"({name}): {_indent(repr(child))}" for name, child in self._modules.items()]
-        return "\n  ".join([f"{self._get_name()}("] + lines) + "\n)"
+        return "\n  ".join([f"{self._get_name()}(", *lines]) + "\n)"
 
     def __dir__(self) -> list[str]:
         names = chain(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import weakref
+from contextlib import suppress
 from copy import deepcopy
 from typing import TYPE_CHECKING, Any
 
@@ -90,10 +91,8 @@ class Registry(dict):
 def delete_instance_attribute(module: Module, name: str) -> None:
     """Delete the attribute that the instance itself holds, if it does."""
     if not _class_defines(type(module), name):
-        try:
+        with suppress(AttributeError):
             object.__delattr__(module, name)
-        except AttributeError:
-            pass
 
 
 def _class_defines(cls: type, name: str) -> bool:

@@ -178,8 +178,8 @@ class StateDict:
             state_dict._metadata = metadata
         _load(self, state_dict, "", metadata or {}, assign, incompatible, error_msgs)
 
+        problems = []
         if strict:
-            problems = []
             for text, keys in (
                 ("Missing", incompatible.missing_keys),
                 ("Unexpected", incompatible.unexpected_keys),
@@ -187,13 +187,10 @@ class StateDict:
                 if keys:
                     quoted = ", ".join(f'"{key}"' for key in keys)
                     problems.append(f"{text} key(s) in state_dict: {quoted}.")
-            error_msgs = problems + error_msgs
-        if error_msgs:
-            raise RuntimeError(
-                "\n\t".join(
-                    [f"Error(s) in loading state_dict for {type(self).__name__}:"] + error_msgs
-                )
-            )
+        problems += error_msgs
+        if problems:
+            header = f"Error(s) in loading state_dict for {type(self).__name__}:"
+            raise RuntimeError("\n\t".join([header, *problems]))
         return incompatible
 
     def _load_from_state_dict(
