@@ -8,7 +8,9 @@ import gc
 import pickle
 import threading
 import weakref
+from abc import ABC
 from collections import OrderedDict
+from typing import Generic, TypeVar
 
 import ember
 import pytest
@@ -184,6 +186,42 @@ def test_getattr_of_subclasses(lib):
         _ = m.inner.missing
 
 
+def test_getattr_of_mixins_and_other_bases(lib):
+    class Mixin:
+        def __getattr__(self, name):
+            return 9 if name == "nine" else super().__getattr__(name)
+
+    class Mixed(Mixin, lib.nn.Module):
+        pass
+
+    class Abstract(lib.nn.Module, ABC, Generic[TypeVar("T")]):
+        def __getattr__(self, name):
+            return super().__getattr__(name)
+
+    for cls in (Mixed, Abstract):
+        m = cls()
+        m.weight = lib.nn.Parameter(lib.ones(1))
+        assert same(m.weight, lib.ones(1)) and not hasattr(m, "missing")
+    assert Mixed().nine == 9
+
+
+def test_class_can_change_later(lib):
+    class Doubled(lib.nn.Linear):
+        @property
+        def weight(self):
+            return self.original * 2
+
+    m = lib.nn.Linear(2, 2)
+    weight = m.weight
+    del m.weight
+    m.register_parameter("original", weight)
+    m.__class__ = Doubled
+    assert same(m.weight, weight * 2) and [n for n, _ in m.named_parameters()] == [
+        "bias",
+        "original",
+    ]
+
+
 @pytest.mark.parametrize(
     "error, act",
     [
@@ -323,6 +361,13 @@ def test_copies_are_independent(duplicate, cls):
     assert list(made.state_dict()) == list(original.state_dict())
     if cls is OwnState:
         assert made.lock is not original.lock
+
+
+def test_copies_keep_references_to_parents():
+    parent = PlainModule()
+    object.__setattr__(parent.inner, "parent", parent)
+    for made in (copy.deepcopy(parent), pickle.loads(pickle.dumps(parent))):
+        assert made.inner.parent is made and made._modules["inner"] is made.inner
 
 
 def test_shallow_copies_have_their_own_registries():
