@@ -6,10 +6,6 @@ namespace ember::python {
 
 namespace {
 
-Tensor sum_op(const Tensor& x, const std::optional<Dims>& dim, bool keepdim,
-              std::optional<DType> dtype, const Dest& out) {
-    return ops::sum(x, dim, keepdim, dtype, out);
-}
 // std and var as they were before `correction`: a positional `unbiased`.
 Tensor var_unbiased(const Tensor& x, const Dims& dim, bool unbiased, bool keepdim) {
     return ops::var(x, dim, std::nullopt, keepdim, unbiased, {});
@@ -34,7 +30,7 @@ Tensor min_other(const Tensor& x, const Tensor& other, const Dest& out) {
 
 void bind_reduce(BindTable& t) {
     constexpr int both = kFunction | kMethod;
-    bind<&sum_op>(t, both, "sum(input, dim=None, keepdim=False, *, dtype=None, out=None)",
+    bind<&ops::sum>(t, both, "sum(input, dim=None, keepdim=False, *, dtype=None, out=None)",
         "The sum over `dim` (an int or several; all dims by default). Integers and bool sum in int64. "
         "Floats add pairwise, in an order that the number of threads does not change.");
     bind<&ops::mean>(t, both, "mean(input, dim=None, keepdim=False, *, dtype=None, out=None)",
