@@ -1,22 +1,74 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <mutex>
 
 #include "core/macros.h"
 
+// The CPU generator. Its streams are PyTorch's: the same seed gives the same numbers.
 namespace ember {
 
 // State of mt19937 (Matsumoto and Nishimura, 1998) as PyTorch's CPU generator keeps it.
 struct MersenneTwister {
-    uint32_t state[624];
-    int32_t index = 624;  // next word to hand out; 624: refill first
+    static constexpr int kWords = 624;
+    static constexpr int kShift = 397;  // the word a new one is mixed with
+    static constexpr int kSeeded = kWords + 1;
+
+    uint32_t state[kWords];
+    // Next word to hand out; from kWords on refill first. kSeeded is kWords before the first draw,
+    // which a saved state tells apart.
+    int32_t index = kSeeded;
     bool has_normal = false;
     double normal = 0;  // the kept sine of the scalar Box-Muller path, unscaled
     uint64_t seed = 0;
 };
 
+// The two steps of the generator, for one word or a vector of them.
+template <class U>
+EMBER_INLINE U twist_word(U word, U next, U shifted) {
+    U mixed = (word & U(0x80000000u)) | (next & U(0x7fffffffu));
+    return shifted ^ (mixed >> 1) ^ ((U(0u) - (next & U(1u))) & U(0x9908b0dfu));
+}
+template <class U>
+EMBER_INLINE U temper_word(U word) {
+    word = word ^ (word >> 11);
+    word = word ^ ((word << 7) & U(0x9d2c5680u));
+    word = word ^ ((word << 15) & U(0xefc60000u));
+    return word ^ (word >> 18);
+}
+
 EMBER_EXPORT void seed_twister(MersenneTwister& twister, uint64_t seed);
 EMBER_EXPORT uint32_t next_word(MersenneTwister& twister);
 EMBER_EXPORT uint64_t next_word64(MersenneTwister& twister);  // the first word is the high half
+
+// What `ember.Generator` and the default generator are. An operation holds the mutex while it
+// draws, so that it gets a stretch of the stream of its own.
+class EMBER_EXPORT Generator {
+public:
+    static constexpr uint64_t kDefaultSeed = 67280421310721;
+    static constexpr size_t kStateBytes = 5056;
+
+    explicit Generator(uint64_t seed = kDefaultSeed) { seed_twister(twister_, seed); }
+
+    void manual_seed(uint64_t seed);
+    uint64_t initial_seed() const;
+    // Seeds from the system's entropy and returns the seed.
+    uint64_t seed();
+    // The bytes of `torch.Generator.get_state()`: what one saves the other takes.
+    void get_state(uint8_t* bytes) const;
+    void set_state(const uint8_t* bytes, size_t count);
+    // Takes over another's state, as a clone does.
+    void copy_state(const Generator& other);
+
+    std::mutex& mutex() const { return mutex_; }
+    MersenneTwister& twister() { return twister_; }  // under the mutex
+
+private:
+    mutable std::mutex mutex_;
+    MersenneTwister twister_;
+};
+
+EMBER_EXPORT Generator& default_generator();
 
 }  // namespace ember
