@@ -1,4 +1,4 @@
-#include "core/random.h"
+#include "core/generator.h"
 
 #include <pthread.h>
 #include <sys/random.h>
