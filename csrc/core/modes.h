@@ -1,0 +1,89 @@
+#pragma once
+
+#include <cstdint>
+#include <utility>
+
+#include "core/dtype.h"
+#include "core/macros.h"
+
+// Switches that belong to a thread: one word, read by every operation. Those that belong to the
+// process stand below.
+namespace ember::modes {
+
+constexpr uint32_t kGrad = 1;
+constexpr uint32_t kInference = 2;
+// Bits from 8 on belong to autocast.
+
+// Initial-exec keeps an access at one load; a word fits what glibc leaves for such variables.
+extern EMBER_EXPORT constinit thread_local uint32_t word __attribute__((tls_model("initial-exec")));
+
+inline bool grad_enabled() { return word & kGrad; }
+inline bool inference_enabled() { return word & kInference; }
+
+inline void set_grad_enabled(bool on) { word = on ? word | kGrad : word & ~kGrad; }
+inline void set_inference_enabled(bool on) {
+    // Inference mode records nothing, as if gradients were off; the guard restores both.
+    word = on ? (word | kInference) & ~kGrad : (word & ~kInference) | kGrad;
+}
+
+// Of the process.
+namespace detail {
+extern EMBER_EXPORT bool anomaly, anomaly_check_nan, deterministic, deterministic_warn_only;
+extern EMBER_EXPORT DType default_dtype;
+}  // namespace detail
+inline bool anomaly_enabled() { return __atomic_load_n(&detail::anomaly, __ATOMIC_RELAXED); }
+inline bool anomaly_check_nan() {
+    return __atomic_load_n(&detail::anomaly_check_nan, __ATOMIC_RELAXED);
+}
+EMBER_EXPORT void set_anomaly(bool on, bool check_nan);
+inline bool deterministic() { return __atomic_load_n(&detail::deterministic, __ATOMIC_RELAXED); }
+inline bool deterministic_warn_only() {
+    return __atomic_load_n(&detail::deterministic_warn_only, __ATOMIC_RELAXED);
+}
+EMBER_EXPORT void set_deterministic(bool on, bool warn_only);
+// What floating numbers become when nothing else says so.
+inline DType default_dtype() { return __atomic_load_n(&detail::default_dtype, __ATOMIC_RELAXED); }
+EMBER_EXPORT void set_default_dtype(DType dtype);  // TypeError unless floating
+
+}  // namespace ember::modes
+
+namespace ember {
+
+// Restore the whole word when they end.
+class GradModeGuard {
+public:
+    explicit GradModeGuard(bool on) : before_(modes::word) { modes::set_grad_enabled(on); }
+    ~GradModeGuard() { modes::word = before_; }
+    GradModeGuard(const GradModeGuard&) = delete;
+    GradModeGuard& operator=(const GradModeGuard&) = delete;
+
+private:
+    uint32_t before_;
+};
+
+class InferenceModeGuard {
+public:
+    explicit InferenceModeGuard(bool on) : before_(modes::word) {
+        modes::set_inference_enabled(on);
+    }
+    ~InferenceModeGuard() { modes::word = before_; }
+    InferenceModeGuard(const InferenceModeGuard&) = delete;
+    InferenceModeGuard& operator=(const InferenceModeGuard&) = delete;
+
+private:
+    uint32_t before_;
+};
+
+// The word of another thread, for work done on its behalf.
+class ModesGuard {
+public:
+    explicit ModesGuard(uint32_t word) : before_(std::exchange(modes::word, word)) {}
+    ~ModesGuard() { modes::word = before_; }
+    ModesGuard(const ModesGuard&) = delete;
+    ModesGuard& operator=(const ModesGuard&) = delete;
+
+private:
+    uint32_t before_;
+};
+
+}  // namespace ember
