@@ -35,7 +35,8 @@ struct Operation {
     bool direct;      // input items are of the compute type
     void (*load)(const char* from, int64_t stride, int64_t n, char* to);
     void (*start)(const Operation&, char* parts, int64_t n);
-    void (*absorb)(const Operation&, char* part, const char* items, int64_t n, int64_t number);
+    void (*absorb)(const Operation&, char* parts, const char* items, int64_t stride, int64_t n,
+                   int64_t rows, int64_t number);
     void (*tile)(const Operation&, const char* items, int64_t stride, int64_t rows, int64_t columns,
                  int64_t number, char* parts);
     void (*combine)(const Operation&, char* parts, const char* others, int64_t n);
@@ -137,7 +138,7 @@ EMBER_INLINE void absorb_run(const Operation& op, char* part, const char* from, 
             op.load(items, stride, count, buffer);
             items = buffer;
         }
-        op.absorb(op, part, items, count, number + i);
+        op.absorb(op, part, items, 0, count, 1, number + i);
     }
 }
 
@@ -160,7 +161,7 @@ void absorb_range(const Operation& op, const ReducePlan& p, const char* base, in
         const char* from = base + walk.offset[0] + at * stride;
         if (pack) {
             if (filled + n > kBlock) {
-                op.absorb(op, part, buffer, filled, i - filled);
+                op.absorb(op, part, buffer, 0, filled, 1, i - filled);
                 filled = 0;
             }
             op.load(from, stride, n, buffer + filled * op.compute);
@@ -172,7 +173,7 @@ void absorb_range(const Operation& op, const ReducePlan& p, const char* base, in
         at = 0;
         walk.next();
     }
-    if (filled > 0) op.absorb(op, part, buffer, filled, end - filled);
+    if (filled > 0) op.absorb(op, part, buffer, 0, filled, 1, end - filled);
 }
 
 // Tiles of `columns` columns, `column_stride` bytes apart, and the rows [begin, end).
@@ -215,6 +216,46 @@ EMBER_INLINE Walk<2> walk_kept(const ReducePlan& p, int first) {
     Walk<2> walk;
     for (int d = first; d < p.kept; d++) walk.push(p.kept_sizes[d], p.kept_in[d], p.kept_out[d]);
     return walk;
+}
+
+// Rows of at most a block each: some of them a call.
+void reduce_short_rows(const ReducePlan& p, const Operation& op) {
+    constexpr int64_t kRows = 128;
+    int64_t n = p.reduced_numel, stride = p.reduced == 0 ? op.item : p.reduced_in[0];
+    int64_t row_stride = p.kept == 0 ? 0 : p.kept_in[0];
+    int64_t out_stride = p.kept == 0 ? 0 : p.kept_out[0];
+    int64_t run_size = p.kept == 0 ? 1 : p.kept_sizes[0];
+    bool in_place = op.direct && stride == op.item && row_stride % op.item == 0;
+    bool dense = stride == op.item && row_stride == n * op.item;
+    int64_t most = in_place ? kRows : clamp_to(kBlock / n, 1, kRows);
+    int64_t grain = clamp_to(kGrainBytes / (n * op.item + 16), 1, kGrainBytes);
+    Walk<2> kept = walk_kept(p, 0);
+    parallel_for(p.kept_numel, grain, [&](int64_t begin, int64_t end) {
+        alignas(64) char buffer[kBlock * 8];
+        alignas(8) char parts[kRows * kPartBytes];
+        Walk<2> at = kept;
+        at.start(begin);
+        for (int64_t k = begin; k < end;) {
+            int64_t left = p.kept == 0 ? 1 : run_size - at.index[0];
+            int64_t rows = clamp_to(left, 1, clamp_to(end - k, 1, most));
+            const char* from = p.in + at.offset[kIn];
+            op.start(op, parts, rows);
+            if (in_place) {
+                op.absorb(op, parts, from, row_stride / op.item, n, rows, 0);
+            } else if (dense) {
+                op.load(from, stride, rows * n, buffer);
+                op.absorb(op, parts, buffer, n, n, rows, 0);
+            } else {
+                for (int64_t r = 0; r < rows; r++) {
+                    op.load(from + r * row_stride, stride, n, buffer + r * n * op.compute);
+                }
+                op.absorb(op, parts, buffer, n, n, rows, 0);
+            }
+            op.store(op, p, at.offset[kOut], out_stride, parts, rows);
+            k += rows;
+            at.next(rows);
+        }
+    });
 }
 
 // One result after the other, each from its blocks.
@@ -329,12 +370,22 @@ EMBER_INLINE int64_t magnitude(int64_t x) { return x < 0 ? -x : x; }
 
 void run_reduction(Context& ctx, const ReducePlan& p, const Operation& op) {
     if (p.kept_numel == 0) return;
+    if (p.kept == 0 && p.reduced == 1 && p.reduced_numel <= kBlock && op.direct &&
+        p.reduced_in[0] == op.item) {  // the shortest way for tiny sizes
+        alignas(8) char part[kPartBytes];
+        op.start(op, part, 1);
+        op.absorb(op, part, p.in, 0, p.reduced_numel, 1, 0);
+        op.store(op, p, 0, 0, part, 1);
+        return;
+    }
     // Side by side where that is how items lie in memory, or where a result has only a few items.
     bool columns = p.kept > 0 && p.kept_sizes[0] >= 4 && p.reduced_numel > 0 &&
-                   (p.reduced == 0 || p.reduced_numel <= 8 ||
+                   (p.reduced == 0 || p.reduced_numel <= 4 ||
                     magnitude(p.kept_in[0]) < magnitude(p.reduced_in[0]));
     if (columns) {
         reduce_columns(ctx, p, op);
+    } else if (p.reduced <= 1 && p.reduced_numel > 0 && p.reduced_numel <= kBlock) {
+        reduce_short_rows(p, op);
     } else {
         reduce_rows(ctx, p, op);
     }
@@ -356,9 +407,12 @@ EMBER_INLINE void reduce(Context& ctx, const ReducePlan& p, double param,
     op.start = [](const Operation&, char* parts, int64_t n) {
         for (int64_t i = 0; i < n; i++) reinterpret_cast<Part*>(parts)[i] = Impl::identity();
     };
-    op.absorb = [](const Operation& o, char* part, const char* items, int64_t n, int64_t number) {
-        Impl::absorb(*reinterpret_cast<Part*>(part), reinterpret_cast<const C*>(items), n, number,
-                     o.param);
+    op.absorb = [](const Operation& o, char* parts, const char* items, int64_t stride, int64_t n,
+                   int64_t rows, int64_t number) {
+        for (int64_t r = 0; r < rows; r++) {
+            Impl::absorb(reinterpret_cast<Part*>(parts)[r],
+                         reinterpret_cast<const C*>(items) + r * stride, n, number, o.param);
+        }
     };
     op.tile = [](const Operation& o, const char* items, int64_t stride, int64_t rows,
                  int64_t columns, int64_t number, char* parts) {

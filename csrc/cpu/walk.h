@@ -37,10 +37,13 @@ struct Walk {
             for (int k = 0; k < N; k++) offset[k] += index[d] * strides[k][d];
         }
     }
-    EMBER_INLINE void next() {
+    // Steps `count` positions forward, at most to the end of the innermost dimension.
+    EMBER_INLINE void next(int64_t count = 1) {
         for (int d = 0; d < ndim; d++) {
-            for (int k = 0; k < N; k++) offset[k] += strides[k][d];
-            if (++index[d] < sizes[d]) return;
+            for (int k = 0; k < N; k++) offset[k] += count * strides[k][d];
+            index[d] += count;
+            if (index[d] < sizes[d]) return;
+            count = 1;
             for (int k = 0; k < N; k++) offset[k] -= sizes[d] * strides[k][d];
             index[d] = 0;
         }
