@@ -208,6 +208,38 @@ Tensor minimum(const Tensor& a, const Tensor& b, const Dest& dest) {
     return extreme(kernels::minimum, "minimum", "MinimumBackward0", a, b, dest, lt);
 }
 
+Tensor clamp_tensor(const Tensor& x, const Tensor& min, const Tensor& max, const Dest& dest) {
+    EMBER_CHECK(min.defined() || max.defined(), "clamp: at least one of min or max must not be None");
+    auto bounded = [&](const Tensor& value, const Tensor& bound, const kernels::Pointwise& slot,
+                       const Dest& to) { return binary(slot, "clamp", value, bound, to); };
+    Tensor out = min.defined() ? bounded(x, min, kernels::maximum, max.defined() ? Dest() : dest) : x;
+    if (max.defined()) out = bounded(out, max, kernels::minimum, dest);
+    auto record_clamp = [&](auto saved_x, auto saved_min, auto saved_max) {
+        record("ClampBackward0", out, {x, min, max}, dest,
+               [=](Backward& bw, const Tensor& g) {
+                   Tensor v = saved_x.get(bw), low = saved_min.get(bw), high = saved_max.get(bw);
+                   Tensor zero = wrapped_number(number(0.0));
+                   Tensor below = low.defined() ? lt(v, low) : Tensor();
+                   Tensor above = high.defined() ? gt(v, high) : Tensor();
+                   if (below.defined() && above.defined())
+                       below = logical_and(below, ge(high, low), {});
+                   if (bw.needs(0)) {
+                       Tensor inside = g;
+                       if (below.defined()) inside = where(lt(v, low), zero, inside);
+                       if (above.defined()) inside = where(above, zero, inside);
+                       bw.set(0, inside);
+                   }
+                   if (bw.needs(1)) bw.set(1, where(below, g, zero));
+                   if (bw.needs(2)) {
+                       Tensor capped = low.defined() ? logical_or(above, lt(high, low), {}) : above;
+                       bw.set(2, where(capped, g, zero));
+                   }
+               });
+    };
+    if (needs_grad(x, min, max)) record_clamp(Saved(x, dest), Saved(min), Saved(max));
+    return out;
+}
+
 Tensor addcmul(const Tensor& x, const Tensor& a, const Tensor& b, Number value, const Dest& dest) {
     Tensor all[] = {x, a, b};
     DType dtype = result_type(all);
@@ -283,7 +315,7 @@ Tensor bitwise_xor(const Tensor& a, const Tensor& b, const Dest& dest) {
 Tensor bitwise_not(const Tensor& x, const Dest& dest) {
     EMBER_CHECK(is_integral(x.dtype()), "bitwise_not: expected integers or bool, got %s",
                 dtype_name(x.dtype()));
-    return unary(kernels::bitwise_not, "bitwise_not", x, dest);
+    return pointwise(kernels::bitwise_not, "bitwise_not", {x}, dest, {x.dtype(), x.dtype()});
 }
 
 Tensor eq(const Tensor& a, const Tensor& b, const Dest& dest) {

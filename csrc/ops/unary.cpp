@@ -16,7 +16,7 @@ Tensor unary(const kernels::Pointwise& slot, const char* name, const Tensor& x, 
 // Integers and bool compute in the default dtype.
 Tensor unary_float(const kernels::Pointwise& slot, const char* name, const Tensor& x,
                    const Dest& dest) {
-    DType dtype = floating(x.dtype());
+    DType dtype = is_integral(x.dtype()) ? modes::default_dtype() : x.dtype();
     return pointwise(slot, name, {x}, dest, {dtype, dtype, {}, 2});
 }
 
@@ -310,38 +310,6 @@ Tensor clamp(const Tensor& x, std::optional<Number> min, std::optional<Number> m
             Tensor inside = logical_and(ge(value, wrapped_number(low)), le(value, wrapped_number(high)), {});
             bw.set(0, where(inside, g, wrapped_number(number(0.0))));
         });
-    return out;
-}
-
-Tensor clamp_tensor(const Tensor& x, const Tensor& min, const Tensor& max, const Dest& dest) {
-    EMBER_CHECK(min.defined() || max.defined(), "clamp: at least one of min or max must not be None");
-    auto bounded = [&](const Tensor& value, const Tensor& bound, const kernels::Pointwise& slot,
-                       const Dest& to) { return binary(slot, "clamp", value, bound, to); };
-    Tensor out = min.defined() ? bounded(x, min, kernels::maximum, max.defined() ? Dest() : dest) : x;
-    if (max.defined()) out = bounded(out, max, kernels::minimum, dest);
-    auto record_clamp = [&](auto saved_x, auto saved_min, auto saved_max) {
-        record("ClampBackward0", out, {x, min, max}, dest,
-               [=](Backward& bw, const Tensor& g) {
-                   Tensor v = saved_x.get(bw), low = saved_min.get(bw), high = saved_max.get(bw);
-                   Tensor zero = wrapped_number(number(0.0));
-                   Tensor below = low.defined() ? lt(v, low) : Tensor();
-                   Tensor above = high.defined() ? gt(v, high) : Tensor();
-                   if (below.defined() && above.defined())
-                       below = logical_and(below, ge(high, low), {});
-                   if (bw.needs(0)) {
-                       Tensor inside = g;
-                       if (below.defined()) inside = where(lt(v, low), zero, inside);
-                       if (above.defined()) inside = where(above, zero, inside);
-                       bw.set(0, inside);
-                   }
-                   if (bw.needs(1)) bw.set(1, where(below, g, zero));
-                   if (bw.needs(2)) {
-                       Tensor capped = low.defined() ? logical_or(above, lt(high, low), {}) : above;
-                       bw.set(2, where(capped, g, zero));
-                   }
-               });
-    };
-    if (needs_grad(x, min, max)) record_clamp(Saved(x, dest), Saved(min), Saved(max));
     return out;
 }
 
