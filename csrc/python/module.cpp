@@ -31,6 +31,7 @@ bool fill_module(PyObject* module) {
     bind_factory(table);
     bind_random(table);
     bind_runtime(table);
+    bind_optim(table);
     return table.install(module, tensor_type);
 }
 
