@@ -25,8 +25,6 @@ struct Product {
     bool relu;
 };
 
-EMBER_INLINE int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
-
 constexpr int64_t kDepth = 256;          // k of a packed panel: a panel of A stays in L1
 constexpr int64_t kBlockColumns = 512;   // times kDepth: a block of B stays in L2
 constexpr int64_t kBlockRows = 168;      // the block of C that a task owns: kBlockRows x kBlockColumns
@@ -65,16 +63,6 @@ EMBER_INLINE Grid cut(int64_t m, int64_t n, int64_t k) {
     if (row_blocks > most_rows) row_blocks = most_rows;
     if (row_blocks < divide_up(m, kBlockRows)) row_blocks = divide_up(m, kBlockRows);
     return {row_blocks, column_blocks, columns};
-}
-
-// Part i of `total` cut into `parts` pieces whose sizes differ by one at most.
-struct Range {
-    int64_t begin, end;
-};
-EMBER_INLINE Range piece(int64_t total, int64_t parts, int64_t i) {
-    const int64_t size = total / parts, longer = total % parts;
-    const int64_t begin = i * size + (i < longer ? i : longer);
-    return {begin, begin + size + (i < longer)};
 }
 
 // Strip s of columns of a packed B starts at s * kColumns * k. Within it k is not cut.

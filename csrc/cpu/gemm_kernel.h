@@ -9,6 +9,18 @@
 namespace ember::cpu::EMBER_LEVEL {
 namespace {
 
+EMBER_INLINE constexpr int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
+// Part i of `total` cut into `parts` pieces whose sizes differ by one at most.
+struct Range {
+    int64_t begin, end;
+};
+EMBER_INLINE Range piece(int64_t total, int64_t parts, int64_t i) {
+    const int64_t size = total / parts, longer = total % parts;
+    const int64_t begin = i * size + (i < longer ? i : longer);
+    return {begin, begin + size + (i < longer)};
+}
+
 template <class T>
 struct TileShape {
     static constexpr bool kFloat = std::is_floating_point_v<T>;

@@ -52,7 +52,7 @@ EMBER_INLINE void transpose_rounds(Vec<T>* rows) {
     }
 }
 
-// Lanes that are rows of contiguous k (lane_stride arbitrary, k_stride 1).
+// Lanes that are rows of contiguous k.
 template <class T, class S>
 EMBER_NOINLINE void pack_transposed(const S* src, int64_t lane_stride, int64_t lanes, int64_t k,
                                     T* dst, int64_t width) {
@@ -111,7 +111,9 @@ template <class T, class S>
 EMBER_INLINE void pack(const S* src, int64_t lane_stride, int64_t k_stride, int64_t lanes,
                        int64_t k, T* dst, int64_t width) {
     if (lane_stride == 1) return pack_contiguous(src, k_stride, lanes, k, dst, width);
-    if (k_stride == 1) return pack_transposed(src, lane_stride, lanes, k, dst, width);
+    if constexpr (std::is_floating_point_v<T>) {
+        if (k_stride == 1) return pack_transposed(src, lane_stride, lanes, k, dst, width);
+    }
     for (int64_t p = 0; p < k; p++)
         for (int64_t l = 0; l < width; l++)
             dst[p * width + l] =
