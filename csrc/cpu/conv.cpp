@@ -11,17 +11,19 @@ namespace {
 using kernels::Conv2d;
 
 // Correlates images with taps: forward and the input's gradient are both of this kind.
-// out[o](y, x) = bias[o] + sum over i, t of weight(o, i, t) *
-//                source[i][y * row_step + x * col_step + tap_offset[t]], for each image and group.
+// out[o](y, x) = bias[o] + sum over i, r, s of weight(o, i, r, s) *
+//                source[i](y * row_step + row_shift[r], x * col_step + column_shift[s]),
+// for each image and group. The sum runs over (r, i, s) in this order, so that rows of taps that
+// fall into the border are skipped as a whole.
 template <class T>
 struct Correlation {
     int64_t groups, in_channels, out_channels;  // channels of one group
-    int64_t taps;
-    const int64_t *tap_offset, *tap_weight;  // offsets in a source plane and in a weight plane
+    int64_t tap_rows, tap_columns;
+    int64_t *row_shift, *column_shift;  // in the padded source
     const T* weight;
-    int64_t weight_group, weight_out, weight_in;
-    bool dense;  // weight(o, ., .) is in_channels * taps items in order
-    bool pixels;  // what fills registers: pixels of the output, or its channels
+    int64_t weight_group, weight_out, weight_in, weight_taps;
+    int64_t* place;  // of each tap of the weight: of its first channel in the sum, or -1
+    bool pixels;     // what fills registers: pixels of the output, or its channels
     Padding padding;
     int64_t row_step, col_step;
     const T* source;  // (images, groups * in_channels, source_height, source_width)
@@ -31,7 +33,20 @@ struct Correlation {
     int64_t height, width;  // pixels of the output
     const T* bias;
 
-    EMBER_INLINE int64_t depth() const { return in_channels * taps; }
+    EMBER_INLINE int64_t depth() const { return tap_rows * in_channels * tap_columns; }
+};
+
+// The part of the sum that lies in the image, for each row of the output.
+struct Reach {
+    const int64_t *begin, *end;
+    EMBER_INLINE Range over(int64_t first, int64_t last) const {
+        Range r{begin[first], end[first]};
+        for (int64_t y = first + 1; y <= last; y++) {
+            r.begin = least(r.begin, begin[y]);
+            r.end = most(r.end, end[y]);
+        }
+        return r;
+    }
 };
 
 // Pixels fill registers where there are few output channels, channels where there are many.
@@ -42,40 +57,55 @@ EMBER_INLINE bool by_pixels(int64_t out_channels, int64_t depth, int64_t width) 
            width * divide_up(out_channels, kLanes) * (depth + kStore);
 }
 
-// `lanes` output channels from `first` side by side: dst[p * stride + lane].
+// `lanes` output channels from `first` side by side: dst[p * stride + lane], p as in the sum.
 template <class T>
 EMBER_NOINLINE void pack_weight(const Correlation<T>& x, int64_t group, int64_t first,
                                 int64_t lanes, int64_t stride, T* dst) {
+    constexpr int64_t kLanes = Vec<T>::size;
     const T* w = x.weight + group * x.weight_group + first * x.weight_out;
-    if (x.dense) return pack(w, x.weight_out, int64_t(1), lanes, x.depth(), dst, stride);
-    for (int64_t i = 0; i < x.in_channels; i++)
-        for (int64_t t = 0; t < x.taps; t++, dst += stride) {
-            const T* from = w + i * x.weight_in + x.tap_weight[t];
-            for (int64_t l = 0; l < lanes; l++) dst[l] = from[l * x.weight_out];
-            for (int64_t l = lanes; l < stride; l++) dst[l] = T(0);
+    for (int64_t i = 0; i < x.in_channels; i++, w += x.weight_in)
+        for (int64_t t = 0; t < x.weight_taps; t += kLanes) {
+            const int64_t taps = least(kLanes, x.weight_taps - t);
+            for (int64_t l = 0; l < stride; l += kLanes) {
+                Vec<T> block[kLanes];
+#pragma GCC unroll 16
+                for (int j = 0; j < kLanes; j++) {
+                    block[j] = Vec<T>{Raw<T>{}};
+                    if (l + j < lanes) block[j] = load_first<T>(w + (l + j) * x.weight_out + t, taps);
+                }
+                transpose_rounds<T, kLanes / 2>(block);
+#pragma GCC unroll 16
+                for (int j = 0; j < kLanes; j++)
+                    if (j < taps && x.place[t + j] >= 0)
+                        block[j].store(dst + (x.place[t + j] + i * x.tap_columns) * stride + l);
+            }
         }
 }
 
 template <class T>
 EMBER_INLINE void correlate_channels(const Correlation<T>& x, const T* source, T* out,
                                      const T* weights, const T* bias, const int64_t* offsets,
-                                     int64_t begin, int64_t end) {
+                                     const Reach& reach, int64_t begin, int64_t end) {
     using Shape = TileShape<T>;
     constexpr int64_t kStrip = Shape::kColumns, kLanes = Shape::kLanes;
     constexpr int64_t kTileRows = divide_up(Shape::kRows, kLanes) * kLanes;
     alignas(64) T tile[kTileRows * kStrip];
     const T* rows[Shape::kRows];
     const bool contiguous = x.out_col == 1 && x.out_row == x.width;
+    const int64_t row_items = x.row_step * x.padding.row();
     const int64_t panels = divide_up(end - begin, Shape::kRows);
-    GatherCall<T> call{x.depth(), rows, offsets, nullptr, tile, kStrip, false};
+    GatherCall<T> call{0, rows, nullptr, nullptr, tile, kStrip, false};
     for (int64_t o = 0; o < x.out_channels; o += kStrip) {
         const int64_t channels = least(kStrip, x.out_channels - o);
-        call.b = weights + o * x.depth();
         for (int64_t p = 0; p < panels; p++) {
             const int64_t first = begin + p * (end - begin) / panels;
             const int64_t last = begin + (p + 1) * (end - begin) / panels;
             for (int64_t q = first; q < last; q++)
-                rows[q - first] = source + q / x.width * x.row_step + q % x.width * x.col_step;
+                rows[q - first] = source + q / x.width * row_items + q % x.width * x.col_step;
+            const Range sum = reach.over(first / x.width, (last - 1) / x.width);
+            call.depth = sum.end - sum.begin;
+            call.offsets = offsets + sum.begin;
+            call.b = weights + o * x.depth() + sum.begin * kStrip;
             ConvTiles<T>::gather[last - first - 1][channels > kLanes](call);
             if (contiguous) {
                 store_channels(tile, last - first, channels, bias ? bias + o : nullptr,
@@ -95,7 +125,7 @@ EMBER_INLINE void correlate_channels(const Correlation<T>& x, const T* source, T
 template <class T>
 EMBER_INLINE void correlate_pixels(const Correlation<T>& x, const T* source, T* out,
                                    const T* weights, const T* bias, const int64_t* offsets,
-                                   int64_t begin, int64_t end) {
+                                   const Reach& reach, int64_t begin, int64_t end) {
     using Shape = TileShape<T>;
     constexpr int64_t kLanes = Shape::kLanes;
     const int64_t a_row = divide_up(x.width, kLanes), registers = (end - begin) * a_row;
@@ -105,12 +135,12 @@ EMBER_INLINE void correlate_pixels(const Correlation<T>& x, const T* source, T* 
     T* to[kWide];
     int64_t counts[kWide];
     alignas(64) T strided[Shape::kRows * kWide * kLanes];
-    PixelCall<T> call{x.depth(), nullptr, offsets, from, to, counts, x.out_plane, nullptr};
+    PixelCall<T> call{0, nullptr, nullptr, from, to, counts, x.out_plane, nullptr};
     for (int64_t p = 0; p < panels; p++) {
         const int64_t first = p * x.out_channels / panels;
         const int64_t count = (p + 1) * x.out_channels / panels - first;
         const int64_t wide = count == 1 ? kWide : 2;
-        call.a = weights + p * x.depth() * Shape::kPanelRows;
+        const T* panel = weights + p * x.depth() * Shape::kPanelRows;
         call.bias = bias ? bias + first : nullptr;
         for (int64_t q = 0; q < registers; q += wide) {
             T* at[kWide];
@@ -118,11 +148,16 @@ EMBER_INLINE void correlate_pixels(const Correlation<T>& x, const T* source, T* 
                 // Behind the last register its work is done again, for nothing.
                 const int64_t i = least(q + v, registers - 1);
                 const int64_t y = begin + i / a_row, column = i % a_row * kLanes;
-                from[v] = source + y * x.row_step + column;
+                from[v] = source + y * x.row_step * x.padding.row() + column;
                 at[v] = out + first * x.out_plane + y * x.out_row + column * x.out_col;
                 counts[v] = q + v < registers ? least(kLanes, x.width - column) : 0;
                 to[v] = contiguous ? at[v] : strided + v * kLanes;
             }
+            const int64_t last = least(q + wide, registers) - 1;
+            const Range sum = reach.over(begin + q / a_row, begin + last / a_row);
+            call.depth = sum.end - sum.begin;
+            call.offsets = offsets + sum.begin;
+            call.a = panel + sum.begin * Shape::kPanelRows;
             call.out_row = contiguous ? x.out_plane : kWide * kLanes;
             if (count == 1)
                 pixel_tile<T, 1, kWide>(call);
@@ -163,8 +198,24 @@ EMBER_NOINLINE void correlate(Context& context, const Correlation<T>& x, int64_t
 
     const int64_t plane = x.padding.plane();
     int64_t* offsets = context.scratch_of<int64_t>(depth);
-    for (int64_t i = 0; i < x.in_channels; i++)
-        for (int64_t t = 0; t < x.taps; t++) offsets[i * x.taps + t] = i * plane + x.tap_offset[t];
+    for (int64_t r = 0, p = 0; r < x.tap_rows; r++)
+        for (int64_t i = 0; i < x.in_channels; i++)
+            for (int64_t c = 0; c < x.tap_columns; c++, p++)
+                offsets[p] = i * plane + x.row_shift[r] * x.padding.row() + x.column_shift[c];
+    int64_t* ranges = context.scratch_of<int64_t>(2 * x.height);
+    const int64_t image_begin = x.padding.top, image_end = x.padding.top + x.source_height;
+    for (int64_t y = 0; y < x.height; y++) {
+        int64_t first = x.tap_rows, last = 0;
+        for (int64_t r = 0; r < x.tap_rows; r++) {
+            const int64_t row = y * x.row_step + x.row_shift[r];
+            if (row < image_begin || row >= image_end) continue;
+            first = least(first, r);
+            last = r + 1;
+        }
+        ranges[y] = least(first, last) * x.in_channels * x.tap_columns;
+        ranges[x.height + y] = last * x.in_channels * x.tap_columns;
+    }
+    const Reach reach{ranges, ranges + x.height};
 
     const int64_t image_items = in_planes * plane;
     int64_t held = images;
@@ -201,20 +252,12 @@ EMBER_NOINLINE void correlate(Context& context, const Correlation<T>& x, int64_t
                 const T* w = weights + g * packs * depth * lanes_stride;
                 const int64_t first = b * units / blocks, last = (b + 1) * units / blocks;
                 if (pixels)
-                    correlate_pixels(x, from, to, w, bias, offsets, first, last);
+                    correlate_pixels(x, from, to, w, bias, offsets, reach, first, last);
                 else
-                    correlate_channels(x, from, to, w, bias, offsets, first, last);
+                    correlate_channels(x, from, to, w, bias, offsets, reach, first, last);
             }
         });
     }
-}
-
-// Space for `count` offsets of taps in a source plane and in a weight plane.
-template <class T>
-EMBER_INLINE void set_taps(Correlation<T>& x, int64_t* offsets, int64_t* weights, int64_t count) {
-    x.taps = count;
-    x.tap_offset = offsets;
-    x.tap_weight = weights;
 }
 
 template <class T>
@@ -228,10 +271,10 @@ void forward(Context& context, const Conv2d& g) {
     x.weight_out = x.in_channels * taps;
     x.weight_group = x.out_channels * x.weight_out;
     x.weight_in = taps;
-    x.dense = true;
+    x.weight_taps = taps;
     x.pixels = by_pixels<T>(x.out_channels, x.in_channels * taps, g.out_w);
     x.padding = forward_padding(g, x.pixels);
-    x.row_step = g.stride[0] * x.padding.row();
+    x.row_step = g.stride[0];
     x.col_step = x.pixels ? 1 : g.stride[1];
     x.source = static_cast<const T*>(g.input);
     x.source_height = g.h;
@@ -243,33 +286,38 @@ void forward(Context& context, const Conv2d& g) {
     x.out_plane = g.out_h * g.out_w;
     x.out_image = g.k * x.out_plane;
     x.bias = static_cast<const T*>(g.bias);
-    int64_t* offsets = context.scratch_of<int64_t>(2 * taps);
-    set_taps(x, offsets, offsets + taps, taps);
-    for (int64_t i = 0; i < taps; i++) {
-        offsets[i] = i / g.s * g.dilation[0] * x.padding.row() +
-                     x.padding.column(i % g.s * g.dilation[1]);
-        offsets[taps + i] = i;
-    }
+    x.tap_rows = g.r;
+    x.tap_columns = g.s;
+    x.row_shift = context.scratch_of<int64_t>(g.r + g.s + taps);
+    x.column_shift = x.row_shift + g.r;
+    x.place = x.column_shift + g.s;
+    for (int64_t r = 0; r < g.r; r++) x.row_shift[r] = r * g.dilation[0];
+    for (int64_t s = 0; s < g.s; s++) x.column_shift[s] = x.padding.column(s * g.dilation[1]);
+    for (int64_t t = 0; t < taps; t++)
+        x.place[t] = t / g.s * x.in_channels * g.s + t % g.s;
     correlate(context, x, g.n);
 }
 
 // The taps of one dimension that reach the input's positions of one phase (their remainder modulo
 // the stride), as shifts: position phase + i * stride takes from the output's position i + shift.
 struct Phase {
-    int64_t begin, step, lowest, highest;  // taps begin, begin + step, ...; range of the shifts
+    int64_t begin, step;       // taps begin, begin + step, ...
+    int64_t first, each;       // the shift of the first, the difference to the next
     EMBER_INLINE Phase(int64_t phase, int64_t kernel, int64_t stride, int64_t pad, int64_t dilation) {
         begin = 0;
         while (begin < kernel && (phase + pad - begin * dilation) % stride != 0) begin++;
         step = 1;
         while (step * dilation % stride != 0) step++;
-        lowest = 0, highest = -1;
-        if (begin >= kernel) return;
-        const int64_t last = begin + (kernel - 1 - begin) / step * step;
-        highest = (phase + pad - begin * dilation) / stride;
-        lowest = (phase + pad - last * dilation) / stride;
+        first = (phase + pad - begin * dilation) / stride;
+        each = -step * dilation / stride;
     }
     EMBER_INLINE int64_t count(int64_t kernel) const {
         return begin < kernel ? (kernel - 1 - begin) / step + 1 : 0;
+    }
+    EMBER_INLINE int64_t shift(int64_t i) const { return first + i * each; }
+    // Which of them tap t is, or -1.
+    EMBER_INLINE int64_t index(int64_t t) const {
+        return t < begin || (t - begin) % step != 0 ? -1 : (t - begin) / step;
     }
 };
 
@@ -277,8 +325,10 @@ struct Phase {
 template <class T>
 void grad_input(Context& context, const Conv2d& g) {
     const int64_t taps = g.r * g.s;
-    int64_t* offsets = context.scratch_of<int64_t>(2 * taps);
     Correlation<T> x;
+    x.row_shift = context.scratch_of<int64_t>(g.r + g.s + taps);
+    x.column_shift = x.row_shift + g.r;
+    x.place = x.column_shift + g.s;
     x.groups = g.groups;
     x.in_channels = g.k / g.groups;
     x.out_channels = g.c / g.groups;
@@ -286,8 +336,8 @@ void grad_input(Context& context, const Conv2d& g) {
     x.weight_out = taps;
     x.weight_in = x.out_channels * taps;
     x.weight_group = x.in_channels * x.weight_in;
-    x.dense = false;
-    x.col_step = 1;
+    x.weight_taps = taps;
+    x.row_step = x.col_step = 1;
     x.source = static_cast<const T*>(g.output);
     x.source_height = g.out_h;
     x.source_width = g.out_w;
@@ -300,7 +350,9 @@ void grad_input(Context& context, const Conv2d& g) {
         for (int64_t px = 0; px < least(g.stride[1], g.w); px++) {
             const Phase rows(py, g.r, g.stride[0], g.pad[0], g.dilation[0]);
             const Phase columns(px, g.s, g.stride[1], g.pad[1], g.dilation[1]);
-            const int64_t count = rows.count(g.r) * columns.count(g.s);
+            x.tap_rows = rows.count(g.r);
+            x.tap_columns = columns.count(g.s);
+            const int64_t count = x.tap_rows * x.tap_columns;
             x.out = static_cast<T*>(g.input) + py * g.w + px;
             x.height = divide_up(g.h - py, g.stride[0]);
             x.width = divide_up(g.w - px, g.stride[1]);
@@ -310,21 +362,19 @@ void grad_input(Context& context, const Conv2d& g) {
             p.rows = g.out_h;
             p.columns = g.out_w;
             if (count > 0) {
-                p.top = most(0, -rows.lowest);
-                p.left = most(0, -columns.lowest);
-                p.rows = most(p.top + x.height + rows.highest, p.top + g.out_h);
-                p.columns = most(p.left + x.width + columns.highest, p.left + g.out_w);
+                p.top = most(0, -rows.shift(x.tap_rows - 1));
+                p.left = most(0, -columns.shift(x.tap_columns - 1));
+                p.rows = p.top + most(x.height + rows.first, g.out_h);
+                p.columns = p.left + most(x.width + columns.first, g.out_w);
             }
-            x.row_step = p.row();
-            set_taps(x, offsets, offsets + taps, count);
-            int64_t t = 0;
-            for (int64_t r = rows.begin, i = 0; count > 0 && r < g.r; r += rows.step, i++)
-                for (int64_t s = columns.begin; s < g.s; s += columns.step, t++) {
-                    const int64_t y = (py + g.pad[0] - r * g.dilation[0]) / g.stride[0];
-                    const int64_t shift = (px + g.pad[1] - s * g.dilation[1]) / g.stride[1];
-                    offsets[t] = (y + p.top) * p.row() + shift + p.left;
-                    offsets[taps + t] = r * g.s + s;
-                }
+            for (int64_t i = 0; i < x.tap_rows; i++)
+                x.row_shift[i] = p.top + rows.shift(i);
+            for (int64_t i = 0; i < x.tap_columns; i++)
+                x.column_shift[i] = p.left + columns.shift(i);
+            for (int64_t t = 0; t < taps; t++) {
+                const int64_t i = rows.index(t / g.s), j = columns.index(t % g.s);
+                x.place[t] = i < 0 || j < 0 ? -1 : i * x.in_channels * x.tap_columns + j;
+            }
             correlate(context, x, g.n);
         }
 }

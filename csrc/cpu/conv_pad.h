@@ -43,7 +43,11 @@ EMBER_NOINLINE void pad_plane(const T* in, int64_t height, int64_t width, const 
         if (from < 0 || from >= height) continue;
         const T* row = in + from * width - p.left;
         if (p.phases > 1) {
-            for (int64_t x = begin; x < end; x++) out[p.column(x)] = row[x];
+            for (int64_t phase = 0; phase < p.phases; phase++) {
+                T* to = out + phase * p.phase_columns();
+                int64_t i = divide_up(most(begin - phase, 0), p.phases);
+                for (; i * p.phases + phase < end; i++) to[i] = row[i * p.phases + phase];
+            }
         } else {
             for (int64_t x = 0; x < begin; x++) out[x] = T(0);
             memcpy(out + begin, row + begin, size_t(end - begin) * sizeof(T));
