@@ -239,7 +239,7 @@ EMBER_NOINLINE void correlate(Context& context, const Correlation<T>& x, int64_t
                          [&](int64_t begin, int64_t end) {
                 for (int64_t i = begin; i < end; i++)
                     pad_plane(source + i * x.source_height * x.source_width, x.source_height,
-                              x.source_width, x.padding, copy + i * plane);
+                              x.source_width, x.padding, T(0), copy + i * plane);
             });
             source = copy;
         }

@@ -2,6 +2,7 @@
 
 #include "core/parallel.h"
 #include "cpu/gemm_kernel.h"
+#include "cpu/padding.h"
 #include "kernels/conv.h"
 
 // What the convolution and the gradient of its weight share: borders, and halves by way of float32.
@@ -12,49 +13,6 @@ using kernels::Conv2d;
 
 constexpr int64_t kCopyItems = 4 << 20;    // of padded images held at one time
 constexpr int64_t kTaskProducts = 40'000;  // products of registers that deserve a task of their own
-
-EMBER_INLINE int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
-EMBER_INLINE int64_t most(int64_t a, int64_t b) { return a > b ? a : b; }
-
-// Images with borders of zeros (or cropped, where a border is negative). Columns are split by their
-// remainder modulo `phases` and those of one remainder lie side by side, so that a strided row is
-// contiguous too.
-struct Padding {
-    int64_t top = 0, left = 0, rows = 0, columns = 0, phases = 1;
-    EMBER_INLINE int64_t phase_columns() const { return divide_up(columns, phases); }
-    EMBER_INLINE int64_t row() const { return phase_columns() * phases; }
-    EMBER_INLINE int64_t plane() const { return rows * row(); }
-    EMBER_INLINE bool changes(int64_t height, int64_t width) const {
-        return top != 0 || left != 0 || rows != height || columns != width || phases != 1;
-    }
-    // Where column x lies in its row.
-    EMBER_INLINE int64_t column(int64_t x) const {
-        return x % phases * phase_columns() + x / phases;
-    }
-};
-
-template <class T>
-EMBER_NOINLINE void pad_plane(const T* in, int64_t height, int64_t width, const Padding& p, T* out) {
-    const int64_t begin = least(most(p.left, 0), p.columns);
-    const int64_t end = most(least(p.left + width, p.columns), begin);
-    for (int64_t y = 0; y < p.rows; y++, out += p.row()) {
-        const int64_t from = y - p.top;
-        if (from < 0 || from >= height || p.phases > 1) memset(out, 0, size_t(p.row()) * sizeof(T));
-        if (from < 0 || from >= height) continue;
-        const T* row = in + from * width - p.left;
-        if (p.phases > 1) {
-            for (int64_t phase = 0; phase < p.phases; phase++) {
-                T* to = out + phase * p.phase_columns();
-                int64_t i = divide_up(most(begin - phase, 0), p.phases);
-                for (; i * p.phases + phase < end; i++) to[i] = row[i * p.phases + phase];
-            }
-        } else {
-            for (int64_t x = 0; x < begin; x++) out[x] = T(0);
-            memcpy(out + begin, row + begin, size_t(end - begin) * sizeof(T));
-            for (int64_t x = end; x < p.columns; x++) out[x] = T(0);
-        }
-    }
-}
 
 // The borders that the forward direction needs around its input; `split` puts the columns that one
 // stride apart side by side. Without padding and split the input is taken as it is.

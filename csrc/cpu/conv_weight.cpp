@@ -161,7 +161,7 @@ void grad_weight(Context& context, const Conv2d& g) {
         if (copies) {
             parallel_for(here * g.c, divide_up(16'384, plane), [&](int64_t begin, int64_t end) {
                 for (int64_t i = begin; i < end; i++)
-                    pad_plane(images + i * g.h * g.w, g.h, g.w, p, copy + i * plane);
+                    pad_plane(images + i * g.h * g.w, g.h, g.w, p, T(0), copy + i * plane);
             });
             images = copy;
         }

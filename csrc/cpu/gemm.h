@@ -90,9 +90,9 @@ EMBER_NOINLINE void finish(const Product<S, T>& x, Range rows, Range columns, co
         const T* from = sums + (i - rows.begin) * stride - columns.begin;
         for (int64_t j = columns.begin; j < columns.end; j++) {
             T v = alpha * from[j];
-            if (x.beta != 0) v += beta * convert_item<T>(c[j]);
-            if (x.column_bias) v += convert_item<T>(x.column_bias[j]);
-            if (x.row_bias) v += convert_item<T>(x.row_bias[i]);
+            if (x.beta != 0) v += beta * item_as<T>(c[j]);
+            if (x.column_bias) v += item_as<T>(x.column_bias[j]);
+            if (x.row_bias) v += item_as<T>(x.row_bias[i]);
             if constexpr (std::is_floating_point_v<T>) {
                 if (x.relu && v < T(0)) v = T(0);
             } else {
@@ -187,7 +187,7 @@ EMBER_INLINE void row_times_columns(const Product<S, T>& x, int64_t j, int64_t n
     const S* a = x.a;
     const S* b = x.b + j;
     auto step = [&](int u) __attribute__((always_inline)) {
-        Vec<T> scale(convert_item<T>(*a));
+        Vec<T> scale(item_as<T>(*a));
 #pragma GCC unroll 4
         for (int v = 0; v < Vectors; v++)
             acc[u][v] += scale * load_lanes<T>(b + v * kLanes, Vectors > 1 ? kLanes : n);

@@ -2,14 +2,13 @@
 
 #include <utility>
 
+#include "cpu/padding.h"
 #include "cpu/vec.h"
 
 // The register-blocked product that matmul and convolution stand on: a tile of up to kRows rows and
 // kVectors registers of columns of C stays in registers while k runs.
 namespace ember::cpu::EMBER_LEVEL {
 namespace {
-
-EMBER_INLINE constexpr int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 // Part i of `total` cut into `parts` pieces whose sizes differ by one at most.
 struct Range {

@@ -7,14 +7,6 @@
 namespace ember::cpu::EMBER_LEVEL {
 namespace {
 
-template <class T, class S>
-EMBER_INLINE T convert_item(S x) {
-    if constexpr (sizeof(S) == 2 && std::is_class_v<S>)
-        return to_float(x);
-    else
-        return T(x);
-}
-
 // The first n items at p as a register of T; n <= kLanes.
 template <class T, class S>
 EMBER_INLINE Vec<T> load_lanes(const S* p, int64_t n) {
@@ -117,7 +109,7 @@ EMBER_INLINE void pack(const S* src, int64_t lane_stride, int64_t k_stride, int6
     for (int64_t p = 0; p < k; p++)
         for (int64_t l = 0; l < width; l++)
             dst[p * width + l] =
-                l < lanes ? convert_item<T>(src[l * lane_stride + p * k_stride]) : T(0);
+                l < lanes ? item_as<T>(src[l * lane_stride + p * k_stride]) : T(0);
 }
 
 }  // namespace
