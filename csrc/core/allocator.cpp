@@ -455,8 +455,10 @@ MemoryStats memory_stats() {
     stats.allocated = now;
     stats.allocated_peak = std::max(now, registry.allocated_peak.load(std::memory_order_relaxed));
     stats.cache_hits = std::max<int64_t>(0, stats.allocations - misses);
-    stats.reserved = int64_t(small_heap.reserved() + large_heap.reserved());
-    stats.reserved_peak = int64_t(small_heap.reserved_peak() + large_heap.reserved_peak());
+    size_t reserved = 0, reserved_peak = 0;
+    for (Heap* heap : {&small_heap, &large_heap}) heap->count(&reserved, &reserved_peak);
+    stats.reserved = int64_t(reserved);
+    stats.reserved_peak = int64_t(reserved_peak);
     return stats;
 }
 
