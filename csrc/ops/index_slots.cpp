@@ -1,8 +1,8 @@
+#include "ops/launch.h"
 #include "kernels/index.h"
 
 namespace ember::kernels {
 
-#define EMBER_SLOT(name) decltype(name) name(#name);
 EMBER_SLOT(index_select)
 EMBER_SLOT(index_add)
 EMBER_SLOT(embedding_backward)
@@ -15,6 +15,5 @@ EMBER_SLOT(nonzero_count)
 EMBER_SLOT(nonzero)
 EMBER_SLOT(masked_select)
 EMBER_SLOT(masked_scatter)
-#undef EMBER_SLOT
 
 }  // namespace ember::kernels
