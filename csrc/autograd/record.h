@@ -111,12 +111,12 @@ void ClosureNode<F>::raise_released() {
 
 // Makes `node` the origin of `out`: its next output. In place on a view rewrites the base's history.
 EMBER_EXPORT void set_history(const Tensor& out, Ref<Node> node, const Dest& dest);
-EMBER_EXPORT void connect(Node& node, std::initializer_list<std::reference_wrapper<const Tensor>> inputs);
+EMBER_EXPORT void connect(Node& node, std::initializer_list<TensorRef> inputs);
 EMBER_EXPORT void connect(Node& node, std::span<const Tensor> inputs);
 // Anomaly mode: keeps the trace and notes the first operation whose output has a NaN.
 EMBER_EXPORT void note_anomaly(Node& node, const Tensor& out);
 
-using Inputs = std::initializer_list<std::reference_wrapper<const Tensor>>;
+using Inputs = std::initializer_list<TensorRef>;
 
 template <class F>
 Ref<Node> make_node(const char* name, Inputs inputs, F f) {

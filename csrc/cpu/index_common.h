@@ -6,6 +6,7 @@
 #include "core/error.h"
 #include "core/parallel.h"
 #include "core/view.h"
+#include "cpu/sizes.h"
 
 namespace ember::cpu::EMBER_LEVEL {
 namespace {
@@ -94,11 +95,6 @@ EMBER_INLINE void check_indices(ErrorKind kind, const char* operation, const int
                 EMBER_RAISE_OUTSIDE(kind, operation, index[i], dim, n);
         }
     });
-}
-
-EMBER_INLINE int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
-EMBER_INLINE int64_t clamp_to(int64_t x, int64_t lo, int64_t hi) {
-    return x < lo ? lo : x > hi ? hi : x;
 }
 
 }  // namespace

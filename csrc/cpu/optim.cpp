@@ -3,8 +3,7 @@
 #include <cmath>
 #include <cstring>
 
-#include "core/parallel.h"
-#include "cpu/vec_memory.h"
+#include "cpu/rows.h"
 
 namespace ember::cpu::EMBER_LEVEL {
 namespace {
@@ -45,29 +44,6 @@ EMBER_INLINE void for_list(Context& ctx, const Item* items, int64_t count, F&& f
     });
 }
 
-template <class F>
-EMBER_INLINE void dispatch_floating(DType dtype, F&& f) {
-    dispatch<Half, BFloat16, float, double>(dtype, f);
-}
-
-template <class T>
-using Compute = std::conditional_t<sizeof(T) == 8, double, float>;
-
-// Vectors of a row, the last one partly filled: body(load, store, at), where load and store take a
-// pointer to the row's first item.
-template <class V, class F>
-EMBER_INLINE void for_vectors(int64_t begin, int64_t end, F&& body) {
-    int64_t i = begin;
-    for (; i + V::size <= end; i += V::size) {
-        body([i](auto* p) { return load_as<V>(p + i); }, [i](auto* p, V x) { store_as(p + i, x); });
-    }
-    if (i < end) {
-        int64_t n = end - i;
-        body([i, n](auto* p) { return load_first_as<V>(p + i, n); },
-             [i, n](auto* p, V x) { store_first_as(p + i, x, n); });
-    }
-}
-
 template <class T>
 void sgd_items(Context& ctx, const SgdItem* items, int64_t count, const Sgd& a) {
     using C = Compute<T>;
@@ -80,15 +56,15 @@ void sgd_items(Context& ctx, const SgdItem* items, int64_t count, const Sgd& a) 
         const T* grad = static_cast<const T*>(item.grad);
         T* buffer = static_cast<T*>(item.momentum);
         auto run = [&](auto with_buffer) {
-            for_vectors<V>(begin, end, [&](auto load, auto store) {
-                V p = load(param), g = load(grad) * sign;
+            sweep<V>(begin, end, [&](auto at) {
+                V p = at.load(param), g = at.load(grad) * sign;
                 if (a.weight_decay != 0) g = fma(p, decay, g);
                 if constexpr (decltype(with_buffer)::value) {
-                    V m = item.fresh ? g : fma(g, undamped, load(buffer) * momentum);
-                    store(buffer, m);
+                    V m = item.fresh ? g : fma(g, undamped, at.load(buffer) * momentum);
+                    at.store(buffer, m);
                     g = a.nesterov ? fma(m, momentum, g) : m;
                 }
-                store(param, fma(g, lr, p));
+                at.store(param, fma(g, lr, p));
             });
         };
         if (buffer) {
@@ -120,21 +96,21 @@ void adam_items(Context& ctx, const AdamItem* items, int64_t count, const Adam& 
         T* largest = static_cast<T*>(item.max_exp_avg_sq);
         V step_size = C(-(a.lr / (1 - pow(a.beta1, item.step))));
         V correction = C(std::sqrt(1 - pow(a.beta2, item.step)));
-        for_vectors<V>(begin, end, [&](auto load, auto store) {
-            V p = load(param), g = load(grad) * sign;
+        sweep<V>(begin, end, [&](auto at) {
+            V p = at.load(param), g = at.load(grad) * sign;
             if (scale_param) p *= keep;
             if (add_decay) g = fma(p, decay, g);
-            V m = load(first), v = load(second);
+            V m = at.load(first), v = at.load(second);
             m = fma(weight1, g - m, m);
             v = fma(weight2 * g, g, v * beta2);
-            store(first, m);
-            store(second, v);
+            at.store(first, m);
+            at.store(second, v);
             if (largest) {
-                v = maximum(load(largest), v);
-                store(largest, v);
+                v = maximum(at.load(largest), v);
+                at.store(largest, v);
             }
             V denominator = sqrt(v) / correction + eps;
-            store(param, p + step_size * m / denominator);
+            at.store(param, p + step_size * m / denominator);
         });
     });
 }
@@ -161,9 +137,9 @@ void partial_norms(Context& ctx, const ListItem* items, int64_t count, double* p
              [&](const ListItem& item, int64_t begin, int64_t end, int64_t task) {
                  VecD low_sum = 0, high_sum = 0;
                  const T* data = static_cast<const T*>(item.data);
-                 for_vectors<V>(begin, end, [&](auto load, auto) {
+                 sweep<V>(begin, end, [&](auto at) {
                      VecD lower, upper;
-                     widen(load(data), lower, upper);
+                     widen(at.load(data), lower, upper);
                      if constexpr (largest) {
                          low_sum = maximum(abs(lower), low_sum);
                          high_sum = maximum(abs(upper), high_sum);
@@ -219,8 +195,7 @@ void list_scale(Context& ctx, const ListItem* items, int64_t count, DType dtype,
         V scale = Compute<T>(factor);
         for_list(ctx, items, count, [&](const ListItem& item, int64_t begin, int64_t end, int64_t) {
             T* data = static_cast<T*>(item.data);
-            for_vectors<V>(begin, end,
-                           [&](auto load, auto store) { store(data, load(data) * scale); });
+            sweep<V>(begin, end, [&](auto at) { at.store(data, at.load(data) * scale); });
         });
     });
 }

@@ -4,7 +4,8 @@
 #include <type_traits>
 
 #include "core/parallel.h"
-#include "cpu/vec_memory.h"
+#include "cpu/sizes.h"
+#include "cpu/vec.h"
 #include "cpu/walk.h"
 
 // How any reduction runs over a ReducePlan. An operation works on one compute type (float, double
@@ -22,11 +23,6 @@ constexpr int64_t kWide = 1024;         // columns of one tile
 constexpr int64_t kTileRows = 64;       // rows of one tile
 constexpr int64_t kPieceItems = 65536;  // of one reduction cut among threads
 constexpr int64_t kPartBytes = 24;      // of the largest partial result
-
-EMBER_INLINE int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
-EMBER_INLINE int64_t clamp_to(int64_t x, int64_t lo, int64_t hi) {
-    return x < lo ? lo : x > hi ? hi : x;
-}
 
 struct Operation {
     int64_t item;     // bytes of an input item

@@ -3,13 +3,19 @@
 #include <cmath>
 
 #include "cpu/reduce_simple.h"
-#include "cpu/tmp_math.h"
+#include "kernels/formulas/math.h"
 
 // Norms, variance, logsumexp.
 namespace ember::cpu::EMBER_LEVEL {
 namespace {
 
 enum class Power { Zero, One, Two, Largest, Smallest, Any };
+
+// Rare and long, so one copy serves all loops.
+template <class C>
+EMBER_NOINLINE Vec<C> raise_magnitude(Vec<C> x, C power) {
+    return formulas::pow(abs(x), Vec<C>(power));
+}
 
 // The p-norm: sums |x|^p in vectors and the sums of blocks in float64.
 template <class C, Power power>
@@ -29,12 +35,7 @@ struct Norm {
         } else if constexpr (power == Power::Largest) {
             return maximum(a, abs(x));
         } else {
-            // Rare, so libm serves; its calls keep the loop from being unrolled.
-            V raised;
-            for (int i = 0; i < V::size; i++) {
-                raised.v[i] = C(std::pow(std::fabs(double(x.v[i])), param));
-            }
-            return a + raised;
+            return a + raise_magnitude(x, C(param));
         }
     }
     EMBER_INLINE V merge(V a, V b) const {
@@ -117,8 +118,8 @@ struct Variance {
             sum += d;
             squares = fma(d, d, squares);
         }
-        combine(part, moments(double(n), pivot, reduce_add(sum + sum2),
-                              reduce_add(squares + squares2)));
+        combine(part,
+                moments(double(n), pivot, reduce_add(sum + sum2), reduce_add(squares + squares2)));
     }
 
     static EMBER_INLINE void tile(const C* p, int64_t stride, int64_t rows, int64_t columns,
@@ -190,9 +191,9 @@ struct LogSumExp {
         V shift = shift_of(V(Simple<C, Max<C>>::block(p, n, {})));
         V sum = C(0);
         int64_t i = 0;
-        for (; i + V::size <= n; i += V::size) sum += exp(V::load(p + i) - shift);
+        for (; i + V::size <= n; i += V::size) sum += formulas::exp(V::load(p + i) - shift);
         if (i < n) {
-            V x = exp(load_first<C>(p + i, n - i) - shift);
+            V x = formulas::exp(load_first<C>(p + i, n - i) - shift);
             sum += select(lanes_below<C>(n - i), x, V(C(0)));
         }
         combine(part, {double(shift.v[0]), double(reduce_add(sum))});
@@ -210,7 +211,7 @@ struct LogSumExp {
             V largest = row(0);
             for (int64_t r = 1; r < rows; r++) largest = maximum(largest, row(r));
             V shift = shift_of(largest), sum = C(0);
-            for (int64_t r = 0; r < rows; r++) sum += exp(row(r) - shift);
+            for (int64_t r = 0; r < rows; r++) sum += formulas::exp(row(r) - shift);
             shift.store(shifts);
             sum.store(sums);
             for (int64_t j = 0; j < n; j++) combine(parts[c + j], {shifts[j], sums[j]});

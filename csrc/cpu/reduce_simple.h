@@ -1,18 +1,10 @@
 #pragma once
 
 #include "cpu/reduce_engine.h"
+#include "cpu/rows.h"
 
 namespace ember::cpu::EMBER_LEVEL {
 namespace {
-
-// Vectors of which only the first n items (n < size) are of the row; the others are `pad`.
-template <class C>
-EMBER_INLINE Mask<sizeof(C)> lanes_below(int64_t n) {
-    using I = typename Vec<C>::Int::Scalar;
-    Vec<I> lane;
-    for (int i = 0; i < Vec<I>::size; i++) lane.v[i] = I(i);
-    return lane < Vec<I>(I(n));
-}
 
 // An operation whose state is one vector. K gives start(), step(state, items), merge(state, state),
 // an item `pad` that changes no state, the type of its partial results and how to join them.

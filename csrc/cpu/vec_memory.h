@@ -162,5 +162,32 @@ EMBER_INLINE void store_first_as(T* p, V x, int64_t n) {
     }
 }
 
+// One byte an item, 1 where the mask is set: as bool is stored.
+template <int B>
+EMBER_INLINE void store_bools(Mask<B> m, void* p, int64_t n) {
+    constexpr int size = EMBER_VECTOR_BYTES / B;
+#if defined(__AVX512F__)
+    __m128i bytes = _mm_maskz_set1_epi8(__mmask16(m.v), 1);
+    if (n == size && size == 16)
+        _mm_storeu_si128((__m128i*)p, bytes);
+    else
+        _mm_mask_storeu_epi8(p, __mmask16((1u << n) - 1), bytes);
+#elif defined(__SSE2__)
+#if defined(__AVX2__)
+    int bits = B == 4 ? _mm256_movemask_ps((__m256)m.v) : _mm256_movemask_pd((__m256d)m.v);
+    uint64_t bytes = _pdep_u64(unsigned(bits), 0x0101010101010101);
+#else
+    int bits = B == 4 ? _mm_movemask_ps((__m128)m.v) : _mm_movemask_pd((__m128d)m.v);
+    uint32_t bytes = unsigned(bits) * 0x00204081u & 0x01010101u;
+#endif
+    if (n == size)
+        memcpy(p, &bytes, size);
+    else
+        memcpy(p, &bytes, size_t(n));
+#else
+    for (int64_t i = 0; i < n; i++) static_cast<char*>(p)[i] = m.v[i] != 0;
+#endif
+}
+
 }  // namespace
 }  // namespace ember::cpu::EMBER_LEVEL

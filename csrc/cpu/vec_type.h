@@ -197,6 +197,13 @@ struct Vec {
 #undef EMBER_VEC_COMPARE
 };
 
+// Orders streamed stores before what another thread does after it is told of them.
+EMBER_INLINE void stream_fence() {
+#if defined(__SSE2__)
+    _mm_sfence();
+#endif
+}
+
 using VecF = Vec<float>;
 using VecD = Vec<double>;
 
@@ -243,6 +250,11 @@ EMBER_INLINE VecD fma(VecD a, VecD b, VecD c) {
     return {a.v * b.v + c.v};
 #endif
 }
+#if defined(__FMA__)
+constexpr bool kHasFma = true;
+#else
+constexpr bool kHasFma = false;
+#endif
 
 // a * b - product, exactly, where product is a * b rounded: by FMA, or in halves (Dekker, 1971),
 // where no operand exceeds 2^100 (float) or 2^990 (double).

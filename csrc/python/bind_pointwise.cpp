@@ -3,6 +3,17 @@
 
 namespace ember::python {
 
+namespace {
+
+Tensor clamp_min(const Tensor& x, Number min, const Dest& dest) {
+    return ops::clamp(x, min, std::nullopt, dest);
+}
+Tensor clamp_max(const Tensor& x, Number max, const Dest& dest) {
+    return ops::clamp(x, std::nullopt, max, dest);
+}
+
+}  // namespace
+
 void bind_pointwise(BindTable& t) {
     constexpr int all = kFunction | kMethod | kInPlace, both = kFunction | kMethod;
 
@@ -129,8 +140,14 @@ void bind_pointwise(BindTable& t) {
     bind<&ops::softplus>(t, kFunction, "softplus(input, beta=1.0, threshold=20.0)",
         "log(1 + exp(beta * input)) / beta; input itself where beta * input > threshold.");
     bind<&ops::log_sigmoid>(t, kFunction, "logsigmoid(input)", "log(sigmoid(input)).");
-    bind_dest<&ops::clamp>(t, kFunction, "_clamp(input, min=None, max=None, *, out=None)",
-        "Bounds by numbers.");
+    bind_dest<&ops::clamp_tensor, &ops::clamp>(t, all,
+        {"clamp(input, min=None, max=None, *, out=None)",
+         "clamp(input, min=None, max=None, *, out=None)"},
+        "The nearest value in [min, max]; numbers or tensors, which broadcast. RuntimeError when both "
+        "are None.");
+    t.alias("clip", "clamp");
+    bind_dest<&clamp_min>(t, all, "clamp_min(input, min, *, out=None)", "clamp(min=min).");
+    bind_dest<&clamp_max>(t, all, "clamp_max(input, max, *, out=None)", "clamp(max=max).");
 }
 
 }  // namespace ember::python

@@ -6,10 +6,6 @@ namespace ember::python {
 
 namespace {
 
-Tensor sum_op(const Tensor& x, const std::optional<Dims>& dim, bool keepdim,
-              std::optional<DType> dtype, const Dest& out) {
-    return ops::sum(x, dim, keepdim, dtype, out);
-}
 // std and var as they were before `correction`: a positional `unbiased`.
 Tensor var_unbiased(const Tensor& x, const Dims& dim, bool unbiased, bool keepdim) {
     return ops::var(x, dim, std::nullopt, keepdim, unbiased, {});
@@ -30,11 +26,28 @@ Tensor min_other(const Tensor& x, const Tensor& other, const Dest& out) {
     return ops::minimum(x, other, out);
 }
 
+Tensor norm(const Tensor& x, PyObject* p, const std::optional<Dims>& dim, bool keepdim,
+            const Dest& out, std::optional<DType> dtype) {
+    double order = 2;
+    if (PyUnicode_Check(p)) {
+        if (PyUnicode_CompareWithASCIIString(p, "fro") != 0)
+            raise("norm: p must be a number or 'fro', got '%s'", PyUnicode_AsUTF8(p));
+    } else if (p != Py_None) {
+        if (!is_number(p)) raise_type("norm: p must be a number or 'fro', got %s", Py_TYPE(p)->tp_name);
+        order = read_number(p).as<double>();
+    }
+    return ops::norm(x, order, dim, keepdim, dtype, out);
+}
+Tensor vector_norm(const Tensor& x, double order, const std::optional<Dims>& dim, bool keepdim,
+                   std::optional<DType> dtype, const Dest& out) {
+    return ops::norm(x, order, dim, keepdim, dtype, out);
+}
+
 }  // namespace
 
 void bind_reduce(BindTable& t) {
     constexpr int both = kFunction | kMethod;
-    bind<&sum_op>(t, both, "sum(input, dim=None, keepdim=False, *, dtype=None, out=None)",
+    bind<&ops::sum>(t, both, "sum(input, dim=None, keepdim=False, *, dtype=None, out=None)",
         "The sum over `dim` (an int or several; all dims by default). Integers and bool sum in int64. "
         "Floats add pairwise, in an order that the number of threads does not change.");
     bind<&ops::mean>(t, both, "mean(input, dim=None, keepdim=False, *, dtype=None, out=None)",
@@ -68,8 +81,12 @@ void bind_reduce(BindTable& t) {
         "Whether all elements are non-zero: bool (uint8 for uint8).");
     bind<&ops::logsumexp>(t, both, "logsumexp(input, dim, keepdim=False, *, out=None)",
         "log(sum(exp(input))) over dim, without overflow.");
-    bind<&ops::norm>(t, kFunction, "_norm(input, p=2.0, dim=None, keepdim=False, dtype=None, *, out=None)",
-        "The p-norm of the elements over dim.");
+    bind<&norm>(t, both, "norm(input, p='fro', dim=None, keepdim=False, out=None, dtype=None)",
+        "The p-norm of the elements over dim: (sum |x|^p)^(1/p); 'fro' is 2; 0 counts non-zeros; inf and "
+        "-inf are the largest and smallest |x|. Floating point only.");
+    bind<&vector_norm>(t, kFunction,
+        "linalg_vector_norm(input, ord=2.0, dim=None, keepdim=False, *, dtype=None, out=None)",
+        "The norm of order `ord` of the elements over dim.");
     bind<&ops::sum_to_size>(t, kMethod, "sum_to_size(input, *size)",
         "Summed over dims until the tensor has `size`, which broadcasts to its shape.");
     bind<&ops::count_nonzero>(t, both, "count_nonzero(input, dim=None)",

@@ -23,12 +23,15 @@ bool fill_module(PyObject* module) {
         PyExc_RuntimeError, nullptr);
     if (!out_of_memory || PyModule_AddObjectRef(module, "OutOfMemoryError", out_of_memory) < 0)
         return false;
-    if (!add_objects(module) || !add_tensor_type(module)) return false;
+    if (!add_objects(module) || !add_tensor_type(module) || !add_runtime(module)) return false;
     static BindTable table;
     bind_pointwise(table);
     bind_reduce(table);
     bind_view(table);
     bind_factory(table);
+    bind_random(table);
+    bind_runtime(table);
+    bind_optim(table);
     return table.install(module, tensor_type);
 }
 

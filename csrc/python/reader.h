@@ -93,6 +93,11 @@ private:
 };
 
 template <>
+struct Arg<Dims> : Arg<const Dims&> {
+    using Arg<const Dims&>::Arg;
+};
+
+template <>
 struct Arg<int64_t> {
     static bool accepts(PyObject* o, const Param&) { return accepts_int(o); }
     Arg(PyObject* o, const Param& p) : value_(read_int(o, p)) {}

@@ -13,9 +13,9 @@
 #include "core/table.h"
 #include "core/view.h"
 
-#define EMBER_FAMILY(level, family)  \
-    namespace ember::cpu::level {    \
-    void register_##family(Table&);  \
+#define EMBER_FAMILY(level, family) \
+    namespace ember::cpu::level {   \
+    void register_##family(Table&); \
     }
 #include "cpu_families.inc"
 #undef EMBER_FAMILY
@@ -59,8 +59,8 @@ void on_every_level(F&& f) {
     }
 }
 
-constexpr DType kRealDTypes[] = {DType::Bool,    DType::UInt8,    DType::Int8,    DType::Int16,
-                                 DType::Int32,   DType::Int64,    DType::Float16, DType::BFloat16,
+constexpr DType kRealDTypes[] = {DType::Bool,    DType::UInt8,  DType::Int8,    DType::Int16,
+                                 DType::Int32,   DType::Int64,  DType::Float16, DType::BFloat16,
                                  DType::Float32, DType::Float64};
 constexpr DType kFloatDTypes[] = {DType::Float16, DType::BFloat16, DType::Float32, DType::Float64};
 
@@ -149,17 +149,17 @@ inline bool close(double got, double expected, double tolerance) {
     return std::fabs(got - expected) <= tolerance * std::fmax(1, std::fabs(expected));
 }
 
-#define CHECK_CLOSE(got, expected, tolerance)                                                   \
-    do {                                                                                        \
-        double got_ = (got), expected_ = (expected), tolerance_ = (tolerance);                  \
-        checks_done++;                                                                          \
-        if (!ember::test::close(got_, expected_, tolerance_)) {                                 \
-            checks_failed++;                                                                    \
-            if (checks_failed < 50) {                                                           \
-                std::fprintf(stderr, "%s:%d: %s: expected %.17g, got %.17g\n", __FILE__,        \
-                             __LINE__, #got, expected_, got_);                                  \
-            }                                                                                   \
-        }                                                                                       \
+#define CHECK_CLOSE(got, expected, tolerance)                                                      \
+    do {                                                                                           \
+        double got_ = (got), expected_ = (expected), tolerance_ = (tolerance);                     \
+        checks_done++;                                                                             \
+        if (!ember::test::close(got_, expected_, tolerance_)) {                                    \
+            checks_failed++;                                                                       \
+            if (checks_failed < 50) {                                                              \
+                std::fprintf(stderr, "%s:%d: %s: expected %.17g, got %.17g\n", __FILE__, __LINE__, \
+                             #got, expected_, got_);                                               \
+            }                                                                                      \
+        }                                                                                          \
     } while (0)
 
 }  // namespace ember::test

@@ -54,8 +54,8 @@ Planned make_plan(const Case& c, const Array& in, Array& out) {
         size_t k = size_t(d);
         if (c.reduced[k]) {
             p.reduced_numel *= c.sizes[k];
-            push(p.reduced_sizes, p.reduced_in, nullptr, p.reduced, c.sizes[k],
-                 c.strides[k] * item, 0);
+            push(p.reduced_sizes, p.reduced_in, nullptr, p.reduced, c.sizes[k], c.strides[k] * item,
+                 0);
         } else {
             push(p.kept_sizes, p.kept_in, p.kept_out, p.kept, c.sizes[k], c.strides[k] * item,
                  p.kept_numel * out_item);
@@ -75,24 +75,24 @@ const std::vector<Case>& cases() {
     static const std::vector<Case> list = {
         {{5}, {1}, {1}},
         {{1}, {1}, {1}},
-        {{37}, {1}, {0}},                                   // nothing to reduce
-        {{3, 1000}, {1000, 1}, {0, 1}},                     // rows
-        {{1000, 3}, {3, 1}, {0, 1}},                        // short rows
-        {{70, 37}, {37, 1}, {1, 0}},                        // columns
-        {{300, 3}, {3, 1}, {1, 0}},                         // few columns
-        {{3, 1500}, {1500, 1}, {1, 0}},                     // many columns
-        {{37, 41}, {1, 37}, {0, 1}},                        // transposed
-        {{20, 30}, {90, 3}, {0, 1}, 5},                     // sliced
+        {{37}, {1}, {0}},                // nothing to reduce
+        {{3, 1000}, {1000, 1}, {0, 1}},  // rows
+        {{1000, 3}, {3, 1}, {0, 1}},     // short rows
+        {{70, 37}, {37, 1}, {1, 0}},     // columns
+        {{300, 3}, {3, 1}, {1, 0}},      // few columns
+        {{3, 1500}, {1500, 1}, {1, 0}},  // many columns
+        {{37, 41}, {1, 37}, {0, 1}},     // transposed
+        {{20, 30}, {90, 3}, {0, 1}, 5},  // sliced
         {{20, 30}, {90, 3}, {1, 0}, 5},
-        {{8, 6, 7, 5}, {210, 35, 5, 1}, {1, 0, 1, 1}},      // batch norm's
-        {{8, 6, 7, 5}, {210, 35, 5, 1}, {0, 1, 0, 0}},      // over channels
+        {{8, 6, 7, 5}, {210, 35, 5, 1}, {1, 0, 1, 1}},  // batch norm's
+        {{8, 6, 7, 5}, {210, 35, 5, 1}, {0, 1, 0, 0}},  // over channels
         {{8, 6, 7, 9}, {1, 8, 48, 336}, {1, 0, 0, 1}},
         {{8, 6, 80}, {480, 80, 1}, {1, 0, 1}},
-        {{11, 13}, {0, 1}, {1, 0}},                         // expanded
+        {{11, 13}, {0, 1}, {1, 0}},  // expanded
         {{11, 13}, {0, 1}, {0, 1}},
-        {{11, 13}, {-13, -1}, {0, 1}, 142},                 // flipped
+        {{11, 13}, {-13, -1}, {0, 1}, 142},  // flipped
         {{11, 13}, {-13, -1}, {1, 0}, 142},
-        {{2, 70000}, {70000, 1}, {0, 1}},                   // cut among threads
+        {{2, 70000}, {70000, 1}, {0, 1}},  // cut among threads
         {{70000, 2}, {2, 1}, {1, 0}},
         {{5000, 40}, {40, 1}, {1, 0}},
         {{3, 0}, {1, 1}, {0, 1}},
@@ -127,8 +127,8 @@ long double sum_of(const std::vector<double>& x) {
 }
 
 const Reduction kSimple[] = {
-    {"sum", &kernels::sum, 1, [](const std::vector<double>& x, double) { return double(sum_of(x)); },
-     2000},
+    {"sum", &kernels::sum, 1,
+     [](const std::vector<double>& x, double) { return double(sum_of(x)); }, 2000},
     {"prod", &kernels::prod, 1,
      [](const std::vector<double>& x, double) {
          long double s = 1;
@@ -215,8 +215,7 @@ void check_reduction(const Reduction& r, const Case& c, const Array& in, DType o
         }
         if (is_integral(in.dtype) && name == "prod") continue;  // overflows the reference's double
         if (out_dtype == DType::Float16 && expected >= 65520) expected = kInf;
-        CHECK_CLOSE(out[int64_t(k)], expected,
-                    r.tolerance * scale * compute + epsilon(out_dtype));
+        CHECK_CLOSE(out[int64_t(k)], expected, r.tolerance * scale * compute + epsilon(out_dtype));
     }
 }
 

@@ -49,7 +49,7 @@ EMBER_FORMULA V clamp(V x, V low, V high) {
 
 template <class V>
 EMBER_FORMULA V relu(V x) {
-    return maximum(x, V(0));
+    return max(V(0), x);  // of equals and with NaN the second operand: -0.0 and NaN stay
 }
 template <class V>
 EMBER_FORMULA V leaky_relu(V x, V slope) {

@@ -125,6 +125,7 @@ EMBER_FORMULA V fmod(V x, V y) {
         return through_double(x, y, [](auto a, auto b) __attribute__((always_inline)) {
             auto quotient = trunc(a / b);
             auto r = copysign(abs(a - quotient * b), a);
+            r = select(quotient == decltype(r)(0), a, r);  // an infinite b too
             if (!all(abs(quotient) < decltype(r)(0x1p29))) {
                 for (int i = 0; i < decltype(r)::size; i++)
                     if (!(__builtin_fabs(quotient.v[i]) < 0x1p29))
