@@ -4,6 +4,7 @@
 
 #include "ops/copy.h"
 #include "ops/factory.h"
+#include "ops/formula.h"
 #include "ops/index_common.h"
 #include "ops/pointwise.h"
 #include "ops/reduce.h"
@@ -11,14 +12,12 @@
 
 namespace ember::kernels {
 
-#define EMBER_SLOT(name) decltype(name) name(#name);
-EMBER_SLOT(index_select)
-EMBER_SLOT(index_add)
-EMBER_SLOT(embedding_backward)
-EMBER_SLOT(gather)
-EMBER_SLOT(scatter)
-EMBER_SLOT(scatter_add)
-#undef EMBER_SLOT
+decltype(index_select) index_select("index_select");
+decltype(index_add) index_add("index_add");
+decltype(embedding_backward) embedding_backward("embedding");
+decltype(gather) gather("gather");
+decltype(scatter) scatter("scatter");
+decltype(scatter_add) scatter_add("scatter_add");
 
 }  // namespace ember::kernels
 

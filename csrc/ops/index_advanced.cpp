@@ -6,10 +6,8 @@
 
 namespace ember::kernels {
 
-#define EMBER_SLOT(name) decltype(name) name(#name);
-EMBER_SLOT(index_get)
-EMBER_SLOT(index_put)
-#undef EMBER_SLOT
+decltype(index_get) index_get("index");
+decltype(index_put) index_put("index_put");
 
 }  // namespace ember::kernels
 

@@ -6,12 +6,10 @@
 
 namespace ember::kernels {
 
-#define EMBER_SLOT(name) decltype(name) name(#name);
-EMBER_SLOT(nonzero_count)
-EMBER_SLOT(nonzero)
-EMBER_SLOT(masked_select)
-EMBER_SLOT(masked_scatter)
-#undef EMBER_SLOT
+decltype(nonzero_count) nonzero_count("nonzero");
+decltype(nonzero) nonzero("nonzero");
+decltype(masked_select) masked_select("masked_select");
+decltype(masked_scatter) masked_scatter("masked_scatter");
 
 }  // namespace ember::kernels
 

@@ -38,6 +38,7 @@ Tensor tensor_from_sequence(const char* name, PyObject* data, std::optional<DTyp
 
 PyObject* item_of(const Tensor& t);            // of the one element
 PyObject* item_at(DType dtype, const void* p);
+PyObject* list_of(const Tensor& t, int dim, const char* data);  // nested lists of dims from `dim` on
 std::string type_name(const Tensor& t);        // "ember.FloatTensor"
 
 bool is_array(PyObject* o);                    // numpy.ndarray
@@ -45,13 +46,11 @@ bool is_array_scalar(PyObject* o);             // numpy.generic
 Tensor tensor_from_array(const char* name, PyObject* array);  // shares memory
 PyObject* array_of(const Tensor& t);           // shares memory
 
-// Each installs its functions and methods.
-void bind_creation(BindTable& table);   // conversions.cpp
-void bind_numpy(BindTable& table);      // convert_numpy.cpp
-void bind_dlpack(BindTable& table);     // dlpack.cpp
-void bind_metadata(BindTable& table);   // tensor_metadata.cpp
-void bind_copying(BindTable& table);    // tensor_copying.cpp
-bool add_numpy_types();
+// Each file's functions and methods; add_conversions puts them together.
+void bind_numpy(BindTable& table);     // convert_numpy.cpp
+void bind_dlpack(BindTable& table);    // convert_dlpack.cpp
+void bind_metadata(BindTable& table);  // tensor_metadata.cpp
+void bind_copying(BindTable& table);   // tensor_copying.cpp
 bool add_copying(PyObject* module);
 
 }  // namespace ember::python

@@ -32,7 +32,8 @@ bool fill_module(PyObject* module) {
     bind_random(table);
     bind_runtime(table);
     bind_optim(table);
-    return table.install(module, tensor_type);
+    bind_index(table);
+    return table.install(module, tensor_type) && add_conversions(module);
 }
 
 PyModuleDef definition = {PyModuleDef_HEAD_INIT, "ember._C", "Ember's compiled core.", -1, nullptr,
