@@ -1,5 +1,3 @@
-#include "core/generator.h"
-
 #include <pthread.h>
 #include <sys/random.h>
 
@@ -7,6 +5,7 @@
 #include <cstring>
 
 #include "core/error.h"
+#include "core/generator.h"
 
 namespace ember {
 
@@ -101,8 +100,8 @@ void Generator::set_state(const uint8_t* bytes, size_t count) {
     memcpy(&saved, bytes, sizeof saved);
     constexpr int n = MersenneTwister::kWords;
     bool untouched = saved.next == 0 && saved.left == 1;
-    bool running = saved.next >= 1 && saved.next <= uint64_t(n) &&
-                   saved.left == n + 1 - int32_t(saved.next);
+    bool running =
+        saved.next >= 1 && saved.next <= uint64_t(n) && saved.left == n + 1 - int32_t(saved.next);
     if (saved.seeded != 1 || !(untouched || running))
         raise("set_state: not the state of a CPU generator (seeded %d, next %llu, left %d)",
               saved.seeded, static_cast<unsigned long long>(saved.next), saved.left);

@@ -92,8 +92,7 @@ EMBER_INLINE VecD sum_of_product_to_odd(VecD a, VecD b, VecD c) {
     VecD lost = (p - (s - back)) + (c - back);
     I away = select(lost > VecD(0.0), I(1), I(-1));
     away = select(s > VecD(0.0), away, -away);  // bits grow with the magnitude
-    auto inexact_and_even =
-        (lost != VecD(0.0)) & ((bit_cast<int64_t>(s) & I(1)) == I(0));
+    auto inexact_and_even = (lost != VecD(0.0)) & ((bit_cast<int64_t>(s) & I(1)) == I(0));
     return bit_cast<double>(bit_cast<int64_t>(s) + select(inexact_and_even, away, I(0)));
 }
 EMBER_INLINE VecF fma_once(VecF a, VecF b, VecF c) {
@@ -155,7 +154,7 @@ EMBER_INLINE void floating(DType dtype, F&& f) {
 template <class F>
 EMBER_INLINE void real(DType dtype, F&& f) {
     dispatch<float, double, Half, BFloat16, bool, uint8_t, int8_t, int16_t, int32_t, int64_t>(dtype,
-                                                                                             f);
+                                                                                              f);
 }
 
 // ---- Uniform and normal
@@ -209,7 +208,7 @@ template <class T>
 void box_muller(const uint32_t* words, T* out, int64_t items, double mean, double std) {
     using V = VecOf<T>;
     using S = typename V::Scalar;
-    constexpr int kPairs = V::size > 8 ? V::size : 8;  // of one or two blocks
+    constexpr int kPairs = 64;  // enough that loads do not wait for the stores before them
     alignas(64) S u1[kPairs] = {}, u2[kPairs] = {}, u[2 * kPairs];
     alignas(64) S x[kPairs + V::size], y[kPairs + V::size];  // read in vectors from every eighth
     V scale = V(S(std)), offset = V(S(mean));
@@ -311,18 +310,19 @@ void randint(Context&, const RandomFill& fill, MersenneTwister& t, uint64_t rang
     uint64_t reciprocal = ~uint64_t(0) / range + 1;
     real(fill.dtype, [&]<class T>(TypeTag<T>) {
         T* out = static_cast<T*>(fill.data);
-        for_draws(t, fill.numel, wide ? 2 : 1, [&](const uint32_t* buffer, int64_t first, int64_t n) {
-            for (int64_t i = 0; i < n; i++) {
-                uint64_t x;
-                if (!wide)
-                    x = uint64_t((unsigned __int128)(reciprocal * buffer[i]) * range >> 64);
-                else if (every_bit)
-                    x = pair_at(buffer + 2 * i) - uint64_t(base);  // base comes back below
-                else
-                    x = pair_at(buffer + 2 * i) % range;
-                out[first + i] = to<T>(int64_t(x + uint64_t(base)));
-            }
-        });
+        for_draws(
+            t, fill.numel, wide ? 2 : 1, [&](const uint32_t* buffer, int64_t first, int64_t n) {
+                for (int64_t i = 0; i < n; i++) {
+                    uint64_t x;
+                    if (!wide)
+                        x = uint64_t((unsigned __int128)(reciprocal * buffer[i]) * range >> 64);
+                    else if (every_bit)
+                        x = pair_at(buffer + 2 * i) - uint64_t(base);  // base comes back below
+                    else
+                        x = pair_at(buffer + 2 * i) % range;
+                    out[first + i] = to<T>(int64_t(x + uint64_t(base)));
+                }
+            });
     });
 }
 
@@ -369,33 +369,52 @@ struct Threshold {
     }
 };
 
-// The words at even (from = 0) or odd places of two vectors.
-template <int from>
-EMBER_INLINE Vec<int32_t> every_second(Vec<int32_t> a, Vec<int32_t> b) {
-    constexpr int f = from;
-    if constexpr (Words::size == 4)
-        return {__builtin_shufflevector(a.v, b.v, f, f + 2, f + 4, f + 6)};
-    else if constexpr (Words::size == 8)
-        return {__builtin_shufflevector(a.v, b.v, f, f + 2, f + 4, f + 6, f + 8, f + 10, f + 12,
-                                        f + 14)};
-    else
-        return {__builtin_shufflevector(a.v, b.v, f, f + 2, f + 4, f + 6, f + 8, f + 10, f + 12,
-                                        f + 14, f + 16, f + 18, f + 20, f + 22, f + 24, f + 26,
-                                        f + 28, f + 30)};
-}
-
-void trials(const uint32_t* words, Threshold threshold, uint8_t* bytes, int64_t n) {
+// 1 where the item's f53 is below the threshold, for the items of two vectors of words. Of eight
+// items the fifth and sixth come before the third and fourth: that order costs one instruction.
+EMBER_INLINE Vec<int32_t> successes(const uint32_t* words, Threshold threshold) {
     using V = Vec<int32_t>;
-    using Bytes = typename RawCount<uint8_t, V::size>::type;
+    Raw<int32_t> a = V::load(words).v, b = V::load(words + V::size).v;
+    V high, low;
+#if EMBER_VECTOR_BYTES == 16
+    high.v = __builtin_shufflevector(a, b, 0, 2, 4, 6);
+    low.v = __builtin_shufflevector(a, b, 1, 3, 5, 7);
+#elif EMBER_VECTOR_BYTES == 32
+    high.v = __builtin_shufflevector(a, b, 0, 2, 8, 10, 4, 6, 12, 14);
+    low.v = __builtin_shufflevector(a, b, 1, 3, 9, 11, 5, 7, 13, 15);
+#else
+    high.v =
+        __builtin_shufflevector(a, b, 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+    low.v =
+        __builtin_shufflevector(a, b, 1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31);
+#endif
     V sign(INT32_MIN);  // flipped, signed comparison orders unsigned words
     V high_bound(int32_t(threshold.high)), low_bound = V(int32_t(threshold.low)) ^ sign;
+    high = high & V(0x1fffff);
+    auto less = (high < high_bound) | ((high == high_bound) & ((low ^ sign) < low_bound));
+    return select(less, V(1), V(0));
+}
+
+// bytes[i] = 0 or 1 for n items and some after them: both arrays have room for whole buffers.
+void trials(const uint32_t* words, Threshold threshold, uint8_t* bytes, int64_t n) {
+    using V = Vec<int32_t>;
+#if EMBER_VECTOR_BYTES == 32
+    // Four vectors become the bytes of one: byte k of lane j is item 8 k + j in that order.
+    for (int64_t i = 0; i < n; i += 32) {
+        const uint32_t* w = words + 2 * i;
+        V packed = successes(w, threshold) | (successes(w + 16, threshold) << 8) |
+                   (successes(w + 32, threshold) << 16) | (successes(w + 48, threshold) << 24);
+        Raw<uint8_t> x = (Raw<uint8_t>)packed.v;
+        x = __builtin_shufflevector(x, x, 0, 4, 16, 20, 8, 12, 24, 28, 1, 5, 17, 21, 9, 13, 25, 29,
+                                    2, 6, 18, 22, 10, 14, 26, 30, 3, 7, 19, 23, 11, 15, 27, 31);
+        memcpy(bytes + i, &x, sizeof x);
+    }
+#else
     for (int64_t i = 0; i < n; i += V::size) {
-        V a = V::load(words + 2 * i), b = V::load(words + 2 * i + V::size);
-        V high = every_second<0>(a, b) & V(0x1fffff), low = every_second<1>(a, b) ^ sign;
-        auto less = (high < high_bound) | ((high == high_bound) & (low < low_bound));
-        Bytes r = __builtin_convertvector(select(less, V(1), V(0)).v, Bytes);
+        using Bytes = typename RawCount<uint8_t, V::size>::type;
+        Bytes r = __builtin_convertvector(successes(words + 2 * i, threshold).v, Bytes);
         memcpy(bytes + i, &r, sizeof r);
     }
+#endif
 }
 
 void bernoulli(Context&, const RandomFill& fill, MersenneTwister& t, double p) {

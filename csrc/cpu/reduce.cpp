@@ -1,6 +1,6 @@
 #include "kernels/reduce.h"
 
-#include "cpu/reduce_moments.h"
+#include "cpu/reduce_norm.h"
 
 namespace ember::cpu::EMBER_LEVEL {
 namespace {

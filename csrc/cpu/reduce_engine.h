@@ -390,8 +390,7 @@ void run_reduction(Context& ctx, const ReducePlan& p, const Operation& op) {
 // Runs Impl, a type without state that has Compute, Part, and the static functions named below;
 // they are handed the plan's number.
 template <class Impl>
-EMBER_INLINE void reduce(Context& ctx, const ReducePlan& p, double param,
-                         int64_t* indices = nullptr) {
+EMBER_INLINE Operation operation_of(const ReducePlan& p, double param, int64_t* indices = nullptr) {
     using C = typename Impl::Compute;
     using Part = typename Impl::Part;
     static_assert(sizeof(Part) <= kPartBytes);
@@ -437,7 +436,13 @@ EMBER_INLINE void reduce(Context& ctx, const ReducePlan& p, double param,
             store_results(plan.out_dtype, plan.out + offset + i * stride, stride, results, count);
         }
     };
-    run_reduction(ctx, p, op);
+    return op;
+}
+
+template <class Impl>
+EMBER_INLINE void reduce(Context& ctx, const ReducePlan& p, double param,
+                         int64_t* indices = nullptr) {
+    run_reduction(ctx, p, operation_of<Impl>(p, param, indices));
 }
 
 }  // namespace

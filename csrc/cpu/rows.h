@@ -20,6 +20,37 @@ EMBER_INLINE void dispatch_floating(DType dtype, F&& f) {
     dispatch<Half, BFloat16, float, double>(dtype, f);
 }
 
+// With the item types of data and of parameters, which may be wider than halves.
+template <class F>
+EMBER_INLINE void dispatch_with_params(DType dtype, DType param_dtype, F&& f) {
+    dispatch_floating(dtype, [&](auto tag) {
+        using T = typename decltype(tag)::type;
+        if constexpr (sizeof(T) == 2) {
+            if (param_dtype == DType::Float32) return f(tag, TypeTag<float>{});
+        }
+        f(tag, tag);
+    });
+}
+
+template <class T>
+EMBER_INLINE Compute<T> widen_item(T x) {
+    if constexpr (sizeof(T) == 2) {
+        return ember::to_float(x);
+    } else {
+        return x;
+    }
+}
+template <class T>
+EMBER_INLINE T narrow_item(double x) {
+    if constexpr (std::is_same_v<T, Half>) {
+        return to_half(float(x));
+    } else if constexpr (std::is_same_v<T, BFloat16>) {
+        return to_bfloat16(float(x));
+    } else {
+        return T(x);
+    }
+}
+
 // The lanes with number below n.
 template <class C>
 EMBER_INLINE Mask<sizeof(C)> lanes_below(int64_t n) {

@@ -32,6 +32,7 @@ bool fill_module(PyObject* module) {
     bind_random(table);
     bind_runtime(table);
     bind_optim(table);
+    bind_nn(table);
     bind_index(table);
     return table.install(module, tensor_type) && add_conversions(module);
 }

@@ -100,10 +100,20 @@ template <class V>
 EMBER_FORMULA V clamp_backward(V grad, V x, V low, V high) {
     return select((x >= low) & (x <= high), grad, V(0));
 }
+// Sigmoid and what it lacks to 1, neither by subtraction.
+template <class V>
+struct Logistic {
+    V share, rest;
+};
+template <class V>
+EMBER_FORMULA Logistic<V> logistic(V x) {
+    V e = exp(-abs(x)), larger = V(1) / (V(1) + e), smaller = e * larger;
+    return {select(x < V(0), smaller, larger), select(x < V(0), larger, smaller)};
+}
 template <class V>
 EMBER_FORMULA V silu_backward(V grad, V x) {
-    V s = sigmoid(x);
-    return grad * s * fma(x, V(1) - s, V(1));
+    Logistic<V> s = logistic(x);
+    return grad * s.share * fma(x, s.rest, V(1));
 }
 template <class V>
 EMBER_FORMULA V gelu_backward(V grad, V x) {
@@ -114,9 +124,9 @@ template <class V>
 EMBER_FORMULA V gelu_tanh_backward(V grad, V x) {
     constexpr double k = 1.5957691216057308, cubic = 0.044715;
     V square = x * x;
-    V s = sigmoid(x * fma(square, V(k * cubic), V(k)));
+    Logistic<V> s = logistic(x * fma(square, V(k * cubic), V(k)));
     V slope = fma(square, V(3 * k * cubic), V(k));
-    return grad * s * fma(x * (V(1) - s), slope, V(1));
+    return grad * s.share * fma(x * s.rest, slope, V(1));
 }
 
 // ---- Losses by element
