@@ -11,7 +11,6 @@ PyObject* wrap_node(Node* node) {
 }
 void change_requires_grad(const Tensor& t, bool on) { t.impl()->requires_grad = on; }
 void set_tensor_data(const Tensor&, const Tensor&) { raise("data: not yet"); }
-void add_index_slots(std::vector<PyType_Slot>&) {}
 }  // namespace python
 namespace ops {
 Tensor matmul(const Tensor&, const Tensor&, const Dest&) { raise("matmul: not yet"); }
