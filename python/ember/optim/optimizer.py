@@ -316,9 +316,7 @@ class Optimizer:
         if len({id(p) for p in params}) != len(params):
             import warnings
 
-            warnings.warn(
-                f"{name}: a parameter group contains duplicate parameters", stacklevel=3
-            )
+            warnings.warn(f"{name}: a parameter group contains duplicate parameters", stacklevel=3)
         taken = {id(p) for group in self.param_groups for p in group["params"]}
         if any(id(p) in taken for p in params):
             raise ValueError(f"{name}: some parameters appear in more than one parameter group")
