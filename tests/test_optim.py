@@ -148,7 +148,9 @@ def test_state_dicts_load_both_ways(name):
     ours2 = [p.detach().clone().requires_grad_() for p in ours]
     reference2 = [q.detach().clone().requires_grad_() for q in reference]
     a2 = getattr(optim, name)([{"params": ours2[:1]}, {"params": ours2[1:]}], lr=9.0)
-    b2 = getattr(torch.optim, name)([{"params": reference2[:1]}, {"params": reference2[1:]}], lr=9.0)
+    b2 = getattr(torch.optim, name)(
+        [{"params": reference2[:1]}, {"params": reference2[1:]}], lr=9.0
+    )
     a2.load_state_dict(convert(theirs, to_ember, torch.Tensor))
     b2.load_state_dict(convert(mine, to_torch, ember.Tensor))
     for step in range(3, 6):
@@ -364,12 +366,16 @@ def bad_calls():
     twice = [{"params": [shared]}, {"params": [shared]}]
     yield ValueError, "more than one parameter group", lambda: optim.SGD(twice, lr=0.1)
     small = optim.SGD([leaf()], lr=0.1).state_dict()
-    yield ValueError, "size of optimizer's group", lambda: optim.SGD(
-        [leaf(), leaf()], lr=0.1
-    ).load_state_dict(small)
-    yield ValueError, "number of parameter groups", lambda: optim.SGD(
-        [{"params": leaf()}, {"params": leaf()}], lr=0.1
-    ).load_state_dict(small)
+    yield (
+        ValueError,
+        "size of optimizer's group",
+        lambda: optim.SGD([leaf(), leaf()], lr=0.1).load_state_dict(small),
+    )
+    yield (
+        ValueError,
+        "number of parameter groups",
+        lambda: optim.SGD([{"params": leaf()}, {"params": leaf()}], lr=0.1).load_state_dict(small),
+    )
 
 
 @pytest.mark.parametrize(("kind", "match", "call"), list(bad_calls()))

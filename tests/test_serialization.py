@@ -17,9 +17,7 @@ from torch_bridge import to_ember, to_torch
 
 torch = pytest.importorskip("torch")
 
-DTYPES = (
-    "bool uint8 int8 int16 int32 int64 float16 bfloat16 float32 float64".split()
-)
+DTYPES = "bool uint8 int8 int16 int32 int64 float16 bfloat16 float32 float64".split()
 # What a damaged or hostile file may raise, whatever the damage.
 REFUSALS = (pickle.UnpicklingError, RuntimeError)
 
@@ -374,7 +372,11 @@ PICKLES = {
     "class in a dict": (b"\x80\2}K\1ccollections\nCounter\ns.", {}, "as a value"),
     "class as a key": (b"\x80\2}ccollections\nCounter\nK\1s.", {}, "as a value"),
     "class in a set": (b"\x80\4\x8f(ccollections\nCounter\n\x90.", {}, "as a value"),
-    "dotted": (b"\x80\4" + text("collections") + text("OrderedDict.fromkeys") + b"\x93.", {}, "from"),
+    "dotted": (
+        b"\x80\4" + text("collections") + text("OrderedDict.fromkeys") + b"\x93.",
+        {},
+        "from",
+    ),
     "numpy": (pickle.dumps(np.zeros(2), 2), {}, "numpy"),
     "call of a value": (b"\x80\2K\1)R.", {}, "a call of int"),
     "arguments": (b"\x80\2ctorch\nSize\nK\1R.", {}, "arguments"),
@@ -417,7 +419,11 @@ PICKLES = {
         FLOATS,
         "does not fit",
     ),
-    "long size": (tensor_pickle(size=b"\x8a\x09" + b"\0" * 8 + b"\1" + b"\x85"), FLOATS, "no count"),
+    "long size": (
+        tensor_pickle(size=b"\x8a\x09" + b"\0" * 8 + b"\1" + b"\x85"),
+        FLOATS,
+        "no count",
+    ),
     "ranks": (tensor_pickle(stride=b")"), FLOATS, "1 sizes and 0 strides"),
     "dims": (
         tensor_pickle(size=b"(" + b"K\1" * 65 + b"t", stride=b"(" + b"K\1" * 65 + b"t"),
@@ -635,9 +641,7 @@ def test_mutated_pickles_load_or_raise():
 def test_mutated_directories_load_or_raise():
     data = saved([ember.ones(5)])
     at = data.index(b"PK\1\2")
-    outcomes = collections.Counter(
-        outcome(data[:at] + m) for m in mutants(data[at:], 400, 3)
-    )
+    outcomes = collections.Counter(outcome(data[:at] + m) for m in mutants(data[at:], 400, 3))
     assert outcomes["refused"] > 100
 
 
