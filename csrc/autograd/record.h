@@ -142,12 +142,12 @@ EMBER_EXPORT void set_history(const Tensor& out, Ref<Node> node, const Dest& des
                               int self_input = 0);
 // Makes `node` the origin of `out` by its output `output_nr`, which the node knows already.
 EMBER_EXPORT void set_origin(const Tensor& out, Ref<Node> node, uint32_t output_nr);
-EMBER_EXPORT void connect(Node& node, std::initializer_list<std::reference_wrapper<const Tensor>> inputs);
+EMBER_EXPORT void connect(Node& node, std::initializer_list<TensorRef> inputs);
 EMBER_EXPORT void connect(Node& node, std::span<const Tensor> inputs);
 // Anomaly mode: keeps the trace and notes the first operation whose output has a NaN.
 EMBER_EXPORT void note_anomaly(Node& node, const Tensor& out);
 
-using Inputs = std::initializer_list<std::reference_wrapper<const Tensor>>;
+using Inputs = std::initializer_list<TensorRef>;
 
 template <class F>
 Ref<Node> make_node(const char* name, Inputs inputs, F f) {

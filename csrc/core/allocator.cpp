@@ -34,6 +34,7 @@ using namespace detail;
 constexpr size_t kMiB = size_t(1) << 20;
 // Below, blocks are cut from spans of their class; above, each comes from the heap by itself.
 constexpr size_t kSpanLimit = 8 * 1024;
+constexpr int kSpanClasses = class_of(kSpanLimit) + 1;
 constexpr size_t kSpanBytes = 64 * 1024;
 // Fresh blocks a thread draws at once: few, so that small programs touch few pages.
 constexpr size_t kFreshBytes = 8 * 1024;
@@ -64,7 +65,7 @@ struct CentralList {
     char* fresh = nullptr;  // of the newest span: blocks never handed out
     char* fresh_end = nullptr;
 };
-constinit CentralList central[kClasses];
+constinit CentralList central[kSpanClasses];
 
 // Counts of all threads. `mutex` guards the list of caches, which other threads only read.
 struct Registry {
@@ -150,8 +151,7 @@ void sweep(CentralList& list, size_t bytes) {
 }
 
 void give_central(int size_class, void* first, void* last, size_t count) {
-    size_t bytes = class_bytes(size_class);
-    if (bytes > kSpanLimit) {
+    if (size_class >= kSpanClasses) {
         for (void* b = first; b;) {
             void* next = b == last ? nullptr : *static_cast<void**>(b);
             small_heap.give(b);
@@ -159,6 +159,7 @@ void give_central(int size_class, void* first, void* last, size_t count) {
         }
         return;
     }
+    size_t bytes = class_bytes(size_class);
     CentralList& list = central[size_class];
     std::lock_guard lock(list.mutex);
     *static_cast<void**>(last) = list.head;
@@ -188,7 +189,7 @@ void* take_central(int size_class, size_t wanted, uint32_t* taken) {
     size_t bytes = class_bytes(size_class);
     bool fresh;
     *taken = 1;
-    if (bytes > kSpanLimit) {
+    if (size_class >= kSpanClasses) {
         void* block = take_from(small_heap, bytes, &fresh);
         *static_cast<void**>(block) = nullptr;
         return block;
@@ -454,8 +455,10 @@ MemoryStats memory_stats() {
     stats.allocated = now;
     stats.allocated_peak = std::max(now, registry.allocated_peak.load(std::memory_order_relaxed));
     stats.cache_hits = std::max<int64_t>(0, stats.allocations - misses);
-    stats.reserved = int64_t(small_heap.reserved() + large_heap.reserved());
-    stats.reserved_peak = int64_t(small_heap.reserved_peak() + large_heap.reserved_peak());
+    size_t reserved = 0, reserved_peak = 0;
+    for (Heap* heap : {&small_heap, &large_heap}) heap->count(&reserved, &reserved_peak);
+    stats.reserved = int64_t(reserved);
+    stats.reserved_peak = int64_t(reserved_peak);
     return stats;
 }
 
@@ -470,7 +473,7 @@ void reset_peak_memory_stats() {
 void trim_memory() {
     if (thread_cache != &empty_cache)
         for (int c = 0; c < kClasses; c++) flush(thread_cache->blocks[c], c, 0);
-    for (int c = 0; c < kClasses; c++) {
+    for (int c = 0; c < kSpanClasses; c++) {
         CentralList& list = central[c];
         std::lock_guard lock(list.mutex);
         sweep(list, class_bytes(c));

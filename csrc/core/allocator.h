@@ -23,7 +23,7 @@ EMBER_EXPORT void deallocate(void* data, size_t bytes);
 struct MemoryStats {
     int64_t allocated;  // bytes in blocks now in use, as rounded
     int64_t allocated_peak;
-    int64_t reserved;  // bytes of address space mapped; untouched pages cost no memory
+    int64_t reserved;  // bytes held of the system, in use or kept for reuse
     int64_t reserved_peak;
     int64_t allocations;  // calls of allocate so far
     int64_t cache_hits;   // those that needed nothing from the system or the shared lists

@@ -163,7 +163,7 @@ Heap::Block* Heap::find_run(size_t bytes) {
 
 Heap::Block* Heap::grow(size_t bytes) {
     size_t needed = bytes + sizeof(Segment);
-    size_t size = std::clamp(reserved(), first_segment_, largest_growth_);
+    size_t size = std::clamp(mapped_, first_segment_, largest_growth_);
     if (needed > size || needed > largest_growth_ / 4) size = needed;
     size = round_up(size, size < kHuge ? page_size() : kHuge);
     if (size >= kAskFirst && size > size_t(available_memory())) return nullptr;
@@ -173,8 +173,7 @@ Heap::Block* Heap::grow(size_t bytes) {
     auto* segment = new (memory) Segment{segments_, &segments_, size};
     if (segments_) segments_->link = &segment->next;
     segments_ = segment;
-    reserved_ += size;
-    reserved_peak_ = std::max(reserved_peak(), reserved());
+    mapped_ += size;
     auto* block = new (segment + 1) Block{};
     block->bytes = size - sizeof(Segment);
     block->segment = segment;
@@ -191,7 +190,7 @@ Heap::Block* Heap::release(Block* block) {
         Segment* segment = block->segment;
         *segment->link = segment->next;
         if (segment->next) segment->next->link = segment->link;
-        reserved_ -= segment->bytes;
+        mapped_ -= segment->bytes;
         munmap(segment, segment->bytes);
         return nullptr;
     }
@@ -255,6 +254,7 @@ void* Heap::carve(Block* block, size_t bytes) {
     }
     live_ += block->bytes;
     live_peak_ = std::max(live_peak_, live_);
+    reserved_peak_ = std::max(reserved_peak_, live_ + dirty_);
     return block + 1;
 }
 
@@ -303,10 +303,16 @@ void Heap::trim() {
     }
 }
 
+void Heap::count(size_t* reserved, size_t* reserved_peak) {
+    std::lock_guard lock(mutex_);
+    *reserved += live_ + dirty_;
+    *reserved_peak += reserved_peak_;
+}
+
 void Heap::reset_peak() {
     std::lock_guard lock(mutex_);
-    reserved_peak_ = reserved();
     live_peak_ = live_;
+    reserved_peak_ = live_ + dirty_;
 }
 
 }  // namespace ember

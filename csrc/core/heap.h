@@ -1,6 +1,5 @@
 #pragma once
 
-#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <mutex>
@@ -25,9 +24,8 @@ public:
     // Returns the pages of all free blocks to the system.
     void trim();
 
-    // Bytes mapped, and their greatest number so far.
-    size_t reserved() const { return reserved_.load(std::memory_order_relaxed); }
-    size_t reserved_peak() const { return reserved_peak_.load(std::memory_order_relaxed); }
+    // Bytes with pages: in use, or free and kept; and their greatest number so far.
+    void count(size_t* reserved, size_t* reserved_peak);
     void reset_peak();
 
     std::mutex& mutex() { return mutex_; }
@@ -55,9 +53,10 @@ private:
     Block* bins_[2][kBins] = {};
     uint64_t occupied_[2][kBins / 64] = {};
     size_t first_segment_, largest_growth_, slack_;
-    std::atomic<size_t> reserved_{0}, reserved_peak_{0};  // written under the mutex
+    size_t mapped_ = 0;
     size_t live_ = 0, live_peak_ = 0;
     size_t dirty_ = 0;  // bytes of free blocks with pages
+    size_t reserved_peak_ = 0;
 };
 
 }  // namespace ember

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <memory>
 
 #include "core/error.h"
@@ -156,6 +157,8 @@ private:
     TensorImpl* counted() const { return impl_->view_base ? impl_->view_base : impl_.get(); }
     Ref<TensorImpl> impl_;
 };
+
+using TensorRef = std::reference_wrapper<const Tensor>;
 
 // The number of items of `sizes`; raises `<name>: …` on negative sizes or overflow of bytes.
 EMBER_EXPORT int64_t checked_numel(const char* name, IntSpan sizes, DType dtype);

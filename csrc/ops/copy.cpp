@@ -11,7 +11,7 @@ namespace {
 // to = convert(from), which broadcasts to `to`; no gradients, no version.
 void convert_into(const Tensor& to, const Tensor& from) {
     if (to.numel() == 0) return;
-    Tensor operands[] = {to, from};
+    const Tensor* operands[] = {&to, &from};
     Plan plan;
     make_plan(plan, operands, 1, to.dtype());
     kernels::copy.require(to.device(), to.dtype());

@@ -25,7 +25,8 @@ void fill(const Tensor& t, Number value) {
         return;
     }
     GradModeGuard no_grad(false);
-    Tensor operands[] = {t, wrapped_number(value)};
+    Tensor source = wrapped_number(value);
+    const Tensor* operands[] = {&t, &source};
     Plan plan;
     make_plan(plan, operands, 1, t.dtype());
     launch(kernels::copy, t.device(), plan.numel / 2, plan);

@@ -119,14 +119,18 @@ namespace {
 
 // Orders dims innermost first by the operands' strides, as TensorIterator does: an operand that
 // broadcasts along one of two dims has no say, the next one decides.
-void order_dims(int ndim, std::span<const Tensor> operands, IntSpan sizes, int* order) {
+void order_dims(int ndim, Operands operands, IntSpan sizes, int* order) {
     for (int i = 0; i < ndim; i++) order[i] = ndim - 1 - i;
+    auto step = [&](const TensorImpl& t, int dim) {
+        int at = dim - (ndim - t.ndim);
+        return t.sizes[at] == 1 && sizes[dim] != 1 ? 0 : t.strides[at];
+    };
     auto before = [&](int a, int b) {  // 1: a inner, -1: b inner, 0: no say
-        for (const Tensor& t : operands) {
-            int lead = ndim - t.dim();
+        for (const Tensor* operand : operands) {
+            const TensorImpl& t = *operand->impl();
+            int lead = ndim - t.ndim;
             if (a < lead || b < lead) continue;
-            int64_t sa = t.impl()->sizes[a - lead] == 1 && sizes[a] != 1 ? 0 : t.impl()->strides[a - lead];
-            int64_t sb = t.impl()->sizes[b - lead] == 1 && sizes[b] != 1 ? 0 : t.impl()->strides[b - lead];
+            int64_t sa = step(t, a), sb = step(t, b);
             if (sa == 0 || sb == 0) continue;
             if (sa != sb) return sa < sb ? 1 : -1;
             if (sizes[a] != sizes[b]) return sizes[a] < sizes[b] ? 1 : -1;
@@ -147,62 +151,61 @@ void order_dims(int ndim, std::span<const Tensor> operands, IntSpan sizes, int* 
 }
 
 int64_t byte_stride(const Tensor& t, int dim, int ndim) {
-    int lead = ndim - t.dim();
-    if (dim < lead || t.impl()->sizes[dim - lead] == 1) return 0;
-    return t.impl()->strides[dim - lead] * t.item_bytes();
+    int at = dim - (ndim - t.dim());
+    if (at < 0 || t.impl()->sizes[at] == 1) return 0;
+    return t.impl()->strides[at] * t.item_bytes();
 }
 
-bool all_contiguous(std::span<const Tensor> operands) {
-    for (const Tensor& t : operands)
-        if (!same(t.sizes(), operands[0].sizes()) || !t.is_contiguous()) return false;
+// Whether every operand is one run of memory in the order of operand 0, or a single number.
+bool flat(Operands operands) {
+    for (const Tensor* t : operands)
+        if (!(t->numel() == 1 && t->dim() == 0) &&
+            !(same(t->sizes(), operands[0]->sizes()) && t->is_contiguous()))
+            return false;
     return true;
 }
 
-void start_plan(Plan& plan, std::span<const Tensor> operands, int outputs, DType compute) {
-    plan.operands = int(operands.size());
-    plan.outputs = outputs;
-    plan.compute = compute;
-    plan.numel = operands[0].numel();
-    for (size_t i = 0; i < operands.size(); i++) {
-        plan.operand[i].data = static_cast<char*>(operands[i].data());
-        plan.operand[i].dtype = operands[i].dtype();
-    }
-}
-
-void flat_plan(Plan& plan, std::span<const Tensor> operands) {
+void flat_plan(Plan& plan, Operands operands) {
     plan.ndim = 1;
     plan.sizes[0] = plan.numel;
     for (size_t i = 0; i < operands.size(); i++)
-        plan.operand[i].strides[0] = operands[i].numel() == 1 ? 0 : operands[i].item_bytes();
+        plan.operand[i].strides[0] = operands[i]->numel() == 1 ? 0 : operands[i]->item_bytes();
 }
 
 }  // namespace
 
-void make_plan(Plan& plan, std::span<const Tensor> operands, int outputs, DType compute) {
-    start_plan(plan, operands, outputs, compute);
-    if (all_contiguous(operands)) {
+void make_plan(Plan& plan, Operands operands, int outputs, DType compute) {
+    plan.operands = int(operands.size());
+    plan.outputs = outputs;
+    plan.compute = compute;
+    plan.numel = operands[0]->numel();
+    for (size_t i = 0; i < operands.size(); i++) {
+        plan.operand[i].data = static_cast<char*>(operands[i]->data());
+        plan.operand[i].dtype = operands[i]->dtype();
+    }
+    if (flat(operands)) {
         flat_plan(plan, operands);
         return;
     }
-    IntSpan sizes = operands[0].sizes();
+    IntSpan sizes = operands[0]->sizes();
     int ndim = int(sizes.size());
     int order[kMaxDims];
     order_dims(ndim, operands, sizes, order);
     plan.ndim = 0;
     for (int i = 0; i < ndim; i++) {
         int dim = order[i];
-        if (sizes[dim] == 1) continue;
+        if (sizes[size_t(dim)] == 1) continue;
         bool merges = plan.ndim > 0;
         for (int k = 0; k < plan.operands && merges; k++)
-            merges = byte_stride(operands[k], dim, ndim) ==
+            merges = byte_stride(*operands[size_t(k)], dim, ndim) ==
                      plan.operand[k].strides[plan.ndim - 1] * plan.sizes[plan.ndim - 1];
         if (merges) {
-            plan.sizes[plan.ndim - 1] *= sizes[dim];
+            plan.sizes[plan.ndim - 1] *= sizes[size_t(dim)];
             continue;
         }
         for (int k = 0; k < plan.operands; k++)
-            plan.operand[k].strides[plan.ndim] = byte_stride(operands[k], dim, ndim);
-        plan.sizes[plan.ndim++] = sizes[dim];
+            plan.operand[k].strides[plan.ndim] = byte_stride(*operands[size_t(k)], dim, ndim);
+        plan.sizes[plan.ndim++] = sizes[size_t(dim)];
     }
     if (plan.ndim == 0) flat_plan(plan, operands);
 }
@@ -229,7 +232,7 @@ bool clashes(const Tensor& out, const Tensor& in) {
 
 Tensor dense_copy(const Tensor& t) {
     Tensor copy = empty_like(t);
-    Tensor operands[] = {copy, t};
+    const Tensor* operands[] = {&copy, &t};
     Plan plan;
     make_plan(plan, operands, 1, t.dtype());
     launch(kernels::copy, t.device(), plan.numel, plan);
@@ -237,11 +240,10 @@ Tensor dense_copy(const Tensor& t) {
 }
 
 // A fresh result laid out as the inputs are: contiguous, or their common dense permutation.
-Tensor fresh_output(std::span<const Tensor> inputs, IntSpan sizes, TensorOptions options) {
+Tensor fresh_output(Operands inputs, IntSpan sizes, TensorOptions options) {
     int ndim = int(sizes.size());
     bool plain = true;
-    for (const Tensor& t : inputs)
-        plain = plain && (t.numel() == 1 || t.is_contiguous());
+    for (const Tensor* t : inputs) plain = plain && (t->numel() == 1 || t->is_contiguous());
     if (plain || ndim < 2) return empty(sizes, options);
     int order[kMaxDims];
     order_dims(ndim, inputs, sizes, order);
@@ -249,91 +251,94 @@ Tensor fresh_output(std::span<const Tensor> inputs, IntSpan sizes, TensorOptions
     int64_t stride = 1;
     for (int i = 0; i < ndim; i++) {
         strides[order[i]] = stride;
-        stride *= sizes[order[i]] > 1 ? sizes[order[i]] : 1;
+        stride *= std::max<int64_t>(sizes[size_t(order[i])], 1);
     }
     return empty_strided(sizes, strides, options);
 }
 
+// The device all inputs share; numbers (zero-dim tensors) on the CPU go with any.
+Device common_device(const char* name, Operands inputs) {
+    const Tensor* decides = inputs[0];
+    for (const Tensor* t : inputs.subspan(1)) {
+        if (t->device().type == decides->device().type) continue;
+        if (t->dim() == 0 && t->device().is_cpu()) continue;
+        EMBER_CHECK(decides->dim() == 0 && decides->device().is_cpu(),
+                    "%s: all tensors must be on one device, got %s and %s", name,
+                    to_string(decides->device()).c_str(), to_string(t->device()).c_str());
+        decides = t;
+    }
+    return decides->device();
+}
+
+void check_dest(const char* name, const Dest& dest, Operands inputs, IntSpan sizes, DType result) {
+    const Tensor& out = dest.tensor();
+    if (dest.is_in_place()) {
+        check_in_place(name, out);
+        EMBER_CHECK(can_cast(result, out.dtype()),
+                    "%s: result type %s can't be cast to the desired output type %s", name,
+                    dtype_name(result), dtype_name(out.dtype()));
+        EMBER_CHECK(same(out.sizes(), sizes),
+                    "%s: output with shape %s doesn't match the broadcast shape %s", name,
+                    to_string(out.sizes()).c_str(), to_string(sizes).c_str());
+    } else {
+        bool wants_grad = false;
+        for (const Tensor* t : inputs) wants_grad |= t->requires_grad();
+        check_out(name, out, result, wants_grad && modes::grad_enabled());
+        resize_out(name, out, Dims(sizes));
+    }
+    EMBER_CHECK(!out.has_overlap(),
+                "%s: more than one element of the written-to tensor refers to a single memory "
+                "location; clone it first",
+                name);
+}
+
 }  // namespace
 
-Tensor pointwise(const kernels::Pointwise& slot, const char* name, std::span<const Tensor> inputs,
+Tensor pointwise(const kernels::Pointwise& slot, const char* name, Operands inputs,
                  const Dest& dest, const PointwiseOptions& options) {
-    Tensor operands[kMaxOperands];
-    int n = int(inputs.size());
-    Device device = inputs[0].device();
-    for (int i = 0; i < n; i++) {
-        const Tensor& t = inputs[i];
-        if (t.device().type != device.type && !(t.dim() == 0 && t.device().is_cpu())) {
-            EMBER_CHECK(device.is_cpu() && operands[1].defined() && operands[1].dim() == 0,
-                        "%s: all tensors must be on one device, got %s and %s", name,
-                        to_string(device).c_str(), to_string(t.device()).c_str());
-            device = t.device();
-        }
-        operands[i + 1] = t;
-    }
+    Device device = common_device(name, inputs);
     slot.require(device, options.compute);
 
-    // Hot: equal shapes, or numbers beside one shape; then nothing has to broadcast.
-    const Tensor* shape = &inputs[0];
+    // Equal shapes, or numbers beside one shape, are the usual case: nothing has to broadcast.
+    const Tensor* shape = inputs[0];
     bool broadcasts = false;
-    for (int i = 1; i < n; i++) {
-        if (same(inputs[i].sizes(), shape->sizes())) continue;
-        if (inputs[i].dim() == 0) continue;
+    for (const Tensor* t : inputs.subspan(1)) {
+        if (t->dim() == 0 || same(t->sizes(), shape->sizes())) continue;
         if (shape->dim() == 0)
-            shape = &inputs[i];
+            shape = t;
         else
             broadcasts = true;
     }
-    Dims sizes;
+    Dims broadcast;
     if (broadcasts) {
-        sizes = Dims(inputs[0].sizes());
-        for (int i = 1; i < n; i++) sizes = broadcast_sizes(name, sizes, inputs[i].sizes());
+        broadcast = Dims(inputs[0]->sizes());
+        for (const Tensor* t : inputs.subspan(1))
+            broadcast = broadcast_sizes(name, broadcast, t->sizes());
     }
-    IntSpan out_sizes = broadcasts ? IntSpan(sizes) : shape->sizes();
+    IntSpan sizes = broadcasts ? IntSpan(broadcast) : shape->sizes();
 
+    Tensor out, apart[kMaxOperands];
+    const Tensor* operands[kMaxOperands] = {&out};
+    std::copy(inputs.begin(), inputs.end(), operands + 1);
     if (dest.fresh()) {
-        operands[0] = fresh_output(inputs, out_sizes, {options.out, device});
+        out = fresh_output(inputs, sizes, {options.out, device});
     } else {
-        const Tensor& out = dest.tensor();
-        if (dest.is_in_place()) {
-            check_in_place(name, out);
-            EMBER_CHECK(can_cast(options.out, out.dtype()),
-                        "%s: result type %s can't be cast to the desired output type %s", name,
-                        dtype_name(options.out), dtype_name(out.dtype()));
-            EMBER_CHECK(same(out.sizes(), out_sizes),
-                        "%s: output with shape %s doesn't match the broadcast shape %s", name,
-                        to_string(out.sizes()).c_str(), to_string(out_sizes).c_str());
-        } else {
-            check_out(name, out, options.out, any_needs_grad(inputs));
-            Dims kept(out_sizes);  // out may be one of the inputs
-            resize_out(name, out, kept);
+        out = dest.tensor();
+        for (size_t i = 1; i <= inputs.size(); i++) {
+            if (!clashes(out, *operands[i])) continue;
+            apart[i] = dense_copy(*operands[i]);
+            operands[i] = &apart[i];
         }
-        EMBER_CHECK(!out.has_overlap(),
-                    "%s: more than one element of the written-to tensor refers to a single memory "
-                    "location; clone it first",
-                    name);
-        operands[0] = out;
-        for (int i = 1; i <= n; i++)
-            if (clashes(out, operands[i])) operands[i] = dense_copy(operands[i]);
+        check_dest(name, dest, inputs, sizes, options.out);
     }
-    if (operands[0].numel() > 0) {
+    if (out.numel() > 0) {
         Plan plan;
-        std::span<const Tensor> all(operands, size_t(n) + 1);
-        make_plan(plan, all, 1, options.compute);
-        for (int i = 0; i < 4; i++) plan.immediate[i] = options.immediate[i];
+        make_plan(plan, Operands(operands, inputs.size() + 1), 1, options.compute);
+        std::copy(options.immediate, options.immediate + 4, plan.immediate);
         launch(slot, device, int64_t(double(plan.numel) * options.ns_per_item), plan);
     }
-    if (!dest.fresh()) operands[0].bump_version();
-    return std::move(operands[0]);
-}
-
-Tensor pointwise(const kernels::Pointwise& slot, const char* name,
-                 std::initializer_list<std::reference_wrapper<const Tensor>> inputs,
-                 const Dest& dest, const PointwiseOptions& options) {
-    Tensor list[kMaxOperands];
-    int n = 0;
-    for (const Tensor& t : inputs) list[n++] = t;
-    return pointwise(slot, name, std::span<const Tensor>(list, size_t(n)), dest, options);
+    if (!dest.fresh()) out.bump_version();
+    return out;
 }
 
 void make_reduce_plan(ReducePlan& plan, const Tensor& in, const bool* reduced, const Tensor& out,
@@ -349,7 +354,8 @@ void make_reduce_plan(ReducePlan& plan, const Tensor& in, const bool* reduced, c
         out_dim[d] = o;
         if (!reduced[d] || keepdim) o++;
     }
-    order_dims(ndim, std::span(&in, 1), in.sizes(), order);
+    const Tensor* operands[] = {&in};
+    order_dims(ndim, operands, in.sizes(), order);
     for (int i = 0; i < ndim; i++) {
         int d = order[i];
         int64_t size = in.impl()->sizes[d], stride = in.impl()->strides[d] * in.item_bytes();

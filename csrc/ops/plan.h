@@ -23,22 +23,34 @@ EMBER_EXPORT void check_out(const char* name, const Tensor& out, DType result, b
 EMBER_EXPORT void resize_out(const char* name, const Tensor& out, IntSpan sizes);
 
 struct PointwiseOptions {
-    DType compute;                    // inputs convert to it
-    DType out;                        // dtype of a fresh result
-    Number immediate[4] = {};
-    double ns_per_item = 0.5;         // of one core, for letting Python's lock go
+    DType compute;  // inputs convert to it
+    DType out;      // dtype of a fresh result
+    double ns_per_item = 0.5;  // of one core, for letting Python's lock go
+    Number immediate[4];
+
+    PointwiseOptions(DType compute_in, DType result, std::initializer_list<Number> numbers = {},
+                     double ns = 0.5)
+        : compute(compute_in), out(result), ns_per_item(ns) {
+        std::copy(numbers.begin(), numbers.end(), immediate);
+    }
 };
 
+using Operands = std::span<const Tensor* const>;
+
 // Broadcasts, checks, allocates (or takes `dest`), runs, counts the change in place.
-EMBER_EXPORT Tensor pointwise(const kernels::Pointwise& slot, const char* name,
-                              std::span<const Tensor> inputs, const Dest& dest,
-                              const PointwiseOptions& options);
-EMBER_EXPORT Tensor pointwise(const kernels::Pointwise& slot, const char* name,
-                              std::initializer_list<std::reference_wrapper<const Tensor>> inputs,
+EMBER_EXPORT Tensor pointwise(const kernels::Pointwise& slot, const char* name, Operands inputs,
                               const Dest& dest, const PointwiseOptions& options);
+inline Tensor pointwise(const kernels::Pointwise& slot, const char* name,
+                        std::initializer_list<TensorRef> inputs, const Dest& dest,
+                        const PointwiseOptions& options) {
+    const Tensor* list[kMaxOperands];
+    size_t n = 0;
+    for (const Tensor& t : inputs) list[n++] = &t;
+    return pointwise(slot, name, Operands(list, n), dest, options);
+}
 
 // The plan of `operands` (outputs first), all broadcast to the sizes of operand 0.
-EMBER_EXPORT void make_plan(Plan& plan, std::span<const Tensor> operands, int outputs, DType compute);
+EMBER_EXPORT void make_plan(Plan& plan, Operands operands, int outputs, DType compute);
 
 // How a reduction of `in` over the dims marked reads and writes; `out` has the kept dims (size 1 or
 // absent where reduced).

@@ -25,12 +25,6 @@ Tensor addcmul(const Tensor& x, const Tensor& a, const Tensor& b, Number value, 
 Tensor addcdiv(const Tensor& x, const Tensor& a, const Tensor& b, Number value, const Dest& dest);
 Tensor lerp(const Tensor& a, const Tensor& b, const Tensor& weight, const Dest& dest);
 
-inline Tensor add(const Tensor& a, const Tensor& b) { return add(a, b, number(int64_t(1)), {}); }
-inline Tensor sub(const Tensor& a, const Tensor& b) { return sub(a, b, number(int64_t(1)), {}); }
-inline Tensor div(const Tensor& a, const Tensor& b) { return div(a, b, std::nullopt, {}); }
-inline Tensor mul(const Tensor& a, double b) { return mul(a, wrapped_number(number(b))); }
-inline Tensor add(const Tensor& a, double b) { return add(a, wrapped_number(number(b))); }
-
 Tensor bitwise_and(const Tensor& a, const Tensor& b, const Dest& dest);
 Tensor bitwise_or(const Tensor& a, const Tensor& b, const Dest& dest);
 Tensor bitwise_xor(const Tensor& a, const Tensor& b, const Dest& dest);

@@ -3,13 +3,13 @@
 #include "ops/copy.h"
 #include "ops/factory.h"
 #include "ops/index.h"
-#include "ops/pointwise.h"
+#include "ops/formula.h"
 #include "ops/reduce.h"
 #include "ops/view.h"
 
 namespace ember::autograd::primitives {
 
-Tensor add(const Tensor& a, const Tensor& b) { return ops::add(a, b); }
+Tensor add(const Tensor& a, const Tensor& b) { return ops::formula::add(a, b); }
 void add_in_place(const Tensor& a, const Tensor& b) {
     ops::add(a, b, ops::number(int64_t(1)), Dest::in_place(a));
 }
@@ -60,7 +60,7 @@ Tensor as_strided_backward(const Tensor& grad, IntSpan base_sizes, IntSpan base_
     Tensor one = ones(base.sizes(), base.options());
     Tensor spread = as_strided_backward(one, {{items}}, {{1}}, 0, base_sizes, base_strides,
                                         base_offset - origin);
-    return ops::div(base, as_strided(spread, base_sizes, base_strides, base_offset - origin));
+    return ops::formula::div(base, as_strided(spread, base_sizes, base_strides, base_offset - origin));
 }
 
 bool has_nan(const Tensor& t) {

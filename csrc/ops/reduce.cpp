@@ -5,7 +5,7 @@
 #include "kernels/reduce.h"
 #include "ops/copy.h"
 #include "ops/factory.h"
-#include "ops/pointwise.h"
+#include "ops/formula.h"
 #include "ops/view.h"
 
 namespace ember::ops {

@@ -10,10 +10,6 @@ namespace ember::ops {
 
 Tensor sum(const Tensor& x, const std::optional<Dims>& dim, bool keepdim, std::optional<DType> dtype,
            const Dest& dest);
-inline Tensor sum(const Tensor& x) { return sum(x, std::nullopt, false, std::nullopt, {}); }
-inline Tensor sum(const Tensor& x, const Dims& dim, bool keepdim) {
-    return sum(x, dim, keepdim, std::nullopt, {});
-}
 Tensor mean(const Tensor& x, const std::optional<Dims>& dim, bool keepdim,
             std::optional<DType> dtype, const Dest& dest);
 Tensor prod(const Tensor& x, std::optional<int64_t> dim, bool keepdim, std::optional<DType> dtype,

@@ -438,13 +438,14 @@ std::vector<Tensor> chunk(const Tensor& x, int64_t chunks, int64_t dim) {
     EMBER_CHECK(chunks > 0, "chunk: chunks must be greater than 0, got %ld", long(chunks));
     int at = wrap_dim("chunk", dim, x.dim());
     int64_t size = x.impl()->sizes[at];
-    if (size == 0) return pieces("SplitWithSizesBackward0", x, at, [&] {
+    if (size == 0) {
         EMBER_CHECK(chunks < (1 << 20), "chunk: %ld chunks of an empty dimension are too many",
                     long(chunks));
-        Dims zeros(int(chunks));
-        std::fill(zeros.begin(), zeros.end(), 0);
-        return zeros;
-    }());
+        Dims lengths;
+        lengths.resize(int(chunks));
+        std::fill(lengths.begin(), lengths.end(), 0);
+        return pieces("SplitWithSizesBackward0", x, at, lengths);
+    }
     return split(x, size / chunks + (size % chunks != 0), at);
 }
 

@@ -130,35 +130,44 @@ struct BindTable {
     bool install(PyObject* module, PyTypeObject* tensor_type);
 };
 
+template <class F>
+PyCFunction as_method(F* f) {
+    return reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(f));
+}
+
 template <auto... F>
 void bind(BindTable& table, int forms, std::initializer_list<const char*> signatures,
           const char* doc) {
     Signature* all[] = {&Call<F, false>::signature...};
     size_t i = 0;
     for (const char* text : signatures) all[i++]->text = text;
-    table.add(forms, all, doc, reinterpret_cast<PyCFunction>(&entry<false, false, F...>),
-              reinterpret_cast<PyCFunction>(&entry<false, true, F...>), nullptr);
+    table.add(forms, all, doc, as_method(&entry<false, false, F...>),
+              as_method(&entry<false, true, F...>), nullptr);
 }
 
 template <auto F>
 void bind(BindTable& table, int forms, const char* signature, const char* doc) {
-    Signature* plain[] = {&Call<F, false>::signature};
-    plain[0]->text = signature;
-    auto function = reinterpret_cast<PyCFunction>(&entry<false, false, F>);
-    auto method = reinterpret_cast<PyCFunction>(&entry<false, true, F>);
-    table.add(forms, plain, doc, function, method, nullptr);
+    bind<F>(table, forms, {signature}, doc);
 }
 
-// As bind, with the in-place form: F's last parameter is a `const Dest&`.
+// As bind, with the in-place form: the last parameter of each F is a `const Dest&`.
+template <auto... F>
+void bind_dest(BindTable& table, int forms, std::initializer_list<const char*> signatures,
+               const char* doc) {
+    Signature* plain[] = {&Call<F, false>::signature...};
+    Signature* in_place[] = {&Call<F, true>::signature...};
+    size_t i = 0;
+    for (const char* text : signatures) {
+        in_place[i]->in_place = true;
+        in_place[i]->text = plain[i]->text = text;
+        i++;
+    }
+    table.add(forms, plain, doc, as_method(&entry<false, false, F...>),
+              as_method(&entry<false, true, F...>), as_method(&entry<true, true, F...>));
+}
 template <auto F>
 void bind_dest(BindTable& table, int forms, const char* signature, const char* doc) {
-    Signature* plain[] = {&Call<F, false>::signature};
-    Signature* in_place[] = {&Call<F, true>::signature};
-    plain[0]->text = in_place[0]->text = signature;
-    in_place[0]->in_place = true;
-    table.add(forms, plain, doc, reinterpret_cast<PyCFunction>(&entry<false, false, F>),
-              reinterpret_cast<PyCFunction>(&entry<false, true, F>),
-              reinterpret_cast<PyCFunction>(&entry<true, true, F>));
+    bind_dest<F>(table, forms, {signature}, doc);
 }
 
 }  // namespace ember::python

@@ -93,6 +93,11 @@ private:
 };
 
 template <>
+struct Arg<Dims> : Arg<const Dims&> {
+    using Arg<const Dims&>::Arg;
+};
+
+template <>
 struct Arg<int64_t> {
     static bool accepts(PyObject* o, const Param&) { return accepts_int(o); }
     Arg(PyObject* o, const Param& p) : value_(read_int(o, p)) {}
@@ -120,6 +125,22 @@ struct Arg<bool> {
 
 private:
     bool value_;
+};
+
+// A bool and no int: tells `var(x, True)` from `var(x, 1)`.
+struct BoolOnly {
+    bool value;
+};
+template <>
+struct Arg<BoolOnly> {
+    static bool accepts(PyObject* o, const Param&) { return PyBool_Check(o); }
+    Arg(PyObject* o, const Param& p) : value_{o == Py_True} {
+        if (!PyBool_Check(o)) wrong_type(p, "bool", o);
+    }
+    BoolOnly get() const { return value_; }
+
+private:
+    BoolOnly value_;
 };
 
 template <>

@@ -16,9 +16,11 @@ void bind_matmul(BindTable& table);
 void bind_nn(BindTable& table);
 void bind_index(BindTable& table);
 void bind_random(BindTable& table);
+void bind_runtime(BindTable& table);
+void bind_optim(BindTable& table);
 
 bool add_autograd(PyObject* module);     // autograd.cpp
 bool add_conversions(PyObject* module);  // conversions.cpp: numpy, DLPack, tensor(), item, tolist
-bool add_runtime(PyObject* module);      // runtime.cpp: threads, memory, modes, generators
+bool add_runtime(PyObject* module);      // runtime.cpp: generators
 
 }  // namespace ember::python

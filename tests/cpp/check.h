@@ -1,10 +1,11 @@
 #pragma once
 
+#include <atomic>
 #include <cstdio>
 #include <exception>
 
 // The smallest test harness that does: CHECK counts, RUN names a function, summary() ends main.
-inline int checks_done = 0, checks_failed = 0;
+inline std::atomic<int> checks_done{0}, checks_failed{0};
 
 #define CHECK(condition)                                                                   \
     do {                                                                                   \
@@ -41,6 +42,6 @@ inline void run_test(const char* name, void (*test)()) {
 #define RUN(test) run_test(#test, test)
 
 inline int summary() {
-    std::printf("%d checks, %d failed\n", checks_done, checks_failed);
+    std::printf("%d checks, %d failed\n", checks_done.load(), checks_failed.load());
     return checks_failed ? 1 : 0;
 }

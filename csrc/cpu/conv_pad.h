@@ -1,0 +1,99 @@
+#pragma once
+
+#include "core/parallel.h"
+#include "cpu/gemm_kernel.h"
+#include "cpu/padding.h"
+#include "kernels/conv.h"
+
+// What the convolution and the gradient of its weight share: borders, and halves by way of float32.
+namespace ember::cpu::EMBER_LEVEL {
+namespace {
+
+using kernels::Conv2d;
+
+constexpr int64_t kCopyItems = 4 << 20;    // of padded images held at one time
+constexpr int64_t kTaskProducts = 40'000;  // products of registers that deserve a task of their own
+
+// The borders that the forward direction needs around its input; `split` puts the columns that one
+// stride apart side by side. Without padding and split the input is taken as it is.
+EMBER_INLINE Padding forward_padding(const Conv2d& g, bool split) {
+    Padding p;
+    p.top = g.pad[0];
+    p.left = g.pad[1];
+    p.rows = (g.out_h - 1) * g.stride[0] + (g.r - 1) * g.dilation[0] + 1;
+    p.columns = (g.out_w - 1) * g.stride[1] + (g.s - 1) * g.dilation[1] + 1;
+    if (split) p.phases = g.stride[1];
+    if (!split && p.top == 0 && p.left == 0) {
+        p.rows = g.h;
+        p.columns = g.w;
+    }
+    return p;
+}
+
+template <class S>
+EMBER_INLINE float* widen(Context& context, const void* from, int64_t n) {
+    if (from == nullptr) return nullptr;
+    float* to = context.scratch_of<float>(n);
+    const S* in = static_cast<const S*>(from);
+    parallel_for(n, kGrainBytes / 4, [&](int64_t begin, int64_t end) {
+        for (int64_t i = begin; i < end; i += VecF::size) {
+            const int64_t count = least(end - i, VecF::size);
+            store_first(load_first_as<VecF>(in + i, count), to + i, count);
+        }
+    });
+    return to;
+}
+
+template <class S>
+EMBER_INLINE void narrow(const float* in, void* to, int64_t n) {
+    if (to == nullptr) return;
+    S* out = static_cast<S*>(to);
+    parallel_for(n, kGrainBytes / 4, [&](int64_t begin, int64_t end) {
+        for (int64_t i = begin; i < end; i += VecF::size) {
+            const int64_t count = least(end - i, VecF::size);
+            store_first_as(out + i, load_first<float>(in + i, count), count);
+        }
+    });
+}
+
+// Which tensors a slot reads; the others (of those given) it writes.
+struct Reads {
+    bool input, weight, output;
+};
+
+template <class S, class F>
+EMBER_INLINE void through_floats(Context& context, const Conv2d& g, Reads reads, F f) {
+    Conv2d x = g;
+    const int64_t inputs = g.n * g.c * g.h * g.w, outputs = g.n * g.k * g.out_h * g.out_w;
+    const int64_t weights = g.k * (g.c / g.groups) * g.r * g.s;
+    auto prepare = [&](void* p, int64_t n, bool read) __attribute__((always_inline)) {
+        return read || p == nullptr ? widen<S>(context, p, n) : context.scratch_of<float>(n);
+    };
+    x.dtype = DType::Float32;
+    x.input = prepare(g.input, inputs, reads.input);
+    x.weight = prepare(g.weight, weights, reads.weight);
+    x.output = prepare(g.output, outputs, reads.output);
+    x.bias = prepare(g.bias, g.k, reads.weight);
+    f(TypeTag<float>{}, x);
+    if (!reads.input) narrow<S>(static_cast<float*>(x.input), g.input, inputs);
+    if (!reads.output) narrow<S>(static_cast<float*>(x.output), g.output, outputs);
+    if (!reads.weight) {
+        narrow<S>(static_cast<float*>(x.weight), g.weight, weights);
+        narrow<S>(static_cast<float*>(x.bias), g.bias, g.k);
+    }
+}
+
+// f(TypeTag<float or double>, the convolution in that type).
+template <class F>
+EMBER_INLINE void in_floats(Context& context, const Conv2d& g, Reads reads, F f) {
+    switch (g.dtype) {
+        case DType::Float32: return f(TypeTag<float>{}, g);
+        case DType::Float64: return f(TypeTag<double>{}, g);
+        case DType::Float16: return through_floats<Half>(context, g, reads, f);
+        case DType::BFloat16: return through_floats<BFloat16>(context, g, reads, f);
+        default: return;
+    }
+}
+
+}  // namespace
+}  // namespace ember::cpu::EMBER_LEVEL

@@ -1,0 +1,202 @@
+#pragma once
+
+#include "cpu/vec.h"
+
+// Dense conversions between all real dtypes, and moves between strided layouts by item size.
+namespace ember::cpu::EMBER_LEVEL {
+namespace {
+
+struct BoolItem {
+    uint8_t byte;
+};
+
+// As PyTorch converts: floats truncate, through int32 to the smaller integers, and those that do
+// not fit (NaN too) give the lowest number, as x86's instruction does; to bool is "not zero".
+template <class D, class S>
+EMBER_INLINE D convert_item(S x) {
+    if constexpr (std::is_same_v<D, BoolItem>) {
+        return {uint8_t(x != 0)};
+    } else if constexpr (std::is_floating_point_v<S> && std::is_integral_v<D>) {
+        using I = std::conditional_t<sizeof(D) == 8, int64_t, int32_t>;
+        constexpr S limit = sizeof(D) == 8 ? S(0x1p63) : S(0x1p31);
+        constexpr I lowest = sizeof(D) == 8 ? I(INT64_MIN) : I(INT32_MIN);
+        return D(x >= -limit && x < limit ? I(x) : lowest);
+    } else {
+        return D(x);
+    }
+}
+
+template <class D, class S>
+void convert_items(void* out, const void* in, int64_t n) {
+    D* d = static_cast<D*>(out);
+    const S* s = static_cast<const S*>(in);
+#pragma GCC ivdep
+    for (int64_t i = 0; i < n; i++) d[i] = convert_item<D>(s[i]);
+}
+
+template <class H>
+void halves_to_float(void* out, const void* in, int64_t n) {
+    float* d = static_cast<float*>(out);
+    const H* s = static_cast<const H*>(in);
+    int64_t i = 0;
+    for (; i + VecF::size <= n; i += VecF::size) load_as<VecF>(s + i).store(d + i);
+    if (i < n) store_first(load_first_as<VecF>(s + i, n - i), d + i, n - i);
+}
+
+template <class H>
+void float_to_halves(void* out, const void* in, int64_t n) {
+    H* d = static_cast<H*>(out);
+    const float* s = static_cast<const float*>(in);
+    int64_t i = 0;
+    for (; i + VecF::size <= n; i += VecF::size) store_as(d + i, VecF::load(s + i));
+    if (i < n) store_first_as(d + i, load_first<float>(s + i, n - i), n - i);
+}
+
+using ConvertItems = void (*)(void* out, const void* in, int64_t n);
+
+template <class S>
+constexpr ConvertItems kConvertFrom[] = {
+    convert_items<BoolItem, S>,
+    convert_items<uint8_t, S>,
+    convert_items<int8_t, S>,
+    convert_items<int16_t, S>,
+    convert_items<int32_t, S>,
+    convert_items<int64_t, S>,
+    nullptr,
+    nullptr,
+    convert_items<float, S>,
+    convert_items<double, S>,
+};
+
+// The conversion in one step, or null: other dtypes to and from halves go through float.
+EMBER_INLINE ConvertItems direct_convert(DType from, DType to) {
+    switch (from) {
+        case DType::Bool:
+        case DType::UInt8: return kConvertFrom<uint8_t>[int(to)];
+        case DType::Int8: return kConvertFrom<int8_t>[int(to)];
+        case DType::Int16: return kConvertFrom<int16_t>[int(to)];
+        case DType::Int32: return kConvertFrom<int32_t>[int(to)];
+        case DType::Int64: return kConvertFrom<int64_t>[int(to)];
+        case DType::Float64: return kConvertFrom<double>[int(to)];
+        case DType::Float32:
+            if (to == DType::Float16) return float_to_halves<Half>;
+            if (to == DType::BFloat16) return float_to_halves<BFloat16>;
+            return kConvertFrom<float>[int(to)];
+        case DType::Float16: return to == DType::Float32 ? halves_to_float<Half> : nullptr;
+        case DType::BFloat16: return to == DType::Float32 ? halves_to_float<BFloat16> : nullptr;
+        default: return nullptr;
+    }
+}
+
+// n dense items; out and in do not overlap.
+void convert(DType from, DType to, void* out, const void* in, int64_t n) {
+    if (from == to) {
+        memcpy(out, in, size_t(n * item_size(to)));
+        return;
+    }
+    if (ConvertItems direct = direct_convert(from, to)) return direct(out, in, n);
+    float floats[512];
+    constexpr int64_t block = 512;
+    for (int64_t i = 0; i < n; i += block) {
+        int64_t count = n - i < block ? n - i : block;
+        convert(from, DType::Float32, floats, static_cast<const char*>(in) + i * item_size(from),
+                count);
+        convert(DType::Float32, to, static_cast<char*>(out) + i * item_size(to), floats, count);
+    }
+}
+
+// A 2-D move of items of one size; strides count bytes.
+struct Move {
+    char* out;
+    int64_t out_inner, out_outer;
+    const char* in;
+    int64_t in_inner, in_outer;
+    int64_t inner, outer;
+};
+
+template <class U>
+EMBER_INLINE U read_item(const char* p) {
+    U x;
+    memcpy(&x, p, sizeof x);
+    return x;
+}
+template <class U>
+EMBER_INLINE void write_item(char* p, U x) {
+    memcpy(p, &x, sizeof x);
+}
+
+template <class U>
+void move_row(char* out, int64_t out_stride, const char* in, int64_t in_stride, int64_t n) {
+    constexpr int64_t size = sizeof(U);
+    if (out_stride == size && in_stride == size) {
+        if (n * size >= 64) {
+            memcpy(out, in, size_t(n * size));
+            return;
+        }
+        for (int64_t i = 0; i < n; i++) write_item(out + i * size, read_item<U>(in + i * size));
+    } else if (out_stride == size && in_stride == 0) {
+        U x = read_item<U>(in);
+        for (int64_t i = 0; i < n; i++) write_item(out + i * size, x);
+    } else if (out_stride == size) {
+        for (int64_t i = 0; i < n; i++)
+            write_item(out + i * size, read_item<U>(in + i * in_stride));
+    } else {
+        for (int64_t i = 0; i < n; i++)
+            write_item(out + i * out_stride, read_item<U>(in + i * in_stride));
+    }
+}
+
+// Whole rows of the input first, so that each of its cache lines is read once.
+template <class U>
+void move_transposed(const Move& m) {
+    constexpr int64_t side = 32, size = sizeof(U);
+    U square[side][side];
+    for (int64_t i0 = 0; i0 < m.inner; i0 += side) {
+        int64_t columns = m.inner - i0 < side ? m.inner - i0 : side;
+        for (int64_t j0 = 0; j0 < m.outer; j0 += side) {
+            int64_t rows = m.outer - j0 < side ? m.outer - j0 : side;
+            const char* in = m.in + i0 * m.in_inner + j0 * size;
+            char* out = m.out + i0 * size + j0 * m.out_outer;
+            for (int64_t i = 0; i < columns; i++)
+                memcpy(square[i], in + i * m.in_inner, size_t(rows * size));
+            for (int64_t j = 0; j < rows; j++) {
+                char* row = out + j * m.out_outer;
+                for (int64_t i = 0; i < columns; i++) write_item(row + i * size, square[i][j]);
+            }
+        }
+    }
+}
+
+template <class U>
+void move_items(const Move& m) {
+    constexpr int64_t size = sizeof(U);
+    if (m.in_outer == size && m.out_inner == size && m.in_inner != size && m.in_inner != 0 &&
+        m.inner >= 8 && m.outer >= 8)
+        return move_transposed<U>(m);
+    for (int64_t j = 0; j < m.outer; j++)
+        move_row<U>(m.out + j * m.out_outer, m.out_inner, m.in + j * m.in_outer, m.in_inner,
+                    m.inner);
+}
+
+void move(int item, const Move& m) {
+    switch (item) {
+        case 1: return move_items<uint8_t>(m);
+        case 2: return move_items<uint16_t>(m);
+        case 4: return move_items<uint32_t>(m);
+        default: return move_items<uint64_t>(m);
+    }
+}
+
+// Past the caches.
+void stream_copy(char* out, const char* in, int64_t bytes) {
+    int64_t head = -reinterpret_cast<intptr_t>(out) & (EMBER_VECTOR_BYTES - 1);
+    if (head > bytes) head = bytes;
+    memcpy(out, in, size_t(head));
+    int64_t i = head;
+    for (; i + EMBER_VECTOR_BYTES <= bytes; i += EMBER_VECTOR_BYTES)
+        Vec<int64_t>::load(in + i).stream(out + i);
+    memcpy(out + i, in + i, size_t(bytes - i));
+}
+
+}  // namespace
+}  // namespace ember::cpu::EMBER_LEVEL

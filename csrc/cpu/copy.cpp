@@ -1,0 +1,214 @@
+#include "cpu/convert.h"
+#include "cpu/isa.h"
+#include "cpu/pointwise.h"
+#include "cpu/pointwise_walk.h"
+
+namespace ember::cpu::EMBER_LEVEL {
+namespace {
+
+// One operand as tiles see it.
+struct Access {
+    DType dtype;
+    int item;
+    int64_t inner, outer;  // strides in bytes
+    // Whether the tile's items lie one behind the other.
+    EMBER_INLINE bool dense(const Tile& tile) const {
+        return (inner == item || tile.inner == 1) &&
+               (tile.outer == 1 || outer == tile.inner * item);
+    }
+};
+
+EMBER_INLINE Access access(const Plan& plan, const Tiling& tiling, int operand) {
+    DType dtype = plan.operand[operand].dtype;
+    return {dtype, item_size(dtype), plan.operand[operand].strides[0],
+            stride_of(plan, tiling, operand, 1)};
+}
+
+// Whether every operand's rows are dense and long enough to be run in place, one by one.
+EMBER_INLINE bool rows_are_dense(const Plan& plan) {
+    if (plan.ndim > 1 && plan.sizes[0] < 512) return false;
+    for (int k = 0; k < plan.operands; k++)
+        if (plan.operand[k].strides[0] != item_size(plan.operand[k].dtype)) return false;
+    return true;
+}
+
+EMBER_INLINE int64_t bytes_an_item(const Plan& plan) {
+    int64_t bytes = 0;
+    for (int k = 0; k < plan.operands; k++) bytes += item_size(plan.operand[k].dtype);
+    return bytes;
+}
+
+// Whether the output had better go past the caches: large, written in long runs, and not read.
+EMBER_INLINE bool streams(const Plan& plan) {
+    const Plan::Operand& out = plan.operand[0];
+    int64_t item = item_size(out.dtype);
+    if (plan.numel * item < stream_threshold || out.strides[0] != item ||
+        plan.sizes[0] * item < 4096)
+        return false;
+    for (int k = 1; k < plan.operands; k++)
+        if (plan.operand[k].data == out.data) return false;
+    return true;
+}
+
+// Tiles of one task: pieces of 128 KiB, larger where there are very many.
+EMBER_INLINE int64_t task_tiles(const Tiling& t, int64_t tile_bytes) {
+    int64_t bytes = 2 * kGrainBytes, share = t.tiles * tile_bytes / 256;
+    if (share > bytes) bytes = share < (4 << 20) ? share : 4 << 20;
+    return bytes > tile_bytes ? bytes / tile_bytes : 1;
+}
+
+// ---- Pointwise plans
+
+struct Job {
+    const Plan& plan;
+    const LoopInfo& info;
+    Tiling tiling;
+    Access operand[kMaxOperands];
+    DType native[kMaxOperands];  // what the loop wants
+    bool rounds[kMaxOperands];   // whether it is rounded to the compute dtype on the way
+    bool stream;
+};
+
+struct Buffers {
+    alignas(64) char operand[kMaxOperands][kTileItems * 8];
+    alignas(64) char moved[kTileItems * 8];
+    alignas(64) char rounded[kTileItems * 8];
+    // What an operand's buffer holds: a broadcast operand is loaded once.
+    const char* source[kMaxOperands] = {};
+    int64_t inner[kMaxOperands], items[kMaxOperands];
+};
+
+EMBER_INLINE char* load_tile(const Job& job, const Tile& tile, int k, Buffers& buffers) {
+    const Access& a = job.operand[k];
+    const char* in = tile.data[k];
+    bool dense = a.dense(tile);
+    if (dense && a.dtype == job.native[k]) return tile.data[k];
+    char* out = buffers.operand[k];
+    int64_t n = tile.items();
+    if (buffers.source[k] == in && buffers.inner[k] == tile.inner && buffers.items[k] >= n)
+        return out;
+    buffers.source[k] = in;
+    buffers.inner[k] = tile.inner;
+    buffers.items[k] = n;
+    if (!dense) {
+        char* moved = a.dtype == job.native[k] ? out : buffers.moved;
+        move(a.item,
+             {moved, a.item, tile.inner * a.item, in, a.inner, a.outer, tile.inner, tile.outer});
+        in = moved;
+    }
+    if (job.rounds[k]) {
+        convert(a.dtype, job.plan.compute, buffers.rounded, in, n);
+        convert(job.plan.compute, job.native[k], out, buffers.rounded, n);
+    } else if (a.dtype != job.native[k]) {
+        convert(a.dtype, job.native[k], out, in, n);
+    }
+    return out;
+}
+
+// Takes n dense items of dtype `from` at `in` to the tile's place in the output.
+EMBER_INLINE void store_tile(const Access& a, const Tile& tile, DType from, const char* in,
+                             char* buffer, bool stream) {
+    int64_t n = tile.items();
+    bool dense = a.dense(tile);
+    if (from != a.dtype) {
+        bool last = dense && !stream;
+        convert(from, a.dtype, last ? tile.data[0] : buffer, in, n);
+        if (last) return;
+        in = buffer;
+    }
+    if (stream && dense)
+        stream_copy(tile.data[0], in, n * a.item);
+    else
+        move(a.item, {tile.data[0], a.inner, a.outer, in, a.item, tile.inner * a.item, tile.inner,
+                      tile.outer});
+}
+
+void run_tiles(const Job& job, int64_t begin, int64_t end) {
+    Buffers buffers;
+    const Access& out = job.operand[0];
+    visit_tiles(job.plan, job.tiling, begin, end, [&](Tile& tile) __attribute__((always_inline)) {
+        char* data[kMaxOperands];
+        for (int k = 1; k < job.plan.operands; k++) data[k] = load_tile(job, tile, k, buffers);
+        bool in_place = !job.stream && out.dtype == job.info.out && out.dense(tile);
+        data[0] = in_place ? tile.data[0] : buffers.operand[0];
+        job.info.loop(data, tile.items(), job.plan.immediate);
+        if (!in_place) store_tile(out, tile, job.info.out, data[0], buffers.moved, job.stream);
+    });
+    if (job.stream) stream_fence();
+}
+
+}  // namespace
+
+void run_pointwise(const Plan& plan, const LoopInfo& info) {
+    Job job{plan, info, {}, {}, {}, {}, streams(plan)};
+    bool dense = !job.stream && rows_are_dense(plan);
+    for (int k = 0; k < plan.operands; k++) {
+        DType dtype = plan.operand[k].dtype;
+        job.native[k] = k == 0 ? info.out : k == 1 ? info.first : info.in;
+        dense = dense && dtype == job.native[k];
+        bool half = kHalves.has(plan.compute) && job.native[k] == DType::Float32;
+        bool number = plan.ndim == 1 && plan.operand[k].strides[0] == 0;
+        job.rounds[k] = k > 0 && half && dtype != plan.compute && !(number && info.exact_numbers);
+    }
+    make_tiling(plan, dense, job.tiling);
+    for (int k = 0; k < plan.operands; k++) job.operand[k] = access(plan, job.tiling, k);
+    int64_t tile_bytes = job.tiling.inner * job.tiling.outer * bytes_an_item(plan) * info.cost;
+    parallel_for(job.tiling.tiles, task_tiles(job.tiling, tile_bytes),
+                 [&](int64_t begin, int64_t end) { run_tiles(job, begin, end); });
+}
+
+// ---- Copies
+
+namespace {
+
+struct CopyJob {
+    const Plan& plan;
+    Tiling tiling;
+    Access out, in;
+    bool stream;
+};
+
+void copy_tiles(const CopyJob& job, int64_t begin, int64_t end) {
+    alignas(64) char moved[kTileItems * 8], converted[kTileItems * 8];
+    const Access &out = job.out, &in = job.in;
+    visit_tiles(job.plan, job.tiling, begin, end, [&](Tile& tile) __attribute__((always_inline)) {
+        const char* source = tile.data[1];
+        if (out.dtype == in.dtype && !job.stream) {
+            move(out.item, {tile.data[0], out.inner, out.outer, source, in.inner, in.outer,
+                            tile.inner, tile.outer});
+            return;
+        }
+        if (!in.dense(tile)) {
+            move(in.item, {moved, in.item, tile.inner * in.item, source, in.inner, in.outer,
+                           tile.inner, tile.outer});
+            source = moved;
+        }
+        store_tile(out, tile, in.dtype, source, converted, job.stream);
+    });
+    if (job.stream) stream_fence();
+}
+
+void copy(Context&, const Plan& plan) {
+    const Plan::Operand &out = plan.operand[0], &in = plan.operand[1];
+    int64_t out_item = item_size(out.dtype), in_item = item_size(in.dtype);
+    if (plan.ndim == 1 && plan.numel * out_item <= kSmallBytes && out.strides[0] == out_item &&
+        in.strides[0] == in_item) {
+        convert(in.dtype, out.dtype, out.data, in.data, plan.numel);
+        return;
+    }
+    if (plan.numel == 0 || (in.data == out.data && in.dtype == out.dtype)) return;
+    CopyJob job{plan, {}, {}, {}, streams(plan)};
+    bool dense = rows_are_dense(plan) && (in.dtype == out.dtype || !job.stream);
+    make_tiling(plan, dense, job.tiling);
+    job.out = access(plan, job.tiling, 0);
+    job.in = access(plan, job.tiling, 1);
+    int64_t tile_bytes = job.tiling.inner * job.tiling.outer * (out_item + in_item);
+    parallel_for(job.tiling.tiles, task_tiles(job.tiling, tile_bytes),
+                 [&](int64_t begin, int64_t end) { copy_tiles(job, begin, end); });
+}
+
+}  // namespace
+
+void register_copy(Table& table) { table.set(kernels::copy, copy, kReal); }
+
+}  // namespace ember::cpu::EMBER_LEVEL

@@ -1,0 +1,396 @@
+#pragma once
+
+#include "core/parallel.h"
+#include "core/view.h"
+#include "cpu/gemm_pack.h"
+
+// Products of row-major C: which operands are packed, how the work is cut, and the loops around the
+// tile. S is the stored type, T the one that computes. Every choice depends on sizes and strides
+// alone, so results do not depend on the number of threads.
+namespace ember::cpu::EMBER_LEVEL {
+namespace {
+
+template <class S, class T>
+struct Product {
+    int64_t m, n, k;
+    const S* a;
+    int64_t a_row, a_col;
+    const S* b;
+    int64_t b_row, b_col;
+    S* c;
+    int64_t c_row;
+    double alpha, beta;
+    const S* column_bias;
+    const S* row_bias;
+    bool relu;
+};
+
+constexpr int64_t kDepth = 256;          // k of a packed panel: a panel of A stays in L1
+constexpr int64_t kBlockColumns = 512;   // times kDepth: a block of B stays in L2
+constexpr int64_t kBlockRows = 168;      // the block of C that a task owns: kBlockRows x kBlockColumns
+constexpr int64_t kTaskWork = 400'000;   // multiplications that deserve a task of their own
+constexpr int64_t kPackItems = 8 << 20;  // of B that are packed at one time
+
+template <class T>
+EMBER_INLINE T scale_of(double x) {
+    if constexpr (std::is_floating_point_v<T>)
+        return T(x);
+    else
+        return T(int64_t(x));
+}
+
+// How a product is cut. Rows and columns of C go to tasks in blocks of nearly even size.
+struct Grid {
+    int64_t row_blocks, column_blocks, columns;  // columns of a block
+    EMBER_INLINE int64_t tasks() const { return row_blocks * column_blocks; }
+};
+
+template <class T>
+EMBER_INLINE Grid cut(int64_t m, int64_t n, int64_t k) {
+    constexpr int64_t kStrip = TileShape<T>::kColumns, kRows = TileShape<T>::kRows;
+    const int64_t work = m * n * k;
+    if (work < 2 * kTaskWork) return {1, 1, divide_up(n, kStrip) * kStrip};
+    int64_t wanted = work / kTaskWork;
+    if (wanted > 64) wanted = 64;
+    int64_t columns = divide_up(n, divide_up(n, kBlockColumns));
+    // Wide, flat products have too few rows to cut.
+    const int64_t most_rows = divide_up(m, 2 * kRows);
+    if (most_rows * divide_up(n, columns) < wanted)
+        columns = divide_up(n, divide_up(wanted, most_rows));
+    columns = divide_up(columns, kStrip) * kStrip;
+    const int64_t column_blocks = divide_up(n, columns);
+    int64_t row_blocks = divide_up(wanted, column_blocks);
+    if (row_blocks > most_rows) row_blocks = most_rows;
+    if (row_blocks < divide_up(m, kBlockRows)) row_blocks = divide_up(m, kBlockRows);
+    return {row_blocks, column_blocks, columns};
+}
+
+// Strip s of columns of a packed B starts at s * kColumns * k. Within it k is not cut.
+template <class T>
+EMBER_INLINE int64_t packed_size(int64_t n, int64_t k) {
+    return divide_up(n, TileShape<T>::kColumns) * TileShape<T>::kColumns * k;
+}
+
+template <class S, class T>
+EMBER_INLINE void pack_strips(const Product<S, T>& x, int64_t first, int64_t last, T* packed) {
+    constexpr int64_t kStrip = TileShape<T>::kColumns;
+    for (int64_t s = first; s < last; s++) {
+        const int64_t j = s * kStrip, lanes = x.n - j < kStrip ? x.n - j : kStrip;
+        pack(x.b + j * x.b_col, x.b_col, x.b_row, lanes, x.k, packed + j * x.k, kStrip);
+    }
+}
+
+// Converts a block of sums to the stored type, with the epilogue.
+template <class S, class T>
+EMBER_NOINLINE void finish(const Product<S, T>& x, Range rows, Range columns, const T* sums,
+                           int64_t stride) {
+    const T alpha = scale_of<T>(x.alpha), beta = scale_of<T>(x.beta);
+    for (int64_t i = rows.begin; i < rows.end; i++) {
+        S* c = x.c + i * x.c_row;
+        const T* from = sums + (i - rows.begin) * stride - columns.begin;
+        for (int64_t j = columns.begin; j < columns.end; j++) {
+            T v = alpha * from[j];
+            if (x.beta != 0) v += beta * item_as<T>(c[j]);
+            if (x.column_bias) v += item_as<T>(x.column_bias[j]);
+            if (x.row_bias) v += item_as<T>(x.row_bias[i]);
+            if constexpr (std::is_floating_point_v<T>) {
+                if (x.relu && v < T(0)) v = T(0);
+            } else {
+                if (x.relu && std::make_signed_t<T>(v) < 0) v = T(0);
+            }
+            if constexpr (std::is_same_v<S, Half>)
+                c[j] = to_half(v);
+            else if constexpr (std::is_same_v<S, BFloat16>)
+                c[j] = to_bfloat16(v);
+            else
+                c[j] = S(v);
+        }
+    }
+}
+
+// The block rows x columns of C. `packed` is B in strips, or null where B is read in place; A's
+// panels are packed here unless `a_in_place`. `sums` holds the block where S is not T.
+template <class S, class T>
+EMBER_INLINE void block(const Product<S, T>& x, Range rows, Range columns, const T* packed,
+                        bool a_in_place, T* sums) {
+    using Shape = TileShape<T>;
+    constexpr int64_t kStrip = Shape::kColumns, kLanes = Shape::kLanes;
+    constexpr bool kSame = std::is_same_v<S, T>;
+    alignas(64) T panel[kDepth * Shape::kPanelRows];
+    const int64_t height = rows.end - rows.begin;
+    const int64_t panels = divide_up(height, Shape::kRows);
+    const int64_t depths = x.k > kDepth ? divide_up(x.k, kDepth) : 1;
+
+    TileCall<T> call;
+    call.b_row = packed ? kStrip : x.b_row;
+    call.c_row = kSame ? x.c_row : columns.end - columns.begin;
+    for (int64_t d = 0; d < depths; d++) {
+        const Range depth = piece(x.k, depths, d);
+        call.k = depth.end - depth.begin;
+        const bool last = d + 1 == depths;
+        Epilogue<T>& e = call.epilogue;
+        e = {};
+        e.beta = d > 0 ? T(1) : T(0);
+        if constexpr (kSame) {
+            e.alpha = scale_of<T>(x.alpha);
+            if (d == 0) e.beta = scale_of<T>(x.beta);
+            e.relu = last && x.relu;
+        }
+        for (int64_t q = 0; q < panels; q++) {
+            const Range part = piece(height, panels, q);
+            const int64_t i = rows.begin + part.begin;
+            const int count = int(part.end - part.begin);
+            const S* a = x.a + i * x.a_row + depth.begin * x.a_col;
+            if (kSame && a_in_place) {
+                call.a = reinterpret_cast<const T*>(a);
+                call.a_row = x.a_row;
+                call.a_col = x.a_col;
+            } else {
+                pack(a, x.a_row, x.a_col, count, call.k, panel, Shape::kPanelRows);
+                call.a = panel;
+                call.a_row = 1;
+                call.a_col = Shape::kPanelRows;
+            }
+            const TileFn<T>* tiles =
+                packed && !a_in_place ? Tiles<T, true>::table[count - 1] : Tiles<T, false>::table[count - 1];
+            if constexpr (kSame) e.row_bias = last && x.row_bias ? x.row_bias + i : nullptr;
+            for (int64_t j = columns.begin; j < columns.end; j += kStrip) {
+                const int64_t width = columns.end - j < kStrip ? columns.end - j : kStrip;
+                if (packed)
+                    call.b = packed + j * x.k + depth.begin * kStrip;
+                else
+                    call.b = reinterpret_cast<const T*>(x.b) + j + depth.begin * x.b_row;
+                if constexpr (kSame) {
+                    call.c = x.c + i * x.c_row + j;
+                    e.column_bias = last && x.column_bias ? x.column_bias + j : nullptr;
+                } else {
+                    call.c = sums + part.begin * call.c_row + (j - columns.begin);
+                }
+                const bool one = width <= kLanes;
+                call.tail = one ? width : width - kLanes;
+                tiles[!one](call);
+            }
+        }
+    }
+    if constexpr (!kSame) finish(x, rows, columns, sums, call.c_row);
+}
+
+// One row of C from columns of B that lie side by side.
+template <class S, class T, int Vectors, int Unroll>
+EMBER_INLINE void row_times_columns(const Product<S, T>& x, int64_t j, int64_t n, T* out) {
+    constexpr int kLanes = Vec<T>::size;
+    Vec<T> acc[Unroll][Vectors];
+#pragma GCC unroll 4
+    for (int u = 0; u < Unroll; u++)
+#pragma GCC unroll 4
+        for (int v = 0; v < Vectors; v++) acc[u][v] = Vec<T>{Raw<T>{}};
+    const S* a = x.a;
+    const S* b = x.b + j;
+    auto step = [&](int u) __attribute__((always_inline)) {
+        Vec<T> scale(item_as<T>(*a));
+#pragma GCC unroll 4
+        for (int v = 0; v < Vectors; v++)
+            acc[u][v] += scale * load_lanes<T>(b + v * kLanes, Vectors > 1 ? kLanes : n);
+        a += x.a_col;
+        b += x.b_row;
+    };
+    int64_t p = 0;
+    for (; p + Unroll <= x.k; p += Unroll) {
+#pragma GCC unroll 4
+        for (int u = 0; u < Unroll; u++) step(u);
+    }
+    for (; p < x.k; p++) step(0);
+#pragma GCC unroll 4
+    for (int v = 0; v < Vectors; v++) {
+#pragma GCC unroll 4
+        for (int u = 1; u < Unroll; u++) acc[0][v] += acc[u][v];
+        acc[0][v].store(out + v * kLanes);
+    }
+}
+
+// Rows of A and columns of B that are both contiguous: dot products, four columns at a time.
+template <class S, class T, int Rows, int Columns>
+EMBER_INLINE void dots(const Product<S, T>& x, int64_t i, int64_t j, T* out, int64_t stride) {
+    constexpr int kLanes = Vec<T>::size;
+    Vec<T> acc[Rows][Columns];
+#pragma GCC unroll 4
+    for (int r = 0; r < Rows; r++)
+#pragma GCC unroll 4
+        for (int c = 0; c < Columns; c++) acc[r][c] = Vec<T>{Raw<T>{}};
+    const S* a = x.a + i * x.a_row;
+    const S* b = x.b + j * x.b_col;
+    auto step = [&](int64_t p, int64_t n) __attribute__((always_inline)) {
+        Vec<T> column[Columns];
+#pragma GCC unroll 4
+        for (int c = 0; c < Columns; c++) column[c] = load_lanes<T>(b + c * x.b_col + p, n);
+#pragma GCC unroll 4
+        for (int r = 0; r < Rows; r++) {
+            Vec<T> row = load_lanes<T>(a + r * x.a_row + p, n);
+#pragma GCC unroll 4
+            for (int c = 0; c < Columns; c++) acc[r][c] += row * column[c];
+        }
+    };
+    int64_t p = 0;
+    for (; p + kLanes <= x.k; p += kLanes) step(p, kLanes);
+    if (p < x.k) step(p, x.k - p);
+#pragma GCC unroll 4
+    for (int r = 0; r < Rows; r++)
+#pragma GCC unroll 4
+        for (int c = 0; c < Columns; c++) out[r * stride + c] = reduce_add(acc[r][c]);
+}
+
+constexpr int64_t kFewRows = 4;  // up to here a product is bound by reading B once
+
+// C of one to kFewRows rows without packing; false where B's layout does not allow it.
+template <class S, class T>
+EMBER_INLINE bool few_rows(const Product<S, T>& x) {
+    constexpr int64_t kLanes = Vec<T>::size, kChunk = 64;
+    const bool by_columns = x.m == 1 && x.b_col == 1;
+    const bool by_dots = x.b_row == 1 && (x.a_col == 1 || x.k == 1);
+    if (!by_columns && !by_dots) return false;
+    const int64_t item_bytes = x.k * int64_t(sizeof(S)) * kChunk;
+    const int64_t chunks = item_bytes >= 4 * kGrainBytes ? 1 : 4 * kGrainBytes / (item_bytes + 1) + 1;
+    parallel_for(x.n, chunks * kChunk, [&](int64_t begin, int64_t end) {
+        T sums[kFewRows * kChunk];
+        for (int64_t j0 = begin; j0 < end; j0 += kChunk) {
+            const int64_t j1 = end - j0 < kChunk ? end : j0 + kChunk;
+            int64_t j = j0;
+            if (by_columns) {
+                for (; j + 4 * kLanes <= j1; j += 4 * kLanes)
+                    row_times_columns<S, T, 4, 2>(x, j, kLanes, sums + (j - j0));
+                for (; j < j1; j += kLanes) {
+                    T rest[kLanes];
+                    const int64_t n = j1 - j < kLanes ? j1 - j : kLanes;
+                    row_times_columns<S, T, 1, 4>(x, j, n, rest);
+                    memcpy(sums + (j - j0), rest, size_t(n) * sizeof(T));
+                }
+            } else {
+                auto rows = [&](auto count, int64_t i) __attribute__((always_inline)) {
+                    constexpr int kCount = decltype(count)::value;
+                    for (j = j0; j + 4 <= j1; j += 4)
+                        dots<S, T, kCount, 4>(x, i, j, sums + i * kChunk + (j - j0), kChunk);
+                    for (; j < j1; j++)
+                        dots<S, T, kCount, 1>(x, i, j, sums + i * kChunk + (j - j0), kChunk);
+                };
+                int64_t i = 0;
+                for (; i + 2 <= x.m; i += 2) rows(std::integral_constant<int, 2>{}, i);
+                if (i < x.m) rows(std::integral_constant<int, 1>{}, i);
+            }
+            finish(x, {0, x.m}, {j0, j1}, sums, kChunk);
+        }
+    });
+    return true;
+}
+
+// `batch` products whose operands lie a_batch, b_batch, c_batch items apart.
+template <class S, class T>
+EMBER_INLINE void products(Context& context, const Product<S, T>& first, int64_t batch,
+                           int64_t a_batch, int64_t b_batch, int64_t c_batch) {
+    constexpr bool kSame = std::is_same_v<S, T>;
+    constexpr int64_t kStrip = TileShape<T>::kColumns, kRows = TileShape<T>::kRows;
+    constexpr int64_t kLocalItems = 16 << 10;
+    const int64_t m = first.m, n = first.n, k = first.k, work = m * n * k;
+
+    if constexpr (std::is_floating_point_v<T>) {
+        if (batch == 1 && m <= kFewRows && k > 0 && few_rows(first)) return;
+    }
+    // Rows a page or more apart cost too many address translations, and share too few cache sets.
+    const int64_t a_reach = first.a_row > first.a_col ? first.a_row : first.a_col;
+    const bool b_in_place = kSame && first.b_col == 1 && (m <= 2 * kRows || first.b_row <= 512);
+    const bool a_in_place = kSame && (a_reach < 1024 || n <= 4 * kStrip);
+
+    auto at = [&](int64_t i) __attribute__((always_inline)) {
+        Product<S, T> x = first;
+        x.a += i * a_batch;
+        x.b += i * b_batch;
+        x.c += i * c_batch;
+        return x;
+    };
+
+    const Grid grid = cut<T>(m, n, k);
+    if (kSame && b_in_place && batch == 1 && grid.tasks() == 1)
+        return block<S, T>(first, {0, m}, {0, n}, nullptr, a_in_place, nullptr);
+
+    // Small products: one task does several, and packs B on its stack.
+    if (grid.tasks() == 1 && (b_in_place || packed_size<T>(n, k) <= kLocalItems)) {
+        const int64_t each = work < kTaskWork ? kTaskWork / (work + 1) + 1 : 1;
+        T* sums = kSame ? nullptr : context.scratch_of<T>(batch * m * n);
+        parallel_for(batch, each, [&](int64_t begin, int64_t end) {
+            alignas(64) T packed[kLocalItems];
+            for (int64_t i = begin; i < end; i++) {
+                Product<S, T> x = at(i);
+                if (!b_in_place && (i == begin || b_batch != 0))
+                    pack_strips(x, 0, divide_up(n, kStrip), packed);
+                block<S, T>(x, {0, m}, {0, n}, b_in_place ? nullptr : packed, a_in_place,
+                            kSame ? nullptr : sums + i * m * n);
+            }
+        });
+        return;
+    }
+
+    // Large ones: B is packed by all, as many columns and products at a time as the limit admits.
+    int64_t group_columns = n, group_products = 1;
+    T* packed = nullptr;
+    if (!b_in_place) {
+        const int64_t whole = packed_size<T>(n, k);
+        if (whole > kPackItems) {
+            group_columns = kPackItems / (k * grid.columns) * grid.columns;
+            if (group_columns < grid.columns) group_columns = grid.columns;
+        } else {
+            group_products = b_batch == 0 ? batch : kPackItems / whole;
+        }
+        if (group_products > batch) group_products = batch;
+        packed = context.scratch_of<T>(packed_size<T>(group_columns, k) *
+                                       (b_batch == 0 ? 1 : group_products));
+    } else {
+        group_products = batch;
+    }
+    T* sums = kSame ? nullptr : context.scratch_of<T>(group_products * m * group_columns);
+
+    for (int64_t i0 = 0; i0 < batch; i0 += group_products) {
+        const int64_t here = batch - i0 < group_products ? batch - i0 : group_products;
+        for (int64_t j0 = 0; j0 < n; j0 += group_columns) {
+            const int64_t width = n - j0 < group_columns ? n - j0 : group_columns;
+            auto part = [&](int64_t i) __attribute__((always_inline)) {
+                Product<S, T> x = at(i0 + i);
+                x.n = width;
+                x.b += j0 * x.b_col;
+                x.c += j0;
+                if (x.column_bias) x.column_bias += j0;
+                return x;
+            };
+            const int64_t strips = divide_up(width, kStrip);
+            const int64_t size = packed_size<T>(width, k);
+            if (!b_in_place) {
+                const int64_t copies = b_batch == 0 ? 1 : here;
+                parallel_for(copies * strips, divide_up(kGrainBytes * 2, k * kStrip * 4),
+                             [&](int64_t begin, int64_t end) {
+                    for (int64_t t = begin; t < end; t++) {
+                        Product<S, T> x = part(t / strips);
+                        pack_strips(x, t % strips, t % strips + 1, packed + t / strips * size);
+                    }
+                });
+            }
+            const int64_t column_blocks = divide_up(width, grid.columns);
+            const int64_t tasks = column_blocks * grid.row_blocks;
+            parallel_for(here * tasks, 1, [&](int64_t begin, int64_t end) {
+                for (int64_t t = begin; t < end; t++) {
+                    const int64_t i = t / tasks, cell = t % tasks;
+                    Product<S, T> x = part(i);
+                    const Range rows = piece(m, grid.row_blocks, cell % grid.row_blocks);
+                    const int64_t j = cell / grid.row_blocks * grid.columns;
+                    const Range columns{j, width - j < grid.columns ? width : j + grid.columns};
+                    T* block_sums = kSame ? nullptr
+                                          : sums + i * m * width + rows.begin * width +
+                                                (rows.end - rows.begin) * j;
+                    block<S, T>(x, rows, columns,
+                                b_in_place ? nullptr : packed + (b_batch == 0 ? 0 : i * size),
+                                a_in_place, block_sums);
+                }
+            });
+        }
+    }
+}
+
+}  // namespace
+}  // namespace ember::cpu::EMBER_LEVEL

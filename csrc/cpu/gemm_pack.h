@@ -1,0 +1,116 @@
+#pragma once
+
+#include "cpu/gemm_kernel.h"
+
+// Packing: dst[p * width + lane] = src[lane * lane_stride + p * k_stride], as T, zeros in the lanes
+// from `lanes` to `width`. Panels of A have rows as lanes, strips of B columns.
+namespace ember::cpu::EMBER_LEVEL {
+namespace {
+
+// The first n items at p as a register of T; n <= kLanes.
+template <class T, class S>
+EMBER_INLINE Vec<T> load_lanes(const S* p, int64_t n) {
+    if constexpr (std::is_floating_point_v<T>) {
+        if (n == Vec<T>::size) return load_as<Vec<T>>(p);
+        return load_first_as<Vec<T>>(p, n);
+    } else {
+        Vec<T> r{Raw<T>{}};
+        for (int64_t i = 0; i < n; i++) r.v[i] = T(p[i]);
+        return r;
+    }
+}
+
+// Transposes a square of registers in place: log2(kLanes) rounds, the one of distance d swaps
+// blocks of d lanes between the registers i and i + d.
+template <class T, int Distance>
+EMBER_INLINE void transpose_rounds(Vec<T>* rows) {
+    constexpr int kLanes = Vec<T>::size;
+    if constexpr (Distance > 0) {
+        using Index = typename IntOfSize<sizeof(T)>::type;
+        Raw<Index> low, high;
+#pragma GCC unroll 16
+        for (int i = 0; i < kLanes; i++) {
+            low[i] = i & Distance ? Index(i - Distance + kLanes) : Index(i);
+            high[i] = i & Distance ? Index(i + kLanes) : Index(i + Distance);
+        }
+#pragma GCC unroll 16
+        for (int i = 0; i < kLanes; i++) {
+            if (i & Distance) continue;
+            Raw<T> x = rows[i].v, y = rows[i + Distance].v;
+            rows[i].v = __builtin_shuffle(x, y, low);
+            rows[i + Distance].v = __builtin_shuffle(x, y, high);
+        }
+        transpose_rounds<T, Distance / 2>(rows);
+    }
+}
+
+// Lanes that are rows of contiguous k.
+template <class T, class S>
+EMBER_NOINLINE void pack_transposed(const S* src, int64_t lane_stride, int64_t lanes, int64_t k,
+                                    T* dst, int64_t width) {
+    constexpr int kLanes = Vec<T>::size;
+    for (int64_t first = 0; first < width; first += kLanes) {
+        const int64_t here = lanes - first < kLanes ? lanes - first : kLanes;
+        const S* rows = src + first * lane_stride;
+        for (int64_t p = 0; p < k; p += kLanes) {
+            const int64_t n = k - p < kLanes ? k - p : kLanes;
+            Vec<T> block[kLanes];
+            if (here == kLanes && n == kLanes) {
+#pragma GCC unroll 16
+                for (int i = 0; i < kLanes; i++)
+                    block[i] = load_lanes<T>(rows + i * lane_stride + p, kLanes);
+            } else {
+#pragma GCC unroll 16
+                for (int i = 0; i < kLanes; i++) {
+                    block[i] = Vec<T>{Raw<T>{}};
+                    if (i < here) block[i] = load_lanes<T>(rows + i * lane_stride + p, n);
+                }
+            }
+            transpose_rounds<T, kLanes / 2>(block);
+            T* out = dst + p * width + first;
+            if (n == kLanes) {
+#pragma GCC unroll 16
+                for (int i = 0; i < kLanes; i++) block[i].store(out + i * width);
+            } else {
+#pragma GCC unroll 16
+                for (int i = 0; i < kLanes; i++)
+                    if (i < n) block[i].store(out + i * width);
+            }
+        }
+    }
+}
+
+// Lanes that are contiguous.
+template <class T, class S>
+EMBER_NOINLINE void pack_contiguous(const S* src, int64_t k_stride, int64_t lanes, int64_t k,
+                                    T* dst, int64_t width) {
+    constexpr int kLanes = Vec<T>::size;
+    if (lanes == width && width == 2 * kLanes) {
+        for (int64_t p = 0; p < k; p++, src += k_stride, dst += width) {
+            load_lanes<T>(src, kLanes).store(dst);
+            load_lanes<T>(src + kLanes, kLanes).store(dst + kLanes);
+        }
+        return;
+    }
+    for (int64_t first = 0; first < width; first += kLanes) {
+        const int64_t n = lanes - first < kLanes ? (lanes < first ? 0 : lanes - first) : kLanes;
+        for (int64_t p = 0; p < k; p++)
+            load_lanes<T>(src + p * k_stride + first, n).store(dst + p * width + first);
+    }
+}
+
+template <class T, class S>
+EMBER_INLINE void pack(const S* src, int64_t lane_stride, int64_t k_stride, int64_t lanes,
+                       int64_t k, T* dst, int64_t width) {
+    if (lane_stride == 1) return pack_contiguous(src, k_stride, lanes, k, dst, width);
+    if constexpr (std::is_floating_point_v<T>) {
+        if (k_stride == 1) return pack_transposed(src, lane_stride, lanes, k, dst, width);
+    }
+    for (int64_t p = 0; p < k; p++)
+        for (int64_t l = 0; l < width; l++)
+            dst[p * width + l] =
+                l < lanes ? item_as<T>(src[l * lane_stride + p * k_stride]) : T(0);
+}
+
+}  // namespace
+}  // namespace ember::cpu::EMBER_LEVEL

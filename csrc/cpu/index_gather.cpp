@@ -1,0 +1,153 @@
+#include "cpu/index_common.h"
+#include "cpu/walk.h"
+#include "kernels/index.h"
+
+namespace ember::cpu::EMBER_LEVEL {
+namespace {
+
+using kernels::Gather;
+
+enum Offset { kIndex, kData, kOther };
+
+EMBER_INLINE int64_t numel_of(const Gather& g) {
+    int64_t n = 1;
+    for (int d = 0; d < g.ndim; d++) n *= g.sizes[d];
+    return n;
+}
+
+void check(const Gather& g) {
+    Walk<1> walk;
+    int last = g.ndim - 1;
+    for (int d = last - 1; d >= 0; d--) walk.push(g.sizes[d], g.index_strides[d]);
+    int64_t size = g.sizes[last], step = g.index_strides[last];
+    parallel_for(walk.numel(), clamp_to(kGrainBytes / size, 1, kGrainBytes),
+                 [&](int64_t begin, int64_t end) {
+                     Walk<1> w = walk;
+                     w.start(begin);
+                     for (int64_t row = begin; row < end; row++, w.next()) {
+                         const int64_t* p = g.index + w.offset[0];
+                         if (step == 1 && all_within(p, size, 0, g.dim_size)) continue;
+                         for (int64_t j = 0; j < size; j++) {
+                             int64_t i = p[j * step];
+                             if (i < 0 || i >= g.dim_size) {
+                                 EMBER_RAISE_OUTSIDE(ErrorKind::Runtime, g.operation, i, g.dim,
+                                                     g.dim_size);
+                             }
+                         }
+                     }
+                 });
+}
+
+template <class T>
+void gather_items(const Gather& g) {
+    check(g);
+    Walk<3> walk;
+    int last = g.ndim - 1;
+    auto along = [&](int d) { return d == g.dim ? 0 : g.data_strides[d]; };
+    for (int d = last - 1; d >= 0; d--) {
+        walk.push(g.sizes[d], g.index_strides[d], along(d), g.other_strides[d]);
+    }
+    int64_t size = g.sizes[last], index_step = g.index_strides[last], data_step = along(last);
+    int64_t other_step = g.other_strides[last], dim_step = g.data_strides[g.dim];
+    // One long row is cut too.
+    int64_t pieces = clamp_to(size / (16 * 1024), 1, 1024);
+    int64_t piece = ceil_div(size, pieces);
+    parallel_for(walk.numel() * pieces, clamp_to(8 * 1024 / piece, 1, 8 * 1024),
+                 [&](int64_t begin, int64_t end) {
+                     Walk<3> w = walk;
+                     w.start(begin / pieces);
+                     int64_t p = begin % pieces;
+                     for (int64_t task = begin; task < end; task++) {
+                         const int64_t* index = g.index + w.offset[kIndex];
+                         const T* data = static_cast<const T*>(g.data) + w.offset[kData];
+                         T* out = static_cast<T*>(g.other) + w.offset[kOther];
+                         int64_t stop = clamp_to((p + 1) * piece, 0, size);
+                         for (int64_t j = p * piece; j < stop; j++) {
+                             out[j * other_step] =
+                                 data[j * data_step + index[j * index_step] * dim_step];
+                         }
+                         if (++p == pieces) {
+                             p = 0;
+                             w.next();
+                         }
+                     }
+                 });
+}
+
+// Items that may meet in one place differ in their position along `dim` alone: a task takes all of
+// that dimension, in order, for a range of the other positions.
+template <class T, class F>
+EMBER_INLINE void scatter_items(const Gather& g, F&& f) {
+    check(g);
+    Walk<3> walk;
+    int line_dim = g.dim == g.ndim - 1 ? -1 : g.ndim - 1;
+    for (int d = g.ndim - 1; d >= 0; d--) {
+        if (d == g.dim || d == line_dim) continue;
+        walk.push(g.sizes[d], g.index_strides[d], g.data_strides[d], g.other_strides[d]);
+    }
+    struct Steps {
+        int64_t size = 1, index = 0, data = 0, other = 0;
+    } line,
+        dim{g.sizes[g.dim], g.index_strides[g.dim], g.data_strides[g.dim], g.other_strides[g.dim]};
+    if (line_dim >= 0) {
+        line = {g.sizes[line_dim], g.index_strides[line_dim], g.data_strides[line_dim],
+                g.other_strides[line_dim]};
+    }
+    int64_t pieces = clamp_to(line.size * dim.size / (8 * 1024), 1, ceil_div(line.size, 64));
+    int64_t piece = ceil_div(line.size, pieces);
+    pieces = ceil_div(line.size, piece);
+    int64_t grain = clamp_to(8 * 1024 / (piece * dim.size), 1, 8 * 1024);
+    parallel_for(walk.numel() * pieces, grain, [&](int64_t begin, int64_t end) {
+        Walk<3> w = walk;
+        w.start(begin / pieces);
+        int64_t p = begin % pieces;
+        for (int64_t task = begin; task < end; task++) {
+            const int64_t* index = g.index + w.offset[kIndex];
+            T* data = static_cast<T*>(g.data) + w.offset[kData];
+            const T* other = static_cast<const T*>(g.other) + w.offset[kOther];
+            int64_t stop = clamp_to((p + 1) * piece, 0, line.size);
+            for (int64_t k = 0; k < dim.size; k++) {
+                for (int64_t j = p * piece; j < stop; j++) {
+                    int64_t i = index[k * dim.index + j * line.index];
+                    f(data[i * dim.data + j * line.data], other[k * dim.other + j * line.other]);
+                }
+            }
+            if (++p == pieces) {
+                p = 0;
+                w.next();
+            }
+        }
+    });
+}
+
+void gather(Context&, const Gather& g) {
+    if (numel_of(g) == 0) return;
+    dispatch_size(item_size(g.dtype),
+                  [&](auto tag) { gather_items<typename decltype(tag)::type>(g); });
+}
+
+void scatter(Context&, const Gather& g) {
+    if (numel_of(g) == 0) return;
+    dispatch_size(item_size(g.dtype), [&](auto tag) {
+        using T = typename decltype(tag)::type;
+        scatter_items<T>(g, [](T& to, T from) { to = from; });
+    });
+}
+
+void scatter_add(Context&, const Gather& g) {
+    if (numel_of(g) == 0) return;
+    dispatch_real(g.dtype, [&](auto tag) {
+        using T = typename decltype(tag)::type;
+        scatter_items<T>(g, [](T& to, T from) { to = add_items(to, read_item(from)); });
+    });
+}
+
+}  // namespace
+
+void register_index_gather(Table& table) {
+    table.set(kernels::gather, gather, kReal | kComplex);
+    table.set(kernels::scatter, scatter, kReal | kComplex);
+    table.set(kernels::scatter_add, scatter_add, kReal);
+}
+
+}  // namespace ember::cpu::EMBER_LEVEL

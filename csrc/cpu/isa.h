@@ -1,0 +1,23 @@
+#pragma once
+
+#include <cstdint>
+
+namespace ember::cpu {
+
+enum class Isa { Baseline, Avx2, Avx512, Amx };
+constexpr int kIsaCount = 4;
+
+const char* isa_name(Isa isa);
+
+// The highest level that the processor has and the operating system keeps the registers of. Asks
+// for AMX's tile registers the first time.
+Isa detect_isa();
+
+// detect_isa(), or the lower level that EMBER_ISA names.
+Isa choose_isa();
+
+// Results larger than this are written past the caches: they would not be in them when they are
+// read again. Half of the last-level cache.
+extern int64_t stream_threshold;
+
+}  // namespace ember::cpu

@@ -1,0 +1,4 @@
+#pragma once
+
+#include "cpu/vec_memory.h"
+#include "cpu/vec_type.h"

@@ -1,0 +1,59 @@
+#include <Python.h>
+
+#include "core/backend.h"
+#include "core/unlock.h"
+#include "python/tables.h"
+
+namespace ember::python {
+
+namespace {
+
+PyObject* out_of_memory = nullptr;
+
+// Only a thread that holds the lock lets it go: kernels also run on threads Python does not know.
+void* unlock() { return PyGILState_Check() ? PyEval_SaveThread() : nullptr; }
+void relock(void* state) { PyEval_RestoreThread(static_cast<PyThreadState*>(state)); }
+
+bool fill_module(PyObject* module) {
+    load_cpu_kernels();
+    unlock_interpreter = unlock;
+    relock_interpreter = relock;
+    out_of_memory = PyErr_NewExceptionWithDoc(
+        "ember.OutOfMemoryError", "A device or the machine has no memory left for a tensor.",
+        PyExc_RuntimeError, nullptr);
+    if (!out_of_memory || PyModule_AddObjectRef(module, "OutOfMemoryError", out_of_memory) < 0)
+        return false;
+    if (!add_objects(module) || !add_tensor_type(module) || !add_runtime(module)) return false;
+    static BindTable table;
+    bind_pointwise(table);
+    bind_reduce(table);
+    bind_view(table);
+    bind_factory(table);
+    bind_random(table);
+    bind_runtime(table);
+    bind_optim(table);
+    bind_nn(table);
+    return table.install(module, tensor_type) && add_autograd(module);
+}
+
+PyModuleDef definition = {PyModuleDef_HEAD_INIT, "ember._C", "Ember's compiled core.", -1, nullptr,
+                          nullptr, nullptr, nullptr, nullptr};
+
+}  // namespace
+
+PyObject* out_of_memory_error() { return out_of_memory; }
+
+}  // namespace ember::python
+
+PyMODINIT_FUNC PyInit__C() {
+    using namespace ember::python;
+    PyObject* module = PyModule_Create(&definition);
+    if (!module) return nullptr;
+    try {
+        if (fill_module(module)) return module;
+    } catch (...) {
+        translate_exception();
+    }
+    Py_DECREF(module);
+    return nullptr;
+}

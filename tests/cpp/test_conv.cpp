@@ -1,0 +1,251 @@
+// Convolutions of small whole numbers, so that every level must give the exact result of the plain
+// definition; and the same bits at any number of threads.
+#include <cmath>
+#include <cstdio>
+#include <random>
+#include <vector>
+
+#include "check.h"
+#include "core/parallel.h"
+#include "kernels/conv.h"
+#include "levels.h"
+
+using namespace ember;
+using kernels::Conv2d;
+
+namespace {
+
+std::mt19937 generator(1);
+
+int64_t pick(int64_t low, int64_t high) {
+    return std::uniform_int_distribution<int64_t>(low, high)(generator);
+}
+
+template <class T>
+double value_of(T x) {
+    if constexpr (std::is_class_v<T>)
+        return to_float(x);
+    else
+        return double(x);
+}
+template <class T>
+T stored(double x) {
+    if constexpr (std::is_same_v<T, Half>)
+        return to_half(float(x));
+    else if constexpr (std::is_same_v<T, BFloat16>)
+        return to_bfloat16(float(x));
+    else
+        return T(x);
+}
+template <class T>
+std::vector<T> numbers(int64_t n) {
+    std::vector<T> items(size_t(n) + 1);
+    for (T& x : items) x = stored<T>(double(pick(-3, 3)));
+    items.back() = stored<T>(NAN);  // not to be read
+    return items;
+}
+template <class T>
+std::vector<T> blank(int64_t n) {
+    return std::vector<T>(size_t(n) + 1, stored<T>(NAN));
+}
+template <class T>
+bool same_bits(const std::vector<T>& a, const std::vector<T>& b) {
+    return std::memcmp(a.data(), b.data(), a.size() * sizeof(T)) == 0;
+}
+template <class T>
+std::vector<T> rounded(const std::vector<double>& x) {
+    std::vector<T> result = blank<T>(int64_t(x.size()));
+    for (size_t i = 0; i < x.size(); i++) result[i] = stored<T>(x[i]);
+    return result;
+}
+
+// visit(input index, weight index, output index, output channel) for every product.
+template <class F>
+void for_each_product(const Conv2d& g, F visit) {
+    const int64_t channels = g.c / g.groups, outputs = g.k / g.groups;
+    for (int64_t n = 0; n < g.n; n++)
+        for (int64_t k = 0; k < g.k; k++)
+            for (int64_t y = 0; y < g.out_h; y++)
+                for (int64_t x = 0; x < g.out_w; x++)
+                    for (int64_t c = 0; c < channels; c++)
+                        for (int64_t r = 0; r < g.r; r++)
+                            for (int64_t s = 0; s < g.s; s++) {
+                                const int64_t h = y * g.stride[0] + r * g.dilation[0] - g.pad[0];
+                                const int64_t w = x * g.stride[1] + s * g.dilation[1] - g.pad[1];
+                                if (h < 0 || h >= g.h || w < 0 || w >= g.w) continue;
+                                visit(((n * g.c + k / outputs * channels + c) * g.h + h) * g.w + w,
+                                      ((k * channels + c) * g.r + r) * g.s + s,
+                                      ((n * g.k + k) * g.out_h + y) * g.out_w + x);
+                            }
+}
+
+template <class T>
+bool agrees(Conv2d g, bool with_bias) {
+    g.dtype = DTypeOf<T>::value;
+    for (int d = 0; d < 2; d++) {
+        const int64_t size = d ? g.w : g.h, kernel = d ? g.s : g.r;
+        const int64_t span = size + 2 * g.pad[d] - g.dilation[d] * (kernel - 1) - 1;
+        if (span < 0) return true;
+        (d ? g.out_w : g.out_h) = span / g.stride[d] + 1;
+    }
+    const int64_t inputs = g.n * g.c * g.h * g.w, weights = g.k * (g.c / g.groups) * g.r * g.s;
+    const int64_t plane = g.out_h * g.out_w, outputs = g.n * g.k * plane;
+    std::vector<T> input = numbers<T>(inputs), weight = numbers<T>(weights);
+    std::vector<T> grad = numbers<T>(outputs), bias = numbers<T>(g.k);
+    std::vector<double> out(size_t(outputs), 0.0), grad_input(size_t(inputs), 0.0);
+    std::vector<double> grad_weight(size_t(weights), 0.0), grad_bias(size_t(g.k), 0.0);
+    for (int64_t i = 0; i < outputs; i++) {
+        if (with_bias) out[size_t(i)] = value_of(bias[size_t(i / plane % g.k)]);
+        grad_bias[size_t(i / plane % g.k)] += value_of(grad[size_t(i)]);
+    }
+    for_each_product(g, [&](int64_t i, int64_t w, int64_t o) {
+        out[size_t(o)] += value_of(input[size_t(i)]) * value_of(weight[size_t(w)]);
+        grad_input[size_t(i)] += value_of(grad[size_t(o)]) * value_of(weight[size_t(w)]);
+        grad_weight[size_t(w)] += value_of(grad[size_t(o)]) * value_of(input[size_t(i)]);
+    });
+
+    std::vector<T> written = blank<T>(outputs);
+    bool good = true;
+    {
+        Context context;
+        g.input = input.data(), g.weight = weight.data(), g.output = written.data();
+        g.bias = with_bias ? bias.data() : nullptr;
+        kernels::conv2d(DeviceType::CPU, context, g);
+        good = good && same_bits(written, rounded<T>(out));
+    }
+    {
+        Context context;
+        written = blank<T>(inputs);
+        g.input = written.data(), g.output = grad.data(), g.bias = nullptr;
+        kernels::conv2d_grad_input(DeviceType::CPU, context, g);
+        const bool ok = same_bits(written, rounded<T>(grad_input));
+        if (!ok) std::fprintf(stderr, "grad_input differs\n");
+        good = good && ok;
+    }
+    {
+        Context context;
+        written = blank<T>(weights);
+        std::vector<T> sums = blank<T>(g.k);
+        g.input = input.data(), g.weight = written.data();
+        g.bias = with_bias ? sums.data() : nullptr;
+        kernels::conv2d_grad_weight(DeviceType::CPU, context, g);
+        const bool ok = same_bits(written, rounded<T>(grad_weight)) &&
+                        (!with_bias || same_bits(sums, rounded<T>(grad_bias)));
+        if (!ok) std::fprintf(stderr, "grad_weight differs\n");
+        good = good && ok;
+    }
+    if (!good)
+        std::fprintf(stderr,
+                     "%s (%ld, %ld, %ld, %ld) weight (%ld, ., %ld, %ld) stride %ld %ld pad %ld %ld "
+                     "dilation %ld %ld groups %ld\n",
+                     dtype_name(g.dtype), long(g.n), long(g.c), long(g.h), long(g.w), long(g.k),
+                     long(g.r), long(g.s), long(g.stride[0]), long(g.stride[1]), long(g.pad[0]),
+                     long(g.pad[1]), long(g.dilation[0]), long(g.dilation[1]), long(g.groups));
+    return good;
+}
+
+template <class T, int Cases>
+void test_random() {
+    for (int i = 0; i < Cases; i++) {
+        Conv2d g;
+        g.groups = pick(0, 2) ? 1 : pick(2, 4);
+        g.n = pick(0, 3);
+        g.c = pick(1, 9) * g.groups;
+        g.k = (pick(0, 2) ? pick(1, 40) : 1) * g.groups;
+        g.h = pick(1, 20);
+        g.w = pick(1, 36);
+        g.r = pick(1, 5);
+        g.s = pick(1, 5);
+        if (pick(0, 5) == 0) g.r = g.s = 1;
+        for (int d = 0; d < 2; d++) {
+            g.stride[d] = pick(0, 1) ? 1 : pick(1, 4);
+            g.pad[d] = pick(0, 1) ? 0 : pick(0, 6);
+            g.dilation[d] = pick(0, 2) ? 1 : pick(1, 3);
+        }
+        CHECK(agrees<T>(g, pick(0, 1)));
+    }
+}
+
+Conv2d square(int64_t n, int64_t c, int64_t size, int64_t k, int64_t kernel, int64_t pad,
+              int64_t stride = 1, int64_t groups = 1) {
+    Conv2d g;
+    g.n = n, g.c = c, g.h = g.w = size, g.k = k, g.r = g.s = kernel;
+    g.pad[0] = g.pad[1] = pad;
+    g.stride[0] = g.stride[1] = stride;
+    g.groups = groups;
+    return g;
+}
+
+template <class T>
+void test_shapes() {
+    CHECK(agrees<T>(square(9, 1, 28, 6, 5, 2), true));
+    CHECK(agrees<T>(square(9, 6, 14, 16, 5, 0), true));
+    CHECK(agrees<T>(square(2, 32, 12, 64, 3, 0), true));
+    CHECK(agrees<T>(square(2, 3, 40, 20, 7, 3, 2), true));
+    CHECK(agrees<T>(square(2, 24, 15, 24, 3, 1, 1, 24), true));
+    CHECK(agrees<T>(square(2, 24, 15, 24, 3, 1, 2, 24), true));
+    CHECK(agrees<T>(square(2, 16, 15, 40, 1, 0), true));
+    CHECK(agrees<T>(square(2, 16, 15, 40, 1, 0, 2), true));
+    CHECK(agrees<T>(square(1, 8, 60, 40, 3, 1), false));
+    CHECK(agrees<T>(square(1, 2, 3, 4, 3, 9, 3), true));
+}
+
+// More of the padded images than is held at one time.
+void test_many_images() { CHECK(agrees<float>(square(22, 4, 230, 1, 2, 1), true)); }
+
+template <class T>
+void test_threads() {
+    for (Conv2d g : {square(16, 1, 28, 6, 5, 2), square(16, 6, 14, 16, 5, 0), square(3, 40, 30, 40, 3, 1),
+                     square(4, 8, 20, 8, 3, 1, 2, 8)}) {
+        g.dtype = DTypeOf<T>::value;
+        g.out_h = g.out_w = (g.h + 2 * g.pad[0] - g.r) / g.stride[0] + 1;
+        std::vector<T> input(size_t(g.n * g.c * g.h * g.w)), weight(size_t(g.k * g.c * g.r * g.s));
+        std::vector<T> grad(size_t(g.n * g.k * g.out_h * g.out_w)), bias(size_t(g.k));
+        for (auto* v : {&input, &weight, &grad, &bias})
+            for (T& x : *v) x = T(std::sin(double(&x - v->data())));
+        std::vector<T> first[4], other[4];
+        for (int threads : {1, 2, 4}) {
+            set_num_threads(threads);
+            auto* to = threads == 1 ? first : other;
+            to[0].assign(grad.size(), T(0)), to[1].assign(input.size(), T(0));
+            to[2].assign(weight.size(), T(0)), to[3].assign(bias.size(), T(0));
+            Context context;
+            g.input = input.data(), g.weight = weight.data(), g.bias = bias.data();
+            g.output = to[0].data();
+            kernels::conv2d(DeviceType::CPU, context, g);
+            g.output = grad.data(), g.input = to[1].data(), g.bias = nullptr;
+            kernels::conv2d_grad_input(DeviceType::CPU, context, g);
+            g.input = input.data(), g.weight = to[2].data(), g.bias = to[3].data();
+            kernels::conv2d_grad_weight(DeviceType::CPU, context, g);
+            if (threads > 1)
+                for (int i = 0; i < 4; i++)
+                    CHECK(!std::memcmp(first[i].data(), other[i].data(), first[i].size() * sizeof(T)));
+        }
+    }
+}
+
+}  // namespace
+
+int main() {
+    const auto products = kernel_levels("matmul"), weights = kernel_levels("conv_weight");
+    const auto levels = kernel_levels("conv");
+    for (size_t i = 0; i < levels.size(); i++) {
+        std::printf("-- %s\n", levels[i].name);
+        Table table{DeviceType::CPU};
+        levels[i].register_family(table);
+        products[i].register_family(table);
+        weights[i].register_family(table);
+        set_num_threads(2);
+        RUN((test_random<float, 300>));
+        RUN((test_random<double, 100>));
+        RUN((test_random<Half, 50>));
+        RUN((test_random<BFloat16, 50>));
+        RUN(test_shapes<float>);
+        RUN(test_shapes<double>);
+        RUN(test_shapes<Half>);
+        RUN(test_many_images);
+        RUN(test_threads<float>);
+        RUN(test_threads<double>);
+    }
+    return summary();
+}
