@@ -14,7 +14,8 @@ const int64_t* position_offsets(Context& ctx, const IndexPlan& p) {
     int64_t* offsets = ctx.scratch_of<int64_t>(p.count);
     for (int k = 0; k < p.indices; k++) {
         int64_t n = p.index_sizes[k];
-        check_indices(ErrorKind::Index, p.operation, p.index[k], p.count, -n, n, p.dims[k]);
+        check_indices(p.index_error ? ErrorKind::Index : ErrorKind::Runtime, p.operation,
+                      p.index[k], p.count, p.wrap ? -n : 0, n, p.dims[k]);
     }
     parallel_for(p.count, 8 * 1024, [&](int64_t begin, int64_t end) {
         for (int k = 0; k < p.indices; k++) {

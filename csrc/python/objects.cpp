@@ -25,11 +25,9 @@ PyObject* enum_repr(PyObject* self) {
     return PyUnicode_FromFormat("ember.%s", as_enum(self)->name);
 }
 
+// A string makes pickle look up the name in the type's module, ember.
 PyObject* enum_reduce(PyObject* self, PyObject*) {
-    PyObject* module = PyImport_ImportModule("ember");
-    if (!module) return nullptr;
-    PyObject* getattr = PyDict_GetItemString(PyEval_GetBuiltins(), "getattr");
-    return Py_BuildValue("O(Ns)", getattr, module, as_enum(self)->name);
+    return PyUnicode_FromString(as_enum(self)->name);
 }
 
 PyObject* enum_copy(PyObject* self, PyObject*) { return Py_NewRef(self); }

@@ -376,6 +376,7 @@ void add_tensor_slots(std::vector<PyType_Slot>& slots) {
             {Py_tp_getset, getset},
         });
     add_index_slots(slots);
+    add_conversion_slots(slots);
 }
 
 }  // namespace ember::python
