@@ -423,7 +423,8 @@ bool add_autograd(PyObject* module) {
     autograd::set_trace_source(python_stack);
     autograd::set_failure_report(warn_of_failure);
     return add_hooks(module) && add_node_type(module) && add_function_type(module) &&
-           add_grad_mode(module) && PyModule_AddFunctions(module, functions) == 0;
+           add_grad_mode(module) && add_saved_hooks(module) &&
+           PyModule_AddFunctions(module, functions) == 0;
 }
 
 }  // namespace ember::python

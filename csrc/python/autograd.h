@@ -37,5 +37,6 @@ int visit_node(const Node& node, visitproc visit, void* arg);
 bool add_node_type(PyObject* module);
 bool add_function_type(PyObject* module);
 bool add_grad_mode(PyObject* module);
+bool add_saved_hooks(PyObject* module);
 
 }  // namespace ember::python

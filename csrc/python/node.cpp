@@ -145,8 +145,7 @@ PyTypeObject* type_of(const Node& node) {
     auto* full_name = new std::string("ember.autograd." + node.name());  // the type points at it
     PyType_Slot slots[] = {{0, nullptr}};
     PyType_Spec spec = {full_name->c_str(), 0, 0,
-                        Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_DISALLOW_INSTANTIATION,
-                        slots};
+                        Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION, slots};
     PyRef bases = PyRef::steal(PyTuple_Pack(1, node_type));
     if (bases) type = reinterpret_cast<PyTypeObject*>(PyType_FromSpecWithBases(&spec, bases.get()));
     return type;

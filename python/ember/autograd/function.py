@@ -46,6 +46,7 @@ class Function(_C._FunctionBase):
     """
 
     _backward_cls: type[BackwardCFunction]
+    _forward_defaults: tuple[int, tuple]
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -57,7 +58,14 @@ class Function(_C._FunctionBase):
                                    "the same")
             cls.backward = cls.__dict__["vjp"]
         if "apply" not in cls.__dict__ and cls.setup_context is not Function.setup_context:
-            cls.apply = _apply_with_defaults(cls)
+            positional = (inspect.Parameter.POSITIONAL_ONLY,
+                          inspect.Parameter.POSITIONAL_OR_KEYWORD)
+            parameters = [p for p in inspect.signature(cls.forward).parameters.values()
+                          if p.kind in positional]
+            defaults = tuple(p.default for p in parameters if p.default is not p.empty)
+            cls._forward_defaults = (len(parameters), defaults)
+            if defaults:
+                cls.apply = classmethod(_apply_with_defaults)
 
     @staticmethod
     def forward(*args: Any, **kwargs: Any) -> Any:
@@ -80,23 +88,16 @@ class Function(_C._FunctionBase):
 _C._set_function_base(Function)
 
 
-def _apply_with_defaults(cls):
-    """``apply`` that fills in forward's default arguments, as setup_context gets all inputs."""
-    signature = inspect.signature(cls.forward)
-    kinds = {p.kind for p in signature.parameters.values()}
-    if inspect.Parameter.VAR_POSITIONAL in kinds or not any(
-        p.default is not inspect.Parameter.empty for p in signature.parameters.values()
-    ):
-        return classmethod(_C._FunctionBase.apply.__func__) if hasattr(
-            _C._FunctionBase.apply, "__func__") else _C._FunctionBase.__dict__["apply"]
-    plain = _C._FunctionBase.__dict__["apply"]
+_plain_apply = _C._FunctionBase.__dict__["apply"]
 
-    def apply(cls, *args):
-        bound = signature.bind(*args)
-        bound.apply_defaults()
-        return plain.__get__(None, cls)(*bound.args)
 
-    return classmethod(apply)
+def _apply_with_defaults(cls, *args):
+    """Fill in forward's default arguments, as setup_context gets all inputs."""
+    count, defaults = cls._forward_defaults
+    missing = count - len(args)
+    if 0 < missing <= len(defaults):
+        args += defaults[-missing:]
+    return _plain_apply.__get__(None, cls)(*args)
 
 
 def once_differentiable(fn):
