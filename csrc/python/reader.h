@@ -60,12 +60,12 @@ struct Arg<const Tensor&> {
         else
             convert(o, p);
     }
-    const Tensor& get() const { return *tensor_; }
+    const Tensor& get() const { return tensor_ ? *tensor_ : made_; }
 
 private:
     void convert(PyObject* o, const Param& p);
     const Tensor* tensor_ = nullptr;
-    Tensor made_;
+    Tensor made_;  // of a number; undefined for None
 };
 
 template <>
