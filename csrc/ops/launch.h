@@ -4,6 +4,9 @@
 #include "core/tensor.h"
 #include "core/unlock.h"
 
+// Defines a slot that kernels/<family>.h declares; stands in namespace ember::kernels.
+#define EMBER_SLOT(name) decltype(name) name(#name);
+
 namespace ember::ops {
 
 // Runs a kernel on `device`. `work` estimates nanoseconds on one core; long kernels run without

@@ -11,10 +11,10 @@
 
 namespace ember::kernels {
 
-decltype(cross_entropy) cross_entropy("cross_entropy");
-decltype(cross_entropy_backward) cross_entropy_backward("cross_entropy_backward");
-decltype(nll_loss) nll_loss("nll_loss");
-decltype(nll_loss_backward) nll_loss_backward("nll_loss_backward");
+EMBER_SLOT(cross_entropy)
+EMBER_SLOT(cross_entropy_backward)
+EMBER_SLOT(nll_loss)
+EMBER_SLOT(nll_loss_backward)
 
 }  // namespace ember::kernels
 

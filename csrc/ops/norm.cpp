@@ -7,10 +7,10 @@
 
 namespace ember::kernels {
 
-decltype(layer_norm) layer_norm("layer_norm");
-decltype(layer_norm_backward) layer_norm_backward("layer_norm_backward");
-decltype(batch_norm) batch_norm("batch_norm");
-decltype(batch_norm_backward) batch_norm_backward("batch_norm_backward");
+EMBER_SLOT(layer_norm)
+EMBER_SLOT(layer_norm_backward)
+EMBER_SLOT(batch_norm)
+EMBER_SLOT(batch_norm_backward)
 
 }  // namespace ember::kernels
 

@@ -9,8 +9,8 @@
 
 namespace ember::kernels {
 
-decltype(sgd) sgd("sgd");
-decltype(adam) adam("adam");
+EMBER_SLOT(sgd)
+EMBER_SLOT(adam)
 decltype(list_norm) list_norm("norm");
 decltype(list_scale) list_scale("scale");
 decltype(list_zero) list_zero("zero");

@@ -1,8 +1,8 @@
+#include "ops/launch.h"
 #include "kernels/pointwise.h"
 
 namespace ember::kernels {
 
-#define EMBER_SLOT(name) Pointwise name(#name);
 EMBER_SLOT(copy)
 EMBER_SLOT(add)
 EMBER_SLOT(mul)
@@ -80,6 +80,5 @@ EMBER_SLOT(bce_with_logits)
 EMBER_SLOT(mse_backward)
 EMBER_SLOT(bce_backward)
 EMBER_SLOT(bce_with_logits_backward)
-#undef EMBER_SLOT
 
 }  // namespace ember::kernels

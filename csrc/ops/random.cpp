@@ -17,8 +17,8 @@ decltype(randint) randint("random_");
 decltype(bernoulli) bernoulli("bernoulli_");
 decltype(bernoulli_tensor) bernoulli_tensor("bernoulli");
 decltype(exponential) exponential("exponential_");
-decltype(randperm) randperm("randperm");
-decltype(dropout) dropout("dropout");
+EMBER_SLOT(randperm)
+EMBER_SLOT(dropout)
 
 }  // namespace ember::kernels
 

@@ -6,10 +6,10 @@
 
 namespace ember::kernels {
 
-decltype(softmax) softmax("softmax");
-decltype(log_softmax) log_softmax("log_softmax");
-decltype(softmax_backward) softmax_backward("softmax_backward");
-decltype(log_softmax_backward) log_softmax_backward("log_softmax_backward");
+EMBER_SLOT(softmax)
+EMBER_SLOT(log_softmax)
+EMBER_SLOT(softmax_backward)
+EMBER_SLOT(log_softmax_backward)
 
 }  // namespace ember::kernels
 
