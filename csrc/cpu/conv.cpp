@@ -53,8 +53,8 @@ struct Reach {
 template <class T>
 EMBER_INLINE bool by_pixels(int64_t out_channels, int64_t depth, int64_t width) {
     constexpr int64_t kLanes = Vec<T>::size, kStore = 8;
-    return divide_up(width, kLanes) * out_channels * depth <=
-           width * divide_up(out_channels, kLanes) * (depth + kStore);
+    return ceil_div(width, kLanes) * out_channels * depth <=
+           width * ceil_div(out_channels, kLanes) * (depth + kStore);
 }
 
 // `lanes` output channels from `first` side by side: dst[p * stride + lane], p as in the sum.
@@ -88,12 +88,12 @@ EMBER_INLINE void correlate_channels(const Correlation<T>& x, const T* source, T
                                      const Reach& reach, int64_t begin, int64_t end) {
     using Shape = TileShape<T>;
     constexpr int64_t kStrip = Shape::kColumns, kLanes = Shape::kLanes;
-    constexpr int64_t kTileRows = divide_up(Shape::kRows, kLanes) * kLanes;
+    constexpr int64_t kTileRows = ceil_div(Shape::kRows, kLanes) * kLanes;
     alignas(64) T tile[kTileRows * kStrip];
     const T* rows[Shape::kRows];
     const bool contiguous = x.out_col == 1 && x.out_row == x.width;
     const int64_t row_items = x.row_step * x.padding.row();
-    const int64_t panels = divide_up(end - begin, Shape::kRows);
+    const int64_t panels = ceil_div(end - begin, Shape::kRows);
     GatherCall<T> call{0, rows, nullptr, nullptr, tile, kStrip, false};
     for (int64_t o = 0; o < x.out_channels; o += kStrip) {
         const int64_t channels = least(kStrip, x.out_channels - o);
@@ -128,8 +128,8 @@ EMBER_INLINE void correlate_pixels(const Correlation<T>& x, const T* source, T* 
                                    const Reach& reach, int64_t begin, int64_t end) {
     using Shape = TileShape<T>;
     constexpr int64_t kLanes = Shape::kLanes;
-    const int64_t a_row = divide_up(x.width, kLanes), registers = (end - begin) * a_row;
-    const int64_t panels = divide_up(x.out_channels, Shape::kRows);
+    const int64_t a_row = ceil_div(x.width, kLanes), registers = (end - begin) * a_row;
+    const int64_t panels = ceil_div(x.out_channels, Shape::kRows);
     const bool contiguous = x.out_col == 1;
     const T* from[kWide];
     T* to[kWide];
@@ -182,9 +182,9 @@ EMBER_NOINLINE void correlate(Context& context, const Correlation<T>& x, int64_t
 
     // Panels (pixels) or strips (channels) of weights, for each group.
     const int64_t lanes_stride = pixels ? Shape::kPanelRows : Shape::kColumns;
-    const int64_t packs = divide_up(x.out_channels, pixels ? Shape::kRows : Shape::kColumns);
+    const int64_t packs = ceil_div(x.out_channels, pixels ? Shape::kRows : Shape::kColumns);
     T* weights = context.scratch_of<T>(x.groups * packs * depth * lanes_stride + kLanes);
-    parallel_for(x.groups * packs, divide_up(16'384, depth * lanes_stride + 1),
+    parallel_for(x.groups * packs, ceil_div(16'384, depth * lanes_stride + 1),
                  [&](int64_t begin, int64_t end) {
         for (int64_t i = begin; i < end; i++) {
             const int64_t g = i / packs, p = i % packs;
@@ -225,17 +225,17 @@ EMBER_NOINLINE void correlate(Context& context, const Correlation<T>& x, int64_t
     // Blocks of rows (pixels) or of pixels (channels).
     const int64_t units = pixels ? x.height : x.height * x.width;
     const int64_t products = depth * x.height *
-                             (pixels ? divide_up(x.width, kLanes) * x.out_channels
-                                     : x.width * divide_up(x.out_channels, kLanes));
+                             (pixels ? ceil_div(x.width, kLanes) * x.out_channels
+                                     : x.width * ceil_div(x.out_channels, kLanes));
     int64_t blocks = most(1, least(products / kTaskProducts, 64));
-    blocks = least(blocks, pixels ? units : divide_up(units, 2 * Shape::kRows));
+    blocks = least(blocks, pixels ? units : ceil_div(units, 2 * Shape::kRows));
     const int64_t each = products < kTaskProducts ? kTaskProducts / (products + 1) : 1;
 
     for (int64_t n0 = 0; n0 < images; n0 += held) {
         const int64_t here = least(held, images - n0);
         const T* source = x.source + n0 * in_planes * x.source_height * x.source_width;
         if (copies) {
-            parallel_for(here * in_planes, divide_up(16'384, plane + 1),
+            parallel_for(here * in_planes, ceil_div(16'384, plane + 1),
                          [&](int64_t begin, int64_t end) {
                 for (int64_t i = begin; i < end; i++)
                     pad_plane(source + i * x.source_height * x.source_width, x.source_height,
@@ -354,8 +354,8 @@ void grad_input(Context& context, const Conv2d& g) {
             x.tap_columns = columns.count(g.s);
             const int64_t count = x.tap_rows * x.tap_columns;
             x.out = static_cast<T*>(g.input) + py * g.w + px;
-            x.height = divide_up(g.h - py, g.stride[0]);
-            x.width = divide_up(g.w - px, g.stride[1]);
+            x.height = ceil_div(g.h - py, g.stride[0]);
+            x.width = ceil_div(g.w - px, g.stride[1]);
             x.pixels = by_pixels<T>(x.out_channels, x.in_channels * count, x.width);
             Padding& p = x.padding;
             p = {};

@@ -27,7 +27,7 @@ EMBER_INLINE void add_channel_sums(Context& context, const Conv2d& g) {
     const int64_t pixels = g.out_h * g.out_w;
     double* sums = context.scratch_of<double>(g.n * g.k);
     const T* grad = static_cast<const T*>(g.output);
-    parallel_for(g.n * g.k, divide_up(kGrainBytes, pixels * int64_t(sizeof(T)) + 1),
+    parallel_for(g.n * g.k, ceil_div(kGrainBytes, pixels * int64_t(sizeof(T)) + 1),
                  [&](int64_t begin, int64_t end) {
         constexpr int64_t kLanes = Vec<T>::size;
         for (int64_t i = begin; i < end; i++) {
@@ -115,8 +115,8 @@ void grad_weight(Context& context, const Conv2d& g) {
         memset(result, 0, size_t(g.groups * x.outputs * x.rows) * sizeof(T));
         return;
     }
-    const int64_t registers = g.out_h * divide_up(g.out_w, kLanes) * x.outputs;
-    x.dots = registers * 4 < x.pixels * divide_up(x.outputs, kLanes) * 3;
+    const int64_t registers = g.out_h * ceil_div(g.out_w, kLanes) * x.outputs;
+    x.dots = registers * 4 < x.pixels * ceil_div(x.outputs, kLanes) * 3;
     x.padding = forward_padding(g, x.dots);
     const Padding& p = x.padding;
     const bool copies = p.changes(g.h, g.w);
@@ -137,17 +137,17 @@ void grad_weight(Context& context, const Conv2d& g) {
 
     // Tasks: parts of the batch, groups, strips of output channels, panels of rows.
     const int64_t height = x.dots ? kDotTaps : Shape::kRows;
-    const int64_t panels = divide_up(x.rows, height);
-    const int64_t strips = x.dots ? 1 : divide_up(x.outputs, kStrip);
+    const int64_t panels = ceil_div(x.rows, height);
+    const int64_t strips = x.dots ? 1 : ceil_div(x.outputs, kStrip);
     const int64_t out_items = x.dots ? x.outputs * x.rows : strips * x.rows * kStrip;
     const int64_t tiles = g.groups * strips * panels;
     const int64_t products =
-        g.n * g.groups * x.rows * (x.dots ? registers : x.pixels * divide_up(x.outputs, kLanes));
-    x.parts = least(least(divide_up(least(products / kTaskProducts, 64), tiles), g.n), 16);
+        g.n * g.groups * x.rows * (x.dots ? registers : x.pixels * ceil_div(x.outputs, kLanes));
+    x.parts = least(least(ceil_div(least(products / kTaskProducts, 64), tiles), g.n), 16);
     x.parts = most(1, x.parts);
     const int64_t task_panels = most(1, panels * x.parts * strips * g.groups * kTaskProducts /
                                             (products + 1));
-    const int64_t runs = divide_up(panels, task_panels);
+    const int64_t runs = ceil_div(panels, task_panels);
     T* sums = context.scratch_of<T>(x.parts * g.groups * out_items);
 
     const int64_t packed_items = x.dots ? 0 : g.groups * strips * x.pixels * kStrip;
@@ -159,14 +159,14 @@ void grad_weight(Context& context, const Conv2d& g) {
         const T* images = static_cast<const T*>(g.input) + n0 * g.c * g.h * g.w;
         const T* grads = static_cast<const T*>(g.output) + n0 * g.k * x.pixels;
         if (copies) {
-            parallel_for(here * g.c, divide_up(16'384, plane), [&](int64_t begin, int64_t end) {
+            parallel_for(here * g.c, ceil_div(16'384, plane), [&](int64_t begin, int64_t end) {
                 for (int64_t i = begin; i < end; i++)
                     pad_plane(images + i * g.h * g.w, g.h, g.w, p, T(0), copy + i * plane);
             });
             images = copy;
         }
         if (!x.dots)
-            parallel_for(here * g.groups * strips, divide_up(16'384, x.pixels * kStrip),
+            parallel_for(here * g.groups * strips, ceil_div(16'384, x.pixels * kStrip),
                          [&](int64_t begin, int64_t end) {
                 for (int64_t i = begin; i < end; i++) {
                     const int64_t first = i % strips * kStrip;
@@ -212,7 +212,7 @@ void grad_weight(Context& context, const Conv2d& g) {
         }
     });
     if (x.dots) return;
-    const int64_t cuts = divide_up(x.rows, kLanes);
+    const int64_t cuts = ceil_div(x.rows, kLanes);
     parallel_for(g.groups * strips * cuts, 16, [&](int64_t begin, int64_t end) {
         for (int64_t i = begin; i < end; i++) {
             const int64_t row = i % cuts * kLanes, strip = i / cuts % strips, group = i / cuts / strips;

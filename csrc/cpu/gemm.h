@@ -49,26 +49,26 @@ template <class T>
 EMBER_INLINE Grid cut(int64_t m, int64_t n, int64_t k) {
     constexpr int64_t kStrip = TileShape<T>::kColumns, kRows = TileShape<T>::kRows;
     const int64_t work = m * n * k;
-    if (work < 2 * kTaskWork) return {1, 1, divide_up(n, kStrip) * kStrip};
+    if (work < 2 * kTaskWork) return {1, 1, ceil_div(n, kStrip) * kStrip};
     int64_t wanted = work / kTaskWork;
     if (wanted > 64) wanted = 64;
-    int64_t columns = divide_up(n, divide_up(n, kBlockColumns));
+    int64_t columns = ceil_div(n, ceil_div(n, kBlockColumns));
     // Wide, flat products have too few rows to cut.
-    const int64_t most_rows = divide_up(m, 2 * kRows);
-    if (most_rows * divide_up(n, columns) < wanted)
-        columns = divide_up(n, divide_up(wanted, most_rows));
-    columns = divide_up(columns, kStrip) * kStrip;
-    const int64_t column_blocks = divide_up(n, columns);
-    int64_t row_blocks = divide_up(wanted, column_blocks);
+    const int64_t most_rows = ceil_div(m, 2 * kRows);
+    if (most_rows * ceil_div(n, columns) < wanted)
+        columns = ceil_div(n, ceil_div(wanted, most_rows));
+    columns = ceil_div(columns, kStrip) * kStrip;
+    const int64_t column_blocks = ceil_div(n, columns);
+    int64_t row_blocks = ceil_div(wanted, column_blocks);
     if (row_blocks > most_rows) row_blocks = most_rows;
-    if (row_blocks < divide_up(m, kBlockRows)) row_blocks = divide_up(m, kBlockRows);
+    if (row_blocks < ceil_div(m, kBlockRows)) row_blocks = ceil_div(m, kBlockRows);
     return {row_blocks, column_blocks, columns};
 }
 
 // Strip s of columns of a packed B starts at s * kColumns * k. Within it k is not cut.
 template <class T>
 EMBER_INLINE int64_t packed_size(int64_t n, int64_t k) {
-    return divide_up(n, TileShape<T>::kColumns) * TileShape<T>::kColumns * k;
+    return ceil_div(n, TileShape<T>::kColumns) * TileShape<T>::kColumns * k;
 }
 
 template <class S, class T>
@@ -118,8 +118,8 @@ EMBER_INLINE void block(const Product<S, T>& x, Range rows, Range columns, const
     constexpr bool kSame = std::is_same_v<S, T>;
     alignas(64) T panel[kDepth * Shape::kPanelRows];
     const int64_t height = rows.end - rows.begin;
-    const int64_t panels = divide_up(height, Shape::kRows);
-    const int64_t depths = x.k > kDepth ? divide_up(x.k, kDepth) : 1;
+    const int64_t panels = ceil_div(height, Shape::kRows);
+    const int64_t depths = x.k > kDepth ? ceil_div(x.k, kDepth) : 1;
 
     TileCall<T> call;
     call.b_row = packed ? kStrip : x.b_row;
@@ -320,7 +320,7 @@ EMBER_INLINE void products(Context& context, const Product<S, T>& first, int64_t
             for (int64_t i = begin; i < end; i++) {
                 Product<S, T> x = at(i);
                 if (!b_in_place && (i == begin || b_batch != 0))
-                    pack_strips(x, 0, divide_up(n, kStrip), packed);
+                    pack_strips(x, 0, ceil_div(n, kStrip), packed);
                 block<S, T>(x, {0, m}, {0, n}, b_in_place ? nullptr : packed, a_in_place,
                             kSame ? nullptr : sums + i * m * n);
             }
@@ -359,11 +359,11 @@ EMBER_INLINE void products(Context& context, const Product<S, T>& first, int64_t
                 if (x.column_bias) x.column_bias += j0;
                 return x;
             };
-            const int64_t strips = divide_up(width, kStrip);
+            const int64_t strips = ceil_div(width, kStrip);
             const int64_t size = packed_size<T>(width, k);
             if (!b_in_place) {
                 const int64_t copies = b_batch == 0 ? 1 : here;
-                parallel_for(copies * strips, divide_up(kGrainBytes * 2, k * kStrip * 4),
+                parallel_for(copies * strips, ceil_div(kGrainBytes * 2, k * kStrip * 4),
                              [&](int64_t begin, int64_t end) {
                     for (int64_t t = begin; t < end; t++) {
                         Product<S, T> x = part(t / strips);
@@ -371,7 +371,7 @@ EMBER_INLINE void products(Context& context, const Product<S, T>& first, int64_t
                     }
                 });
             }
-            const int64_t column_blocks = divide_up(width, grid.columns);
+            const int64_t column_blocks = ceil_div(width, grid.columns);
             const int64_t tasks = column_blocks * grid.row_blocks;
             parallel_for(here * tasks, 1, [&](int64_t begin, int64_t end) {
                 for (int64_t t = begin; t < end; t++) {

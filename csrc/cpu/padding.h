@@ -6,12 +6,12 @@
 #include "core/dtype.h"
 #include "core/macros.h"
 #include "cpu/level.h"
+#include "cpu/sizes.h"
 
 // Planes of images with borders, for convolution and pooling.
 namespace ember::cpu::EMBER_LEVEL {
 namespace {
 
-EMBER_INLINE constexpr int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
 EMBER_INLINE int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 EMBER_INLINE int64_t most(int64_t a, int64_t b) { return a > b ? a : b; }
 
@@ -28,7 +28,7 @@ EMBER_INLINE T item_as(S x) {
 // contiguous too.
 struct Padding {
     int64_t top = 0, left = 0, rows = 0, columns = 0, phases = 1;
-    EMBER_INLINE int64_t phase_columns() const { return divide_up(columns, phases); }
+    EMBER_INLINE int64_t phase_columns() const { return ceil_div(columns, phases); }
     EMBER_INLINE int64_t row() const { return phase_columns() * phases; }
     EMBER_INLINE int64_t plane() const { return rows * row(); }
     EMBER_INLINE bool changes(int64_t height, int64_t width) const {
@@ -55,7 +55,7 @@ EMBER_NOINLINE void pad_plane(const S* in, int64_t height, int64_t width, const 
         if (p.phases > 1) {
             for (int64_t phase = 0; phase < p.phases; phase++) {
                 T* to = out + phase * p.phase_columns();
-                int64_t i = divide_up(most(begin - phase, 0), p.phases);
+                int64_t i = ceil_div(most(begin - phase, 0), p.phases);
                 for (; i * p.phases + phase < end; i++) to[i] = item_as<T>(row[i * p.phases + phase]);
             }
             continue;

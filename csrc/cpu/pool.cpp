@@ -74,10 +74,10 @@ EMBER_INLINE void for_each_plane(Context& context, const Pool2d& g, const RowRea
                                  F rows) {
     const int64_t plane = reader.padding.plane();
     const int64_t work = (g.h * g.w + g.out_h * g.out_w * g.kernel[0] * g.kernel[1]) * int64_t(sizeof(T));
-    const int64_t each = divide_up(2 * kGrainBytes, work + 1);
+    const int64_t each = ceil_div(2 * kGrainBytes, work + 1);
     T* copy = nullptr;
     if (reader.copies)
-        copy = context.scratch_of<T>(divide_up(g.planes, each) * plane + Vec<T>::size);
+        copy = context.scratch_of<T>(ceil_div(g.planes, each) * plane + Vec<T>::size);
     parallel_for(g.planes, each, [&](int64_t begin, int64_t end) {
         for (int64_t i = begin; i < end; i++) {
             const S* in = static_cast<const S*>(g.input) + i * g.h * g.w;
@@ -178,10 +178,10 @@ EMBER_INLINE void add_to_planes(Context& context, const Pool2d& g, F add) {
     const int64_t items = g.h * g.w;
     const int64_t work =
         (items + 4 * g.out_h * g.out_w * g.kernel[0] * g.kernel[1]) * int64_t(sizeof(T));
-    const int64_t each = divide_up(2 * kGrainBytes, work + 1);
+    const int64_t each = ceil_div(2 * kGrainBytes, work + 1);
     T* scratch = nullptr;
     if constexpr (!std::is_same_v<S, T>)
-        scratch = context.scratch_of<T>(divide_up(g.planes, each) * items);
+        scratch = context.scratch_of<T>(ceil_div(g.planes, each) * items);
     parallel_for(g.planes, each, [&](int64_t begin, int64_t end) {
         for (int64_t i = begin; i < end; i++) {
             S* out = static_cast<S*>(g.input) + i * items;

@@ -1,5 +1,6 @@
 #include "ops/copy.h"
 #include "ops/factory.h"
+#include "ops/index.h"
 #include "ops/pointwise.h"
 #include "python/tables.h"
 
@@ -110,9 +111,11 @@ void bind_factory(BindTable& t) {
         "The lower triangle of the last two dims, zeros above `diagonal`.");
     bind<&ops::triu>(t, both, "triu(input, diagonal=0)",
         "The upper triangle of the last two dims, zeros below `diagonal`.");
-    bind<&where>(t, kFunction,
-        "_where(condition, input: Tensor | Number, other: Tensor | Number, *, out=None)",
-        "input where condition (bool) is True, else other; broadcast and promoted.");
+    bind<&where, &ops::nonzero_tuple>(t, kFunction,
+        {"where(condition, input: Tensor | Number, other: Tensor | Number, *, out=None)",
+         "where(condition)"},
+        "input where condition (bool) is True, else other; broadcast and promoted. With the condition "
+        "alone: the indices of its non-zero elements, one tensor a dim.");
     bind<&where_method>(t, kMethod, "where(input, condition, other: Tensor | Number)",
         "The tensor where condition (bool) is True, else other.");
 #undef EMBER_OPTIONS

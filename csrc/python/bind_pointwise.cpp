@@ -8,6 +8,12 @@ namespace {
 Tensor clamp_min(const Tensor& x, Number min, const Dest& dest) {
     return ops::clamp(x, min, std::nullopt, dest);
 }
+Dest where(const Tensor& x, bool inplace) { return inplace ? Dest::in_place(x) : Dest(); }
+Tensor relu(const Tensor& x, bool inplace) { return ops::relu(x, where(x, inplace)); }
+Tensor silu(const Tensor& x, bool inplace) { return ops::silu(x, where(x, inplace)); }
+Tensor leaky_relu(const Tensor& x, double slope, bool inplace) {
+    return ops::leaky_relu(x, slope, where(x, inplace));
+}
 Tensor clamp_max(const Tensor& x, Number max, const Dest& dest) {
     return ops::clamp(x, std::nullopt, max, dest);
 }
@@ -128,14 +134,14 @@ void bind_pointwise(BindTable& t) {
     bind_dest<&ops::tanh>(t, all, "tanh(input, *, out=None)", "The hyperbolic tangent.");
     bind_dest<&ops::sigmoid>(t, all, "sigmoid(input, *, out=None)", "1 / (1 + exp(-input)).");
 
-    bind_dest<&ops::relu>(t, all, "relu(input, *, out=None)", "max(input, 0).");
-    bind_dest<&ops::silu>(t, kFunction | kInPlace, "silu(input, *, out=None)",
+    bind<&relu>(t, both, "relu(input, inplace=False)", "max(input, 0).");
+    bind_dest<&ops::relu>(t, kInPlace, "relu(input, *, out=None)", "max(input, 0), in place.");
+    bind<&silu>(t, kFunction, "silu(input, inplace=False)",
         "input * sigmoid(input) (Hendrycks and Gimpel, 2016; Elfwing et al., 2017).");
-    bind_dest<&ops::gelu>(t, kFunction | kInPlace, "gelu(input, *, approximate='none', out=None)",
+    bind_dest<&ops::gelu>(t, kFunction, "gelu(input, *, approximate='none', out=None)",
         "input * Phi(input), Phi the standard normal distribution function; approximate='tanh' uses "
         "the authors' approximation (Hendrycks and Gimpel, 2016). Floating point only.");
-    bind_dest<&ops::leaky_relu>(t, kFunction | kInPlace,
-        "leaky_relu(input, negative_slope=0.01, *, out=None)",
+    bind<&leaky_relu>(t, kFunction, "leaky_relu(input, negative_slope=0.01, inplace=False)",
         "input where positive, else negative_slope * input. Floating point only.");
     bind<&ops::softplus>(t, kFunction, "softplus(input, beta=1.0, threshold=20.0)",
         "log(1 + exp(beta * input)) / beta; input itself where beta * input > threshold.");

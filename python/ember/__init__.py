@@ -6,21 +6,78 @@
 from __future__ import annotations
 
 import importlib
+import math
 
 from . import _C
 from ._C import *
 from ._C import Tensor
+from ._dtypes import finfo, iinfo
+from .autograd.grad_mode import enable_grad, inference_mode, no_grad, set_grad_enabled
 
 __version__ = "0.1.0"
 
-# Loaded on first use.
-_LAZY = {
-    "autograd", "cuda", "distributions", "jit", "linalg", "nn", "optim", "random", "serialization",
-    "utils",
+e, inf, nan, pi = math.e, math.inf, math.nan, math.pi
+newaxis = None
+
+# Loaded on first use, so that importing ember stays a matter of milliseconds: submodules, and
+# names with the submodule each is in.
+_MODULES = {"autograd", "cuda", "nn", "optim", "serialization", "utils"}
+_NAMES = {
+    "get_printoptions": "_tensor_str",
+    "load": "serialization",
+    "printoptions": "_tensor_str",
+    "save": "serialization",
+    "set_printoptions": "_tensor_str",
 }
 
 
 def __getattr__(name: str):
-    if name in _LAZY:
+    if name in _MODULES:
         return importlib.import_module(f"{__name__}.{name}")
+    if name in _NAMES:
+        value = getattr(importlib.import_module(f"{__name__}.{_NAMES[name]}"), name)
+        globals()[name] = value
+        return value
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_MODULES, *_NAMES})
+
+
+def broadcast_tensors(*tensors: Tensor) -> tuple[Tensor, ...]:
+    """Expand tensors to their common shape; RuntimeError if they have none."""
+    return _C._broadcast_tensors(tensors[0] if len(tensors) == 1 else tensors)
+
+
+def use_deterministic_algorithms(mode: bool, *, warn_only: bool = False) -> None:
+    """Ask for deterministic algorithms alone. On the CPU every result already is."""
+    _C._set_deterministic(mode, warn_only)
+
+
+def show_config() -> str:
+    """Describe the build and the machine as Ember uses it, one fact a line."""
+    lines = [
+        f"ember {__version__}",
+        f"CPU kernels: {_C._cpu_level()}",
+        f"threads: {_C.get_num_threads()}",
+    ]
+    return "\n".join(lines)
+
+
+def _repr(self: Tensor, *, tensor_contents: str | None = None) -> str:
+    from ._tensor_str import _str
+
+    return _str(self)
+
+
+def _format(self: Tensor, spec: str) -> str:
+    if self.dim() == 0 and type(self) is Tensor:
+        return format(self.item(), spec)
+    return object.__format__(self, spec)
+
+
+Tensor.__repr__ = _repr
+Tensor.__str__ = _repr
+Tensor.__format__ = _format
+Tensor.__module__ = "ember"

@@ -5,10 +5,9 @@
 #include <random>
 #include <vector>
 
-#include "check.h"
 #include "core/parallel.h"
+#include "kernel_test.h"
 #include "kernels/conv.h"
-#include "levels.h"
 
 using namespace ember;
 using kernels::Conv2d;
@@ -227,15 +226,10 @@ void test_threads() {
 }  // namespace
 
 int main() {
-    const auto products = kernel_levels("matmul"), weights = kernel_levels("conv_weight");
-    const auto levels = kernel_levels("conv");
-    for (size_t i = 0; i < levels.size(); i++) {
-        std::printf("-- %s\n", levels[i].name);
-        Table table{DeviceType::CPU};
-        levels[i].register_family(table);
-        products[i].register_family(table);
-        weights[i].register_family(table);
-        set_num_threads(2);
+    set_num_threads(2);
+    for (const std::string& level : test::levels()) {
+        std::printf("-- %s\n", level.c_str());
+        test::use_level(level);
         RUN((test_random<float, 300>));
         RUN((test_random<double, 100>));
         RUN((test_random<Half, 50>));

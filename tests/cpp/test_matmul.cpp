@@ -7,10 +7,9 @@
 #include <string>
 #include <vector>
 
-#include "check.h"
 #include "core/parallel.h"
+#include "kernel_test.h"
 #include "kernels/matmul.h"
-#include "levels.h"
 
 using namespace ember;
 using kernels::Gemm;
@@ -193,11 +192,10 @@ void test_threads() {
 }  // namespace
 
 int main() {
-    for (const KernelLevel& level : kernel_levels("matmul")) {
-        std::printf("-- %s\n", level.name);
-        Table table{DeviceType::CPU};
-        level.register_family(table);
-        set_num_threads(2);
+    set_num_threads(2);
+    for (const std::string& level : test::levels()) {
+        std::printf("-- %s\n", level.c_str());
+        test::use_level(level);
         RUN((test_random<float, 600>));
         RUN((test_random<double, 300>));
         RUN((test_random<Half, 200>));

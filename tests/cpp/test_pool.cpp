@@ -5,10 +5,9 @@
 #include <random>
 #include <vector>
 
-#include "check.h"
 #include "core/parallel.h"
+#include "kernel_test.h"
 #include "kernels/pool.h"
-#include "levels.h"
 
 using namespace ember;
 using kernels::Pool2d;
@@ -205,11 +204,10 @@ void test_average() {
 }  // namespace
 
 int main() {
-    for (const KernelLevel& level : kernel_levels("pool")) {
-        std::printf("-- %s\n", level.name);
-        Table table{DeviceType::CPU};
-        level.register_family(table);
-        set_num_threads(2);
+    set_num_threads(2);
+    for (const std::string& level : test::levels()) {
+        std::printf("-- %s\n", level.c_str());
+        test::use_level(level);
         RUN(test_max<float>);
         RUN(test_max<double>);
         RUN(test_max<Half>);

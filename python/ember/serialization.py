@@ -1,0 +1,190 @@
+"""`save` and `load` in PyTorch's file format.
+
+A file is an uncompressed zip archive: ``data.pkl`` holds the object as a pickle (protocol 2) in
+which every storage is a reference, and ``data/N`` hold the storages' bytes. What PyTorch saves
+Ember loads, and the other way round, also with ``torch.load(weights_only=True)``.
+
+Reading never runs code from a file. The pickle is decoded by `_pickle.Decoder`, which admits
+tensors, plain containers, strings, bytes and numbers; every size is checked against the bytes
+that are there before memory is allocated.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import IO, Any
+
+import ember
+
+__all__ = ["load", "save"]
+
+
+def save(obj: Any, f: str | os.PathLike | IO[bytes]) -> None:
+    """Write an object to a file that `load` and ``torch.load`` read.
+
+    Parameters
+    ----------
+    obj : object
+        Tensors, parameters, numbers, strings, bytes, None, dtypes, devices and sizes, in lists,
+        tuples, dicts, ordered dicts, counters and sets. Tensors that share memory share it in
+        the file.
+    f : path or file object
+        Where to. A path is written beside and renamed when it is complete, so that an
+        interrupted call leaves the file that was there.
+
+    Raises
+    ------
+    TypeError
+        `load` would refuse a part of ``obj``; the message says which.
+    """
+    from ._pickle import Encoder
+
+    encoder = Encoder()
+    pickled = encoder.encode(obj)
+    if isinstance(f, str | os.PathLike):
+        stem = os.path.splitext(os.path.basename(os.fsdecode(f)))[0] or "archive"
+        with replacing(f) as file:
+            _write_archive(file, stem, pickled, encoder.storages)
+    elif hasattr(f, "write"):
+        _write_archive(f, "archive", pickled, encoder.storages)
+    else:
+        raise TypeError(f"save: f must be a path or a file object, got {type(f).__name__}")
+
+
+def load(
+    f: str | os.PathLike | IO[bytes],
+    map_location: Any = None,
+    *,
+    weights_only: bool = True,
+    mmap: bool = False,
+) -> Any:
+    """Read what `save` or ``torch.save`` wrote.
+
+    Parameters
+    ----------
+    f : path or file object
+        A file object must be able to seek.
+    map_location : device, str, dict or callable, optional
+        Where tensors go: a device for all; a dict from the device they were saved on to
+        another; or a function of (bytes of the storage as a uint8 tensor, device they were
+        saved on) that returns the tensor to use, or None. By default they go where they were.
+    weights_only : bool
+        Accepted for PyTorch's sake. No value makes `load` run code from the file.
+    mmap : bool
+        Map the file instead of reading it; needs a path. Changes stay in memory. The checksums
+        are not verified.
+
+    Raises
+    ------
+    pickle.UnpicklingError
+        The file holds something else than tensors, plain containers, strings and numbers.
+    RuntimeError
+        The file is damaged or not such an archive.
+    """
+    del weights_only
+    from ._archive import Archive
+    from ._pickle import Decoder
+
+    if isinstance(f, str | os.PathLike):
+        with open(f, "rb") as file:
+            archive = Archive(file, os.fspath(f) if mmap else None)
+            return Decoder(archive, _placement(map_location)).decode(archive.pickle())
+    if not (hasattr(f, "read") and hasattr(f, "seek")):
+        raise TypeError(f"load: f must be a path or a file object, got {type(f).__name__}")
+    if mmap:
+        raise ValueError("load: mmap=True needs a path, got a file object")
+    archive = Archive(f, None)
+    return Decoder(archive, _placement(map_location)).decode(archive.pickle())
+
+
+def _placement(map_location: Any) -> Callable[[Any, str], Any]:
+    """Turn `map_location` into a function of (storage bytes on the CPU, saved device)."""
+
+    def to_device(storage: Any, location: Any) -> Any:
+        device = ember.device(location)
+        return storage if device.type == "cpu" else storage.to(device)
+
+    def to_saved(storage: Any, location: str) -> Any:
+        try:
+            return to_device(storage, location)
+        except (RuntimeError, AssertionError) as error:
+            raise RuntimeError(
+                f"load: the file holds tensors of device {location!r}, which is not available; "
+                "pass map_location='cpu'"
+            ) from error
+
+    if map_location is None:
+        return to_saved
+    if isinstance(map_location, dict):
+        return lambda storage, location: to_saved(storage, map_location.get(location, location))
+    if callable(map_location):
+
+        def by_function(storage: Any, location: str) -> Any:
+            placed = map_location(storage, location)
+            return to_saved(storage, location) if placed is None else placed
+
+        return by_function
+    return lambda storage, location: to_device(storage, map_location)
+
+
+class replacing:
+    """Open a file beside ``path`` and rename it to ``path`` when the block ends without error.
+
+    The bytes are on the disk before the rename, so that ``path`` is at every moment either the
+    old file or the whole new one.
+    """
+
+    def __init__(self, path: str | os.PathLike) -> None:
+        self._path = os.path.realpath(os.fsdecode(path))
+
+    def __enter__(self) -> IO[bytes]:
+        import tempfile
+
+        folder, name = os.path.split(self._path)
+        handle, self._beside = tempfile.mkstemp(prefix=f".{name}.", suffix=".tmp", dir=folder)
+        self._file = os.fdopen(handle, "wb")
+        return self._file
+
+    def __exit__(self, kind: Any, value: Any, traceback: Any) -> None:
+        try:
+            with self._file:
+                if kind is None:
+                    self._file.flush()
+                    os.fsync(self._file.fileno())
+            if kind is None:
+                os.chmod(self._beside, _usual_mode(self._path))
+                os.replace(self._beside, self._path)
+        finally:
+            if os.path.exists(self._beside):
+                os.unlink(self._beside)
+        if kind is None and hasattr(os, "O_DIRECTORY"):
+            folder = os.open(os.path.dirname(self._path), os.O_RDONLY | os.O_DIRECTORY)
+            try:
+                os.fsync(folder)
+            finally:
+                os.close(folder)
+
+
+def _usual_mode(path: str) -> int:
+    """The mode of the file that is replaced, or what `open` would give a new one."""
+    try:
+        return os.stat(path).st_mode & 0o777
+    except FileNotFoundError:
+        mask = os.umask(0)
+        os.umask(mask)
+        return 0o666 & ~mask
+
+
+def _write_archive(file: IO[bytes], stem: str, pickled: bytes, storages: list) -> None:
+    from ._archive import ArchiveWriter
+
+    writer = ArchiveWriter(file, stem)
+    writer.add("data.pkl", pickled)
+    writer.add(".format_version", b"1")
+    writer.add(".storage_alignment", b"64")
+    writer.add("byteorder", b"little")
+    for i, storage in enumerate(storages):
+        writer.add(f"data/{i}", memoryview(storage.detach().cpu().numpy()))
+    writer.add("version", b"3\n")
+    writer.close()

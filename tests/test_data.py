@@ -1,0 +1,724 @@
+import collections
+import gc
+import gzip
+import itertools
+import os
+import struct
+import threading
+import time
+
+import ember
+import numpy as np
+import pytest
+from ember.utils import data
+from torch_bridge import to_ember, to_torch
+
+torch = pytest.importorskip("torch")
+reference = torch.utils.data
+
+Point = collections.namedtuple("Point", "x y")
+
+
+def plain(x):
+    """Tensors as (dtype, values), the rest as it is, to compare across libraries."""
+    if isinstance(x, ember.Tensor | torch.Tensor):
+        return str(x.dtype).split(".")[-1], tuple(x.shape), x.tolist()
+    if isinstance(x, dict):
+        return type(x).__name__, {k: plain(v) for k, v in x.items()}
+    if isinstance(x, list | tuple):
+        return type(x).__name__, [plain(v) for v in x]
+    return x
+
+
+class Squares(data.Dataset):
+    """Item by item: no fast path."""
+
+    def __init__(self, n):
+        self.n = n
+
+    def __len__(self):
+        return self.n
+
+    def __getitem__(self, i):
+        return i * i
+
+
+class Stream(data.IterableDataset):
+    def __init__(self, n):
+        self.n = n
+
+    def __iter__(self):
+        info = data.get_worker_info() or reference.get_worker_info()
+        step, start = (info.num_workers, info.id) if info else (1, 0)
+        return iter(range(start, self.n, step))
+
+
+class TorchStream(reference.IterableDataset):
+    def __init__(self, n):
+        self.n = n
+
+    __iter__ = Stream.__iter__
+
+
+def tensors(n=23):
+    torch.manual_seed(0)
+    x, y = torch.randn(n, 2, 3), torch.randint(0, 10, (n,))
+    return data.TensorDataset(to_ember(x), to_ember(y)), reference.TensorDataset(x, y)
+
+
+def both(make, seed=0, epochs=2):
+    """What the loaders of the two libraries give from the same seed, and their next number."""
+    out = []
+    for library, module in ((ember, data), (torch, reference)):
+        library.manual_seed(seed)
+        loader = make(library, module)
+        batches = [[plain(b) for b in loader] for _ in range(epochs)]
+        out.append((batches, len(loader), library.rand(3).tolist()))
+    return out
+
+
+LOADERS = {
+    "plain": {},
+    "batches": {"batch_size": 4},
+    "drop": {"batch_size": 4, "drop_last": True},
+    "whole": {"batch_size": 23},
+    "larger": {"batch_size": 50},
+    "shuffle": {"batch_size": 4, "shuffle": True},
+    "shuffle, drop": {"batch_size": 5, "shuffle": True, "drop_last": True},
+    "shuffle evenly": {"batch_size": 1, "shuffle": True},
+    "items": {"batch_size": None},
+    "items shuffled": {"batch_size": None, "shuffle": True},
+}
+
+
+@pytest.mark.parametrize("name", LOADERS)
+@pytest.mark.parametrize("subset", [None, [3, 1, 4, 1, 5, 9, 2, 6], [-1, -2, 0], range(2, 9)])
+@pytest.mark.parametrize("workers", [0, 2])
+def test_batches_and_random_streams_equal_pytorchs(name, subset, workers):
+    ours, theirs = tensors()
+
+    def make(library, module, workers):
+        dataset = ours if library is ember else theirs
+        if subset is not None:
+            dataset = module.Subset(module.Subset(dataset, list(range(23))), subset)
+        return module.DataLoader(dataset, num_workers=workers, **LOADERS[name])
+
+    # PyTorch without workers is the reference for both: workers change nothing but the time.
+    mine, theirs_out = both(lambda lib, m: make(lib, m, workers if lib is ember else 0))
+    assert mine == theirs_out
+
+
+@pytest.mark.parametrize("name", ["shuffle", "shuffle, drop", "shuffle evenly", "items shuffled"])
+@pytest.mark.parametrize("kind", ["tensors", "items"])
+def test_own_generator(name, kind):
+    ours, theirs = tensors()
+
+    def make(library, module):
+        dataset = Squares(23) if kind == "items" else ours if library is ember else theirs
+        generator = library.Generator()
+        generator.manual_seed(5)
+        return module.DataLoader(dataset, generator=generator, **LOADERS[name])
+
+    mine, other = both(make, epochs=3)
+    assert mine == other
+
+
+SAMPLERS = {
+    "sequential": lambda m, g: m.SequentialSampler(range(10)),
+    "random": lambda m, g: m.RandomSampler(range(10), generator=g),
+    "more": lambda m, g: m.RandomSampler(range(10), num_samples=25, generator=g),
+    "fewer": lambda m, g: m.RandomSampler(range(10), num_samples=7, generator=g),
+    "replacement": lambda m, g: m.RandomSampler(
+        range(10), replacement=True, num_samples=70, generator=g
+    ),
+    "subset": lambda m, g: m.SubsetRandomSampler([3, 1, 4, 15], generator=g),
+    "weighted": lambda m, g: m.WeightedRandomSampler([0.1, 0.5, 2.0, 0.0], 20, generator=g),
+    "weighted without": lambda m, g: m.WeightedRandomSampler(
+        [0.1, 0.5, 2.0, 1.0], 3, replacement=False, generator=g
+    ),
+    "batch": lambda m, g: m.BatchSampler(m.RandomSampler(range(10), generator=g), 4, False),
+    "batch drop": lambda m, g: m.BatchSampler(m.SequentialSampler(range(10)), 4, True),
+    "batch of a list": lambda m, g: m.BatchSampler([5, 6, 7], 2, False),
+}
+
+
+@pytest.mark.parametrize("name", SAMPLERS)
+@pytest.mark.parametrize("own", [False, True])
+def test_samplers_equal_pytorchs(name, own):
+    out = []
+    for library, module in ((ember, data), (torch, reference)):
+        library.manual_seed(3)
+        generator = None
+        if own:
+            generator = library.Generator()
+            generator.manual_seed(11)
+        sampler = SAMPLERS[name](module, generator)
+        out.append(([list(sampler) for _ in range(3)], len(sampler), library.rand(2).tolist()))
+    assert out[0] == out[1]
+
+
+@pytest.mark.parametrize("name", ["random", "more", "replacement", "subset", "weighted"])
+def test_samplers_in_a_loader(name):
+    def make(library, module):
+        ours, theirs = tensors(20)
+        dataset = ours if library is ember else theirs
+        return module.DataLoader(dataset, batch_size=3, sampler=SAMPLERS[name](module, None))
+
+    mine, other = both(make)
+    assert mine == other
+
+
+def test_batch_samplers_in_a_loader():
+    for indices in ([[0, 1], [5], [-1, 3]], [[np.int64(2), 3]], [torch.tensor([1, 2]).tolist()]):
+        mine, other = both(
+            lambda lib, m, i=indices: m.DataLoader(tensors()[lib is torch], batch_sampler=i)
+        )
+        assert mine == other
+
+
+ITEMS = [
+    1,
+    2.5,
+    True,
+    "text",
+    b"bytes",
+    np.float32(1.5),
+    np.float64(2.5),
+    np.int64(3),
+    np.int32(3),
+    np.bool_(True),
+    np.arange(6).reshape(2, 3),
+    np.float32([1, 2]),
+    np.array(2.0),
+    (1, 2.0, "x"),
+    [1, [2, 3]],
+    {"a": 1, "b": {"c": np.zeros(2)}},
+    collections.OrderedDict(z=1, a=2.0),
+    Point(1, np.ones(2)),
+    (),
+    [],
+    {},
+]
+
+
+@pytest.mark.parametrize("item", ITEMS, ids=[str(type(i).__name__) for i in ITEMS])
+def test_default_collate_and_convert(item):
+    for batch in ([item], [item] * 3, (item, item)):
+        assert plain(data.default_collate(batch)) == plain(reference.default_collate(batch))
+    assert plain(data.default_convert(item)) == plain(reference.default_convert(item))
+
+
+def test_default_collate_of_tensors():
+    x = to_ember(torch.arange(6.0).reshape(2, 3))
+    batch = data.default_collate([{"x": x, "t": (x, 1)}, {"x": x + 1, "t": (x, 2)}])
+    assert batch["x"].shape == (2, 2, 3) and batch["t"][1].tolist() == [1, 2]
+    assert isinstance(batch["t"], list)
+
+
+def test_default_collate_refuses():
+    for batch, kind in (
+        ([object()], TypeError),
+        ([np.array(["a"])], TypeError),
+        ([None], TypeError),
+        ([[1, 2], [3]], RuntimeError),
+        ([ember.ones(2), ember.ones(3)], RuntimeError),
+        ([{"a": 1}, {"b": 1}], KeyError),
+    ):
+        with pytest.raises(kind):
+            data.default_collate(batch)
+
+
+def test_random_split_equals_pytorchs():
+    for lengths in ([3, 7], [0.3, 0.3, 0.4], [0.25, 0.25, 0.25, 0.25], [10]):
+        parts = []
+        for library, module in ((ember, data), (torch, reference)):
+            library.manual_seed(1)
+            generator = library.Generator()
+            generator.manual_seed(2)
+            parts.append(
+                [s.indices for s in module.random_split(range(10), lengths)]
+                + [s.indices for s in module.random_split(range(10), lengths, generator)]
+            )
+        assert parts[0] == parts[1]
+    with pytest.raises(ValueError, match="sum to 9"):
+        data.random_split(range(10), [4, 5])
+    with pytest.raises(ValueError, match="fraction"):
+        data.random_split(range(10), [-0.5, 1.5])
+    with pytest.warns(UserWarning, match="empty"):
+        data.random_split(range(2), [0.5, 0.25, 0.25])
+
+
+def test_datasets():
+    a, b = Squares(3), Squares(2)
+    joined = a + b
+    assert [joined[i] for i in range(5)] == [0, 1, 4, 0, 1] and joined[-1] == 1 and len(joined) == 5
+    for bad in (5, -6):
+        with pytest.raises((IndexError, ValueError)):
+            joined[bad]
+    assert list(Stream(2) + Stream(3)) == [0, 1, 0, 1, 2]
+    assert data.Subset(a, [2, 0])[0] == 4
+    assert data.StackDataset(a, Squares(3))[2] == (4, 4)
+    assert data.StackDataset(x=a)[1] == {"x": 1}
+    x = ember.arange(6).view(3, 2)
+    assert data.TensorDataset(x, x)[1][0].tolist() == [2, 3]
+    with pytest.raises(AssertionError, match="mismatch"):
+        data.TensorDataset(x, x[:2])
+    with pytest.raises(ValueError):
+        data.StackDataset(a, b)
+    with pytest.raises(AssertionError):
+        data.ConcatDataset([])
+
+
+def test_batches_from_memory_are_copies():
+    x = ember.zeros(4, 2)
+    for options in ({}, {"shuffle": True}, {"sampler": [0, 1, 2, 3]}):
+        for (batch,) in data.DataLoader(data.TensorDataset(x), batch_size=4, **options):
+            batch += 1
+            assert batch.is_contiguous()
+    assert x.tolist() == ember.zeros(4, 2).tolist()
+
+
+def test_subclasses_leave_the_fast_path():
+    class Doubled(data.TensorDataset):
+        def __getitem__(self, i):
+            return tuple(2 * t for t in super().__getitem__(i))
+
+    loader = data.DataLoader(Doubled(ember.arange(3)), batch_size=3)
+    assert next(iter(loader))[0].tolist() == [0, 2, 4]
+    loader = data.DataLoader(tensors()[0], batch_size=3, collate_fn=len)
+    assert list(loader) == [3] * 7 + [2]
+
+    class Many(Squares):
+        def __getitems__(self, indices):
+            return [-i for i in indices]
+
+    assert next(iter(data.DataLoader(Many(5), batch_size=5))).tolist() == [0, -1, -2, -3, -4]
+
+
+# Workers
+
+
+@pytest.mark.parametrize("workers", [1, 2, 3])
+@pytest.mark.parametrize("prefetch", [None, 1, 5])
+def test_workers_keep_the_order(workers, prefetch):
+    class Slow(Squares):
+        def __getitem__(self, i):
+            time.sleep(0.002 * (i % 3))
+            return i
+
+    loader = data.DataLoader(Slow(20), batch_size=2, num_workers=workers, prefetch_factor=prefetch)
+    for _ in range(2):
+        assert [b.tolist() for b in loader] == [[i, i + 1] for i in range(0, 20, 2)]
+    assert threads() == 0
+
+
+def threads():
+    return sum(t.name.startswith("DataLoader") for t in threading.enumerate())
+
+
+@pytest.mark.parametrize("workers", [0, 1, 2, 3])
+@pytest.mark.parametrize("options", [{}, {"batch_size": 3}, {"batch_size": 3, "drop_last": True}])
+def test_streams(workers, options):
+    ours = [b.tolist() for b in data.DataLoader(Stream(17), num_workers=workers, **options)]
+    theirs = reference.DataLoader(TorchStream(17), num_workers=workers, **options)
+    assert ours == [b.tolist() for b in theirs]
+
+
+def test_streams_of_items():
+    assert list(data.DataLoader(Stream(4), batch_size=None)) == [0, 1, 2, 3]
+
+    class Sized(Stream):
+        def __len__(self):
+            return self.n
+
+    assert len(data.DataLoader(Sized(7), batch_size=3)) == 3
+    assert len(data.DataLoader(Sized(7), batch_size=3, drop_last=True)) == 2
+    assert len(data.DataLoader(Sized(7), batch_size=None)) == 7
+    with pytest.raises(TypeError):
+        len(data.DataLoader(Stream(7)))
+
+
+def test_worker_info_and_init():
+    seen = []
+
+    class Ask(Squares):
+        def __getitem__(self, i):
+            info = data.get_worker_info()
+            return info.id, info.num_workers, info.seed
+
+    ember.manual_seed(9)
+    loader = data.DataLoader(
+        Ask(8), num_workers=2, worker_init_fn=seen.append, collate_fn=lambda b: b[0]
+    )
+    batches = list(loader)
+    base = batches[0][2]
+    assert [b[0] for b in batches] == [0, 1] * 4
+    assert {b[1] for b in batches} == {2}
+    assert {b[2] - b[0] for b in batches} == {base}
+    torch.manual_seed(9)
+    assert base == torch.empty((), dtype=torch.int64).random_().item()
+    assert sorted(seen) == [0, 1]
+    assert data.get_worker_info() is None
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_exceptions_propagate(workers):
+    class Broken(Squares):
+        def __getitem__(self, i):
+            if i == 5:
+                raise KeyError("item five")
+            return i
+
+    iterator = iter(data.DataLoader(Broken(8), num_workers=workers))
+    got = [next(iterator).item() for _ in range(5)]
+    with pytest.raises(KeyError, match="item five") as caught:
+        next(iterator)
+    assert any(entry.name == "__getitem__" for entry in caught.traceback)
+    assert got == [0, 1, 2, 3, 4]
+    if workers:
+        assert [b.item() for b in iterator] == [6, 7]
+    del iterator, caught
+    gc.collect()
+    wait_for(lambda: threads() == 0)
+
+
+def wait_for(condition, seconds=10):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_a_failing_init_is_reported():
+    def fail(worker):
+        raise OSError(f"no file for worker {worker}")
+
+    with pytest.raises(OSError, match="no file for worker 0"):
+        list(data.DataLoader(Squares(4), num_workers=2, worker_init_fn=fail))
+
+
+def test_timeout():
+    release = threading.Event()
+
+    class Stuck(Squares):
+        def __getitem__(self, i):
+            release.wait(30)
+            return i
+
+    iterator = iter(data.DataLoader(Stuck(2), num_workers=1, timeout=0.05))
+    with pytest.raises(RuntimeError, match=r"timed out after 0\.05 seconds"):
+        next(iterator)
+    release.set()
+    assert next(iterator).item() == 0
+
+
+def test_abandoned_iterators_end_their_threads():
+    loader = data.DataLoader(Squares(1000), num_workers=2)
+    for batch in loader:
+        if batch.item() == 4:
+            break
+    wait_for(lambda: threads() == 0)
+    iterator = iter(loader)
+    next(iterator)
+    assert threads() == 2
+    del iterator
+    wait_for(lambda: threads() == 0)
+
+
+def test_persistent_workers():
+    started = []
+    loader = data.DataLoader(
+        Squares(10),
+        batch_size=2,
+        num_workers=2,
+        persistent_workers=True,
+        worker_init_fn=lambda i: started.append(threading.get_ident()),
+    )
+    for _ in range(3):
+        for batch in loader:
+            if batch.tolist()[0] == 16:
+                break
+        assert [b.tolist()[0] for b in loader] == [0, 4, 16, 36, 64]
+    assert len(started) == 2 and threads() == 2
+    del loader
+    gc.collect()
+    wait_for(lambda: threads() == 0)
+
+
+def test_out_of_order():
+    class Slow(Squares):
+        def __getitem__(self, i):
+            time.sleep(0.2 if i == 0 else 0)
+            return i
+
+    loader = data.DataLoader(Slow(6), num_workers=2, in_order=False)
+    got = [b.item() for b in loader]
+    assert sorted(got) == list(range(6)) and got[0] != 0
+    stream = data.DataLoader(Stream(11), num_workers=3, in_order=False)
+    assert sorted(b.item() for b in stream) == list(range(11))
+
+
+# Resuming
+
+RESUMABLE = {
+    "sequential": lambda d: data.DataLoader(d, batch_size=4),
+    "shuffled": lambda d: data.DataLoader(d, batch_size=4, shuffle=True),
+    "own generator": lambda d: data.DataLoader(d, batch_size=4, shuffle=True, generator=seeded(3)),
+    "workers": lambda d: data.DataLoader(d, batch_size=4, shuffle=True, num_workers=2),
+    "persistent": lambda d: data.DataLoader(
+        d, batch_size=4, shuffle=True, num_workers=2, persistent_workers=True
+    ),
+    "sampler": lambda d: data.DataLoader(
+        d, batch_size=4, sampler=data.SubsetRandomSampler(range(15))
+    ),
+    "sampler's generator": lambda d: data.DataLoader(
+        d, batch_size=4, sampler=data.RandomSampler(d, generator=seeded(1))
+    ),
+    "replacement": lambda d: data.DataLoader(
+        d,
+        batch_size=4,
+        sampler=data.RandomSampler(d, replacement=True, num_samples=90, generator=seeded(4)),
+    ),
+    "batch sampler": lambda d: data.DataLoader(
+        d, batch_sampler=data.BatchSampler(data.RandomSampler(d), 3, True)
+    ),
+    "items": lambda d: data.DataLoader(d, batch_size=None, shuffle=True),
+}
+
+
+def seeded(seed):
+    generator = ember.Generator()
+    generator.manual_seed(seed)
+    return generator
+
+
+@pytest.mark.parametrize("name", RESUMABLE)
+@pytest.mark.parametrize("kind", ["tensors", "items"])
+@pytest.mark.parametrize("at", [0, 1, 3, 5, 6, 9, 17])
+def test_resume_gives_what_an_unbroken_run_gives(name, kind, at, tmp_path):
+    dataset = tensors()[0] if kind == "tensors" else Squares(23)
+    ember.manual_seed(0)
+    loader = RESUMABLE[name](dataset)
+    whole, state, count = [], None, 0
+    if at == 0:
+        state = loader.state_dict(), ember.get_rng_state()
+    while len(whole) < 70:
+        for batch in loader:
+            whole.append((plain(batch), ember.rand(2).tolist()))
+            count += 1
+            if count == at:
+                state = loader.state_dict(), ember.get_rng_state()
+
+    ember.save(state, tmp_path / "state.pt")
+    ember.manual_seed(999)
+    again = RESUMABLE[name](dataset)
+    loader_state, rng_state = ember.load(tmp_path / "state.pt")
+    again.load_state_dict(loader_state)
+    ember.set_rng_state(rng_state)
+    resumed = []
+    for _ in range(30):  # the rest of the epoch may be empty
+        if len(resumed) < len(whole) - at:
+            resumed += [(plain(batch), ember.rand(2).tolist()) for batch in again]
+    assert resumed == whole[at:]
+
+
+def test_resume_between_epochs_and_twice():
+    ember.manual_seed(0)
+    make = RESUMABLE["own generator"]
+    loader = make(tensors()[0])
+    first = [plain(b) for b in loader]
+    state = loader.state_dict()
+    assert state["batches"] is None
+    second = [plain(b) for b in loader]
+    assert first != second
+
+    other = make(tensors()[0])
+    other.load_state_dict(state)
+    assert other.state_dict()["batches"] is None
+    iterator = iter(other)
+    assert [plain(next(iterator)) for _ in range(2)] == second[:2]
+    middle = other.state_dict()
+    third = make(tensors()[0])
+    third.load_state_dict(middle)
+    assert third.state_dict()["batches"] == 2
+    iterator = iter(third)
+    assert plain(next(iterator)) == second[2]
+    fourth = make(tensors()[0])
+    fourth.load_state_dict(third.state_dict())
+    assert [plain(b) for b in fourth] == second[3:]
+
+
+def test_resume_does_not_fetch_again():
+    fetched = []
+
+    class Watch(Squares):
+        def __getitem__(self, i):
+            fetched.append(i)
+            return i
+
+    loader = data.DataLoader(Watch(10), batch_size=2)
+    state = {"batches": 3, "generators": [ember.get_rng_state()], "base_seed": None}
+    loader.load_state_dict(state)
+    assert [b.tolist() for b in loader] == [[6, 7], [8, 9]] and fetched == [6, 7, 8, 9]
+    with pytest.raises(ValueError, match="generators"):
+        loader.load_state_dict(state | {"generators": []})
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_streams_resume(workers):
+    make = lambda: data.DataLoader(Stream(17), batch_size=3, num_workers=workers)  # noqa: E731
+    loader = make()
+    whole = [b.tolist() for b in loader]
+    iterator = iter(loader)
+    next(iterator), next(iterator)
+    other = make()
+    other.load_state_dict(loader.state_dict())
+    assert [b.tolist() for b in other] == whole[2:]
+    assert [b.tolist() for b in other] == whole
+
+
+BAD = [
+    (ValueError, "num_workers", {"num_workers": -1}),
+    (ValueError, "timeout", {"timeout": -1}),
+    (ValueError, "prefetch_factor", {"prefetch_factor": 2}),
+    (ValueError, "prefetch_factor", {"prefetch_factor": 0, "num_workers": 1}),
+    (ValueError, "persistent_workers", {"persistent_workers": True}),
+    (ValueError, "shuffle", {"sampler": [0], "shuffle": True}),
+    (ValueError, "batch_sampler", {"batch_sampler": [[0]], "batch_size": 2}),
+    (ValueError, "batch_sampler", {"batch_sampler": [[0]], "drop_last": True}),
+    (ValueError, "drop_last", {"batch_size": None, "drop_last": True}),
+    (ValueError, "batch_size", {"batch_size": 0}),
+    (ValueError, "batch_size", {"batch_size": 2.0}),
+    (ValueError, "batch_size", {"batch_size": True}),
+]
+
+
+@pytest.mark.parametrize(("kind", "match", "options"), BAD)
+def test_bad_arguments(kind, match, options):
+    with pytest.raises(kind, match=match):
+        data.DataLoader(Squares(3), **options)
+
+
+def test_more_bad_arguments():
+    for options in ({"shuffle": True}, {"sampler": [0]}, {"batch_sampler": [[0]]}):
+        with pytest.raises(ValueError, match="IterableDataset"):
+            data.DataLoader(Stream(3), **options)
+    with pytest.raises(ValueError, match="num_samples"):
+        data.DataLoader(Squares(0), shuffle=True)
+    assert list(data.DataLoader(Squares(0))) == []
+    with pytest.raises(ValueError, match="batch_size cannot be changed"):
+        data.DataLoader(Squares(3)).batch_size = 2
+    for make in (
+        lambda: data.RandomSampler(range(3), replacement=1),
+        lambda: data.RandomSampler(range(3), num_samples=0),
+        lambda: data.WeightedRandomSampler([1.0], -1),
+        lambda: data.WeightedRandomSampler([[1.0]], 1),
+        lambda: data.BatchSampler([1], 0, False),
+        lambda: data.BatchSampler([1], 1, 0),
+    ):
+        with pytest.raises((TypeError, ValueError)):
+            make()
+    with pytest.raises(IndexError):
+        list(data.DataLoader(tensors()[0], sampler=[100]))
+
+
+def test_pytorchs_other_arguments_are_harmless():
+    loader = data.DataLoader(
+        Squares(3),
+        pin_memory=True,
+        pin_memory_device="",
+        multiprocessing_context=None,
+        worker_init_fn=None,
+    )
+    assert [b.item() for b in loader] == [0, 1, 4]
+
+
+# IDX files
+
+
+def idx_bytes(array, code):
+    header = struct.pack(">HBB", 0, code, array.ndim) + struct.pack(f">{array.ndim}I", *array.shape)
+    return header + array.astype(array.dtype.newbyteorder(">")).tobytes()
+
+
+@pytest.mark.parametrize(
+    ("dtype", "code"),
+    [("u1", 8), ("i1", 9), ("i2", 11), ("i4", 12), ("f4", 13), ("f8", 14)],
+)
+@pytest.mark.parametrize("packed", [False, True])
+def test_idx_files(tmp_path, dtype, code, packed):
+    for shape in ((5,), (2, 3, 4), (0, 7)):
+        array = (np.arange(np.prod(shape)) - 3).astype(dtype).reshape(shape)
+        content = idx_bytes(array, code)
+        path = tmp_path / "file"
+        path.write_bytes(gzip.compress(content) if packed else content)
+        out = data.read_idx(path)
+        assert to_torch(out).numpy().dtype == array.dtype
+        np.testing.assert_array_equal(to_torch(out).numpy(), array)
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_bad_idx_files(tmp_path, packed):
+    good = idx_bytes(np.arange(24, dtype=np.uint8).reshape(2, 3, 4), 8)
+    huge = b"\0\0\x0e\3" + b"\xff" * 12
+    cases = {
+        "not an IDX file": [
+            b"",
+            b"\0\0",
+            b"\1" + good[1:],
+            b"\0\0\x0a\1" + good[4:],
+            b"\0\0\x08\0",
+        ],
+        "ends in its header": [good[:4], good[:15]],
+        "needs 24 bytes after the header, got 23": [good[:-1]],
+        "needs 24 bytes after the header, got more": [good + b"\0"],
+        "got 100": [huge + b"x" * 100],
+    }
+    path = tmp_path / "bad-idx"
+    for match, contents in cases.items():
+        for content in contents:
+            path.write_bytes(gzip.compress(content) if packed else content)
+            with pytest.raises(ValueError, match=match) as caught:
+                data.read_idx(path)
+            assert "bad-idx" in str(caught.value)
+    with pytest.raises(FileNotFoundError):
+        data.read_idx(tmp_path / "missing")
+
+
+def test_damaged_gzip(tmp_path):
+    packed = gzip.compress(idx_bytes(np.zeros(1000, np.uint8), 8) + os.urandom(100))
+    path = tmp_path / "x.gz"
+    for content in (packed[:20], packed[:-4], packed[:30] + b"\xff\xff" + packed[32:]):
+        path.write_bytes(content)
+        with pytest.raises(ValueError, match="damaged|needs|not an IDX"):
+            data.read_idx(path)
+
+
+def write_folder(folder, sizes=(6, 6, 4, 4)):
+    rng = np.random.default_rng(0)
+    names = ["train-images-idx3-ubyte", "train-labels-idx1-ubyte"]
+    names += [n.replace("train", "t10k") for n in names]
+    for name, n in zip(names, sizes, strict=True):
+        shape = (n, 28, 28) if "images" in name else (n,)
+        content = idx_bytes(rng.integers(0, 10, shape).astype(np.uint8), 8)
+        (folder / (name + ".gz")).write_bytes(gzip.compress(content))
+
+
+def test_idx_folders(tmp_path):
+    write_folder(tmp_path)
+    shapes = [tuple(t.shape) for t in data.load_idx_folder(tmp_path)]
+    assert shapes == [(6, 28, 28), (6,), (4, 28, 28), (4,)]
+    (tmp_path / "t10k-labels-idx1-ubyte.gz").rename(tmp_path / "t10k-labels.idx1-ubyte.gz")
+    assert len(data.load_idx_folder(tmp_path)[3]) == 4
+    write_folder(tmp_path, (6, 5, 4, 4))
+    with pytest.raises(ValueError, match="train images"):
+        data.load_idx_folder(tmp_path)
+    for path in tmp_path.glob("t10k-images*"):
+        path.unlink()
+    with pytest.raises((FileNotFoundError, ValueError)):
+        data.load_idx_folder(tmp_path)
+
+
+def test_names():
+    for name in itertools.chain(data.__all__):
+        assert getattr(data, name) is not None
