@@ -75,7 +75,7 @@ EMBER_INLINE Arithmetic<T> scale_item(T x, Arithmetic<T> scale) {
 // True where lo <= index < n for all of `count` indices.
 EMBER_INLINE bool all_within(const int64_t* index, int64_t count, int64_t lo, int64_t n) {
     uint64_t range = uint64_t(n - lo), outside = 0;
-    for (int64_t i = 0; i < count; i++) outside |= uint64_t(index[i] - lo) >= range;
+    for (int64_t i = 0; i < count; i++) outside |= uint64_t(index[i]) - uint64_t(lo) >= range;
     return outside == 0;
 }
 

@@ -106,12 +106,18 @@ EMBER_INLINE void scatter_items(const Gather& g, F&& f) {
             T* data = static_cast<T*>(g.data) + w.offset[kData];
             const T* other = static_cast<const T*>(g.other) + w.offset[kOther];
             int64_t stop = clamp_to((p + 1) * piece, 0, line.size);
-            for (int64_t k = 0; k < dim.size; k++) {
-                for (int64_t j = p * piece; j < stop; j++) {
-                    int64_t i = index[k * dim.index + j * line.index];
-                    f(data[i * dim.data + j * line.data], other[k * dim.other + j * line.other]);
+            if (line.size == 1) {
+                for (int64_t k = 0; k < dim.size; k++) {
+                    f(data[index[k * dim.index] * dim.data], other[k * dim.other]);
                 }
-            }
+            } else
+                for (int64_t k = 0; k < dim.size; k++) {
+                    for (int64_t j = p * piece; j < stop; j++) {
+                        int64_t i = index[k * dim.index + j * line.index];
+                        f(data[i * dim.data + j * line.data],
+                          other[k * dim.other + j * line.other]);
+                    }
+                }
             if (++p == pieces) {
                 p = 0;
                 w.next();

@@ -103,6 +103,22 @@ private:
     }
 };
 
+// Integers wrap.
+template <class C>
+EMBER_INLINE Vec<C> wrapping_add(Vec<C> a, Vec<C> b) {
+    if constexpr (std::is_integral_v<C>) {
+        return bit_cast<C>(bit_cast<uint64_t>(a) + bit_cast<uint64_t>(b));
+    }
+    return a + b;
+}
+template <class C>
+EMBER_INLINE Vec<C> wrapping_mul(Vec<C> a, Vec<C> b) {
+    if constexpr (std::is_integral_v<C>) {
+        return bit_cast<C>(bit_cast<uint64_t>(a) * bit_cast<uint64_t>(b));
+    }
+    return a * b;
+}
+
 // Blocks and tiles sum in vectors of C; what they give is summed in float64.
 template <class C>
 struct Sum {
@@ -111,8 +127,8 @@ struct Sum {
     using Part = Result<C>;
     static constexpr C pad() { return 0; }
     static EMBER_INLINE C start() { return 0; }
-    EMBER_INLINE V step(V a, V x) const { return a + x; }
-    EMBER_INLINE V merge(V a, V b) const { return a + b; }
+    EMBER_INLINE V step(V a, V x) const { return wrapping_add(a, x); }
+    EMBER_INLINE V merge(V a, V b) const { return wrapping_add(a, b); }
     static EMBER_INLINE Part join(Part a, Part b) {
         if constexpr (std::is_integral_v<Part>) return Part(uint64_t(a) + uint64_t(b));
         return a + b;
@@ -130,8 +146,8 @@ struct Prod {
     using Part = Result<C>;
     static constexpr C pad() { return 1; }
     static EMBER_INLINE C start() { return 1; }
-    EMBER_INLINE V step(V a, V x) const { return a * x; }
-    EMBER_INLINE V merge(V a, V b) const { return a * b; }
+    EMBER_INLINE V step(V a, V x) const { return wrapping_mul(a, x); }
+    EMBER_INLINE V merge(V a, V b) const { return wrapping_mul(a, b); }
     static EMBER_INLINE Part join(Part a, Part b) {
         if constexpr (std::is_integral_v<Part>) return Part(uint64_t(a) * uint64_t(b));
         return a * b;

@@ -149,7 +149,7 @@ EMBER_INLINE void softmax_columns_backward(const T* grad, const T* y, T* out, in
 template <class Row, class Columns>
 EMBER_INLINE void for_slices(int64_t outer, int64_t n, int64_t inner, int item, Row&& on_row,
                              Columns&& on_columns) {
-    if (n == 0) return;
+    if (outer == 0 || n == 0 || inner == 0) return;
     int64_t cost = n * (2 * item + 16);
     if (inner == 1) {
         parallel_for(outer, clamp_to(kGrainBytes / cost, 1, kGrainBytes),

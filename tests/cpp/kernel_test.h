@@ -27,15 +27,27 @@ inline int level_number(const std::string& level) {
     return level == "baseline" ? 0 : level == "avx2" ? 1 : level == "avx512" ? 2 : 3;
 }
 
-inline std::vector<std::string> levels() {
-    std::vector<std::string> result{"baseline"};
+inline bool machine_has(const std::string& level) {
+    if (level == "baseline") return true;
 #if defined(__x86_64__)
-    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) result.push_back("avx2");
-    if (__builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
-        __builtin_cpu_supports("avx512vl")) {
-        result.push_back("avx512");
+    if (level == "avx2") return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+    if (level == "avx512") {
+        return __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
+               __builtin_cpu_supports("avx512vl");
     }
 #endif
+    return false;
+}
+
+// The levels of this build that the machine has, lowest first.
+inline std::vector<std::string> levels() {
+    std::vector<std::string> result;
+#define EMBER_FAMILY(level, family)                                           \
+    if (machine_has(#level) && (result.empty() || result.back() != #level)) { \
+        result.push_back(#level);                                             \
+    }
+#include "cpu_families.inc"
+#undef EMBER_FAMILY
     return result;
 }
 
