@@ -1,13 +1,13 @@
 #include "autograd/engine.h"
 
 #include <algorithm>
+#include <mutex>
 #include <vector>
 
 #include "autograd/primitives.h"
+#include "core/unlock.h"
 
 namespace ember::autograd {
-
-std::string take_first_nan();
 
 namespace {
 
@@ -42,20 +42,20 @@ bool broadcasts_to(IntSpan from, IntSpan to) {
 Tensor fit_gradient(Tensor grad, const GradMeta& meta, const Node& from, int index) {
     if (EMBER_UNLIKELY(!same(grad.sizes(), meta.sizes))) {
         EMBER_CHECK(broadcasts_to(meta.sizes, grad.sizes()),
-                    "%s returned an invalid gradient at index %d: got shape %s but expected a shape "
-                    "compatible with %s",
+                    "Function %s returned an invalid gradient at index %d: got %s but expected "
+                    "shape compatible with %s",
                     from.name().c_str(), index, to_string(grad.sizes()).c_str(),
                     to_string(meta.sizes).c_str());
         grad = prim::sum_to_size(grad, meta.sizes);
     }
     if (EMBER_UNLIKELY(grad.dtype() != meta.dtype)) {
         EMBER_CHECK(is_floating(grad.dtype()) || is_complex(grad.dtype()),
-                    "%s returned an invalid gradient at index %d: expected dtype %s but got %s",
+                    "Function %s returned an invalid gradient at index %d: expected dtype %s but got %s",
                     from.name().c_str(), index, dtype_name(meta.dtype), dtype_name(grad.dtype()));
         grad = prim::cast(grad, meta.dtype);
     }
     EMBER_CHECK(grad.device().type == meta.device.type,
-                "%s returned an invalid gradient at index %d: expected device %s but got %s",
+                "Function %s returned an invalid gradient at index %d: expected device %s but got %s",
                 from.name().c_str(), index, to_string(meta.device).c_str(),
                 to_string(grad.device()).c_str());
     return grad;
@@ -65,8 +65,9 @@ struct Entry {
     explicit Entry(Node* n) : node(n) {}
     Node* node;
     int dependencies = 0;
-    bool needed = true;
-    bool captured = false;
+    bool needed = true;     // runs
+    bool captured = false;  // is a target
+    bool queued = false;    // as a root
     GradList grads;
 };
 
@@ -124,11 +125,18 @@ struct Capture {
 };
 
 thread_local std::vector<std::function<void()>>* callbacks = nullptr;
+void (*failure_report)(const Node&) = nullptr;
+
+// The hooks as they are now: a hook may add and remove hooks.
+template <class F>
+auto snapshot(const HookList<F>& hooks) {
+    return hooks.items;
+}
 
 class Pass {
 public:
-    Pass(std::span<const Tensor> inputs, const BackwardOptions& options)
-        : options_(options), targets_(inputs) {}
+    Pass(std::span<const Edge> targets, const BackwardOptions& options)
+        : options_(options), targets_(targets) {}
 
     void add_root(const Edge& edge, Tensor grad) {
         int index = map_.find(edge.node.get());
@@ -136,20 +144,18 @@ public:
             index = map_.insert(edge.node.get());
             discover(index);
         }
-        roots_.push_back(edge.node);
         receive(index, edge.input_nr, std::move(grad));
-        root_entries_.push_back(index);
+        roots_.push_back(index);
     }
 
     GradList run() {
         GradList results(int(targets_.size()));
         if (!targets_.empty()) mark_targets();
-        for (int root : root_entries_)
-            if (map_[root].dependencies == 0 && !map_[root].grads.empty()) push(root);
-        // A node given as root twice, or reached from another root, runs once.
-        std::sort(ready_.begin(), ready_.end());
-        ready_.erase(std::unique(ready_.begin(), ready_.end()), ready_.end());
-        std::make_heap(ready_.begin(), ready_.end());
+        for (int root : roots_) {
+            // A root given twice, or reached from another root, is started once.
+            Entry& entry = map_[root];
+            if (entry.dependencies == 0 && !std::exchange(entry.queued, true)) push(root);
+        }
         while (!ready_.empty()) {
             std::pop_heap(ready_.begin(), ready_.end());
             int index = ready_.back().second;
@@ -178,20 +184,22 @@ private:
         }
     }
 
-    // Keeps only nodes from which a target can be reached.
+    // Keeps only nodes from which a target can be reached. What leads to a kept node is kept, so
+    // that a kept node gets all of its gradient.
     void mark_targets() {
         for (size_t i = 0; i < map_.size(); i++) map_[int(i)].needed = false;
         for (size_t t = 0; t < targets_.size(); t++) {
-            Edge edge = gradient_edge(targets_[t]);
-            held_.push_back(edge.node);
-            int index = edge ? map_.find(edge.node.get()) : -1;
+            int index = targets_[t] ? map_.find(targets_[t].node.get()) : -1;
             if (index < 0) continue;
             map_[index].captured = true;
-            captures_.push_back({index, edge.input_nr, int(t)});
+            if (!options_.accumulate)
+                captures_.push_back({index, targets_[t].input_nr, int(t)});
+            else if (map_[index].node->leaf())
+                map_[index].needed = true;
         }
         std::vector<std::pair<int, int>> stack;
         std::vector<bool> seen(map_.size());
-        for (int root : root_entries_) {
+        for (int root : roots_) {
             if (seen[size_t(root)]) continue;
             seen[size_t(root)] = true;
             stack.emplace_back(root, 0);
@@ -199,13 +207,11 @@ private:
                 auto& [index, at] = stack.back();
                 Node* node = map_[index].node;
                 if (at == node->next.size()) {
-                    bool needed = false;
                     for (const Edge& edge : node->next) {
                         if (!edge) continue;
-                        Entry& to = map_[map_.find(edge.node.get())];
-                        needed |= to.needed || to.captured;
+                        const Entry& to = map_[map_.find(edge.node.get())];
+                        map_[index].needed |= to.needed || to.captured;
                     }
-                    map_[index].needed = needed;
                     stack.pop_back();
                     continue;
                 }
@@ -231,27 +237,44 @@ private:
     }
 
     void run_tensor_hooks(Node& node, GradList& grads) {
-        auto call = [](HookList<GradHook> hooks, Tensor& grad) {
-            for (auto& [id, hook] : hooks.items)
+        auto call = [](const HookList<GradHook>& hooks, Tensor& grad) {
+            for (auto& [id, hook] : snapshot(hooks))
                 if (Tensor changed = hook(grad); changed.defined()) grad = std::move(changed);
         };
         if (const Tensor* leaf = node.leaf()) {
-            AutogradMeta* meta = leaf->impl()->meta;
-            if (!meta->hooks.items.empty() && grads[0].defined()) call(meta->hooks, grads[0]);
+            AutogradMeta& meta = autograd_meta(*leaf);
+            if (!meta.hooks.items.empty() && grads[0].defined()) call(meta.hooks, grads[0]);
         }
         if (!node.hooks) return;
         for (size_t i = 0; i < node.hooks->tensor.size(); i++) {
-            auto& [output, hooks] = node.hooks->tensor[i];
-            if (grads[output].defined()) call(hooks, grads[output]);
+            uint32_t output = node.hooks->tensor[i].first;
+            if (grads[output].defined()) call(node.hooks->tensor[i].second, grads[output]);
         }
-        for (auto [output, tensor] : node.hooks->retained) {
+        if (node.hooks->retained.empty()) return;
+        SmallVector<std::pair<uint32_t, Tensor>, 2> retained;  // they may die under the additions
+        for (auto [output, impl] : node.hooks->retained)
+            retained.emplace_back(output, Tensor(Ref<TensorImpl>(impl)));
+        for (auto& [output, tensor] : retained) {
             if (!grads[output].defined()) continue;
-            AutogradMeta& meta = autograd_meta(Tensor(Ref<TensorImpl>(tensor)));
-            if (meta.grad.defined())
-                meta.grad = prim::add(meta.grad, grads[output]);
-            else
-                meta.grad = prim::clone(grads[output]);
+            AutogradMeta& meta = autograd_meta(tensor);
+            meta.grad = meta.grad.defined() ? prim::add(meta.grad, grads[output])
+                                            : prim::clone(grads[output]);
         }
+    }
+
+    void apply(Node& node, GradList& grads, GradList& outs) {
+        if (EMBER_LIKELY(!node.hooks)) {
+            node.apply(grads, outs);
+            return;
+        }
+        for (auto& [id, hook] : snapshot(node.hooks->pre)) hook(grads);
+        if (node.hooks->post.items.empty()) {
+            node.apply(grads, outs);
+            return;
+        }
+        GradList kept = grads;
+        node.apply(grads, outs);
+        for (auto& [id, hook] : snapshot(node.hooks->post)) hook(outs, kept);
     }
 
     void visit(int index, GradList& results) {
@@ -262,23 +285,13 @@ private:
         if (map_[index].captured)
             for (const Capture& capture : captures_)
                 if (capture.entry == index) results[capture.result] = grads[capture.input_nr];
-        bool runs = map_[index].needed && (targets_.empty() || !node->leaf());
+        if (!map_[index].needed) return;
         GradList outs(node->next.size());
-        if (runs) {
-            if (node->hooks) {
-                auto pre = node->hooks->pre.items;
-                for (auto& [id, hook] : pre) hook(grads);
-            }
-            bool post = node->hooks && !node->hooks->post.items.empty();
-            GradList kept = post ? grads : GradList();
-            node->apply(grads, outs);
-            if (post) {
-                auto hooks = node->hooks->post.items;
-                for (auto& [id, hook] : hooks) hook(outs, kept);
-            }
-            if (!options_.retain_graph) node->release_saved();
-            if (EMBER_UNLIKELY(modes::anomaly_enabled())) check_nan(*node, outs);
+        {
+            Running running(*node, !options_.retain_graph);
+            apply(*node, grads, outs);
         }
+        if (EMBER_UNLIKELY(modes::anomaly_enabled())) check_nan(*node, outs);
         grads.clear();
         for (int i = 0; i < node->next.size(); i++) {
             const Edge& edge = node->next[i];
@@ -286,10 +299,32 @@ private:
             int to = map_.find(edge.node.get());
             if (outs[i].defined() && (map_[to].needed || map_[to].captured))
                 receive(to, edge.input_nr,
-                        fit_gradient(std::move(outs[i]), edge.node->outputs[edge.input_nr], *node, i));
-            if (--map_[to].dependencies == 0) push(to);
+                        fit_gradient(std::move(outs[i]), edge.node->outputs[int(edge.input_nr)],
+                                     *node, i));
+            if (--map_[to].dependencies == 0 && (map_[to].needed || map_[to].captured)) push(to);
         }
     }
+
+    // Around a call of apply. What the node saved is freed when the last call ends: another pass,
+    // of this thread or of one that ran while a kernel let Python's lock go, may be in it.
+    class Running {
+    public:
+        Running(Node& node, bool release) : node_(node), release_(release) { node_.running++; }
+        ~Running() {
+            if (--node_.running != 0) return;
+            bool failed = std::uncaught_exceptions() > exceptions_;
+            if (EMBER_UNLIKELY(failed)) {
+                if (modes::anomaly_enabled() && failure_report) failure_report(node_);
+            } else if (release_) {
+                node_.release_saved();
+            }
+        }
+
+    private:
+        Node& node_;
+        bool release_;
+        int exceptions_ = std::uncaught_exceptions();
+    };
 
     void check_nan(const Node& node, const GradList& outs) {
         if (!modes::anomaly_check_nan()) return;
@@ -298,49 +333,103 @@ private:
             if (!outs[i].defined() || !is_floating(outs[i].dtype()) || !prim::has_nan(outs[i]))
                 continue;
             std::string first = take_first_nan();
-            raise("%s returned nan values in its output %d.%s%s%s%s", node.name().c_str(), i,
-                  node.trace ? " Its forward was called at\n" : "",
+            raise("Function '%s' returned nan values in its output %d.%s%s%s%s", node.name().c_str(),
+                  i, node.trace ? " Its forward was called at\n" : "",
                   node.trace ? node.trace->c_str() : "",
                   first.empty() ? "" : "\nThe first forward that made a NaN: ", first.c_str());
         }
     }
 
     const BackwardOptions& options_;
-    std::span<const Tensor> targets_;
+    std::span<const Edge> targets_;
     EntryMap map_;
-    SmallVector<Ref<Node>, 2> roots_, held_;
-    SmallVector<int, 2> root_entries_;
+    SmallVector<int, 2> roots_;
     std::vector<Capture> captures_;
     std::vector<std::pair<uint64_t, int>> ready_;
 };
 
+// Two threads may add to one leaf while a kernel works without Python's lock; so the leaf is locked,
+// and who waits for it lets Python's lock go, or the first could not finish.
+class LeafLock {
+public:
+    explicit LeafLock(const TensorImpl* leaf)
+        : mutex_(mutexes[(reinterpret_cast<uintptr_t>(leaf) >> 8) % kMutexes]) {
+        if (EMBER_LIKELY(mutex_.try_lock())) return;
+        void* token = unlock_interpreter ? unlock_interpreter() : nullptr;
+        mutex_.lock();
+        if (token) relock_interpreter(token);
+    }
+    ~LeafLock() { mutex_.unlock(); }
+    LeafLock(const LeafLock&) = delete;
+
+private:
+    static constexpr size_t kMutexes = 64;
+    static inline std::mutex mutexes[kMutexes];
+    std::mutex& mutex_;
+};
+
+// The gradient a pass starts from.
+Tensor first_gradient(const Edge& root, const Tensor& given, size_t i) {
+    EMBER_CHECK(root, "backward: element %zu of tensors does not require grad and does not have a "
+                "grad_fn", i);
+    const GradMeta& meta = root.node->outputs[int(root.input_nr)];
+    if (!given.defined()) {
+        int64_t numel = 1;
+        for (int64_t size : meta.sizes) numel *= size;
+        EMBER_CHECK(numel == 1,
+                    "backward: grad can be implicitly created only for scalar outputs, got shape %s",
+                    to_string(meta.sizes).c_str());
+        return prim::ones(meta.sizes, {meta.dtype, meta.device});
+    }
+    EMBER_CHECK(same(given.sizes(), meta.sizes),
+                "backward: Mismatch in shape: grad_output[%zu] has a shape of %s and output[%zu] has "
+                "a shape of %s",
+                i, to_string(given.sizes()).c_str(), i, to_string(meta.sizes).c_str());
+    if (given.dtype() == meta.dtype) return given;
+    EMBER_CHECK(is_floating(given.dtype()) || is_complex(given.dtype()),
+                "backward: grad_output[%zu] must be of a floating point dtype, got %s", i,
+                dtype_name(given.dtype()));
+    return prim::cast(given, meta.dtype);
+}
+
 }  // namespace
 
 void accumulate_grad(const Tensor& leaf, Tensor grad) {
+    LeafLock lock(leaf.impl());
     AutogradMeta& meta = autograd_meta(leaf);
     bool graph = modes::grad_enabled();
     if (meta.grad.defined()) {
+        Tensor sum = meta.grad;  // .grad may be set to another while a kernel runs
         if (graph)
-            meta.grad = prim::add(meta.grad, grad);
+            meta.grad = prim::add(sum, grad);
         else
-            prim::add_in_place(meta.grad, grad);
+            prim::add_in_place(sum, grad);
         return;
     }
     bool steal = !graph && sole_owner(grad) && same(grad.strides(), leaf.strides()) &&
                  grad.is_dense() && !grad.impl()->storage->read_only;
-    if (steal)
+    if (steal) {
         meta.grad = std::move(grad);
-    else if (graph)
+    } else if (graph) {
         meta.grad = prim::clone(grad);
-    else {
+    } else {
         Tensor fresh = empty_like(leaf, grad.dtype());
         prim::copy_in_place(fresh, grad);
         meta.grad = std::move(fresh);
     }
 }
 
-GradList backward(std::span<const Tensor> roots, std::span<const Tensor> grads,
-                  std::span<const Tensor> inputs, const BackwardOptions& options) {
+void retain_grad(const Tensor& t) {
+    EMBER_CHECK(t.requires_grad(), "retain_grad: can't retain_grad on Tensor that has "
+                "requires_grad=False");
+    Node* node = grad_fn(t);
+    if (!node || t.impl()->retains_grad) return;
+    node->hooks_for_change().retained.emplace_back(t.impl()->output_nr, t.impl());
+    t.impl()->retains_grad = true;
+}
+
+GradList backward(std::span<const Edge> roots, std::span<const Tensor> grads,
+                  std::span<const Edge> inputs, const BackwardOptions& options) {
     std::vector<std::function<void()>> queued;
     auto* outer = std::exchange(callbacks, &queued);
     struct Restore {
@@ -349,34 +438,14 @@ GradList backward(std::span<const Tensor> roots, std::span<const Tensor> grads,
     } restore{outer};
     GradModeGuard mode(options.create_graph);
     Pass pass(inputs, options);
-    for (size_t i = 0; i < roots.size(); i++) {
-        const Tensor& root = roots[i];
-        EMBER_CHECK(root.requires_grad(),
-                    "backward: element %zu of tensors does not require grad and does not have a "
-                    "grad_fn",
-                    i);
-        Tensor grad = i < grads.size() ? grads[i] : Tensor();
-        if (!grad.defined()) {
-            EMBER_CHECK(root.numel() == 1,
-                        "backward: grad can be implicitly created only for scalar outputs, got "
-                        "shape %s",
-                        to_string(root.sizes()).c_str());
-            grad = prim::ones_like(root);
-        } else {
-            EMBER_CHECK(same(grad.sizes(), root.sizes()),
-                        "backward: Mismatch in shape: grad_output[%zu] has a shape of %s and "
-                        "output[%zu] has a shape of %s",
-                        i, to_string(grad.sizes()).c_str(), i, to_string(root.sizes()).c_str());
-            if (grad.dtype() != root.dtype()) grad = prim::cast(grad, root.dtype());
-        }
-        pass.add_root(gradient_edge(root), std::move(grad));
-    }
+    for (size_t i = 0; i < roots.size(); i++)
+        pass.add_root(roots[i], first_gradient(roots[i], i < grads.size() ? grads[i] : Tensor(), i));
     GradList results = pass.run();
-    for (size_t i = 0; i < queued.size(); i++) queued[i]();
-    if (!options.accumulate) return results;
-    for (size_t i = 0; i < inputs.size(); i++)
-        if (results[int64_t(i)].defined()) accumulate_grad(inputs[i], std::move(results[int64_t(i)]));
-    return {};
+    for (size_t i = 0; i < queued.size(); i++) {
+        auto callback = std::move(queued[i]);  // it may queue others
+        callback();
+    }
+    return results;
 }
 
 void queue_callback(std::function<void()> f) {
@@ -388,5 +457,7 @@ uint64_t next_hook_id() {
     static std::atomic<uint64_t> next{0};
     return next++;
 }
+
+void set_failure_report(void (*report)(const Node&)) { failure_report = report; }
 
 }  // namespace ember::autograd

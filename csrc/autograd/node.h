@@ -42,6 +42,7 @@ struct NodeHooks {
     std::vector<std::pair<uint32_t, TensorImpl*>> retained;       // weak: tensors that keep .grad
     HookList<NodePreHook> pre;
     HookList<NodePostHook> post;
+    std::shared_ptr<void> metadata;  // Python's `grad_fn.metadata`
 };
 
 // One differentiable operation that ran. Inputs of apply are the gradients of the forward's outputs,
@@ -76,10 +77,11 @@ public:
 
     SmallVector<Edge, 3> next;
     SmallVector<GradMeta, 1> outputs;
-    uint64_t sequence;  // forward order within a thread; the engine goes backward by it
+    uint64_t sequence;     // forward order within a thread; the engine goes backward by it
+    uint32_t running = 0;  // calls of apply under way: what it saved is not freed under them
     std::unique_ptr<NodeHooks> hooks;
     std::shared_ptr<std::string> trace;  // where the forward ran, under anomaly mode
-    void* pyobject = nullptr;            // weak; the Python class of a custom Function sets it
+    void* pyobject = nullptr;            // weak: its Python object, while there is one
 
     static void* operator new(size_t bytes);
     static void operator delete(void* p, size_t bytes);

@@ -8,7 +8,7 @@ namespace ember::autograd::primitives {
 Tensor add(const Tensor& a, const Tensor& b);
 void add_in_place(const Tensor& a, const Tensor& b);
 Tensor zeros(IntSpan sizes, TensorOptions options);
-Tensor ones_like(const Tensor& t);
+Tensor ones(IntSpan sizes, TensorOptions options);
 Tensor clone(const Tensor& t);
 void copy_in_place(const Tensor& to, const Tensor& from);
 Tensor cast(const Tensor& t, DType dtype);

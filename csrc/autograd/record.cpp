@@ -21,10 +21,13 @@ public:
         add_output(leaf_);
         autograd_meta(leaf_).accumulator = this;
     }
-    ~AccumulateGrad() override { leaf_.impl()->meta->accumulator = nullptr; }
+    ~AccumulateGrad() override {
+        AutogradMeta& meta = *leaf_.impl()->meta;
+        if (meta.accumulator == this) meta.accumulator = nullptr;
+    }
 
     void apply(GradList& grads, GradList&) override {
-        if (!grads[0].defined()) return;
+        if (!grads[0].defined() || !leaf_.impl()->requires_grad) return;
         autograd::accumulate_grad(leaf_, std::move(grads[0]));
         AutogradMeta& meta = autograd_meta(leaf_);
         if (meta.after_accumulate.items.empty()) return;
@@ -46,13 +49,15 @@ struct Layout {
 };
 
 // The origin of a base after one of its views was changed in place by `fn`: the gradient of the
-// view's part goes through fn, the rest passes.
+// view's part goes through fn, the rest passes. Edge 0 leads to the base as it was; the others are
+// fn's without the edge of the view.
 class CopySlices final : public Node {
 public:
-    CopySlices(const Tensor& base, const Tensor& view, Ref<Node> fn)
-        : Node("CopySlices"), base_(base), view_(view), fn_(std::move(fn)) {
+    CopySlices(const Tensor& base, const Tensor& view, Ref<Node> fn, int self_input)
+        : Node("CopySlices"), base_(base), view_(view), fn_(std::move(fn)), self_(self_input) {
         next.push_back(gradient_edge(base));
-        for (int i = 1; i < fn_->next.size(); i++) next.push_back(fn_->next[i]);
+        for (int i = 0; i < fn_->next.size(); i++)
+            if (i != self_) next.push_back(fn_->next[i]);
         fn_->outputs.clear();
         fn_->add_output(view);
     }
@@ -60,18 +65,19 @@ public:
     void apply(GradList& grads, GradList& results) override {
         if (!fn_) raise_backward_twice(*this);
         if (!grads[0].defined()) return;
+        Ref<Node> fn = fn_;
         Tensor all = empty_strided(base_.sizes, base_.strides, grads[0].options());
         prim::copy_in_place(all, grads[0]);
         Tensor part =
             prim::as_strided(all, view_.sizes, view_.strides, view_.offset - base_.offset);
-        GradList part_grads{prim::clone(part)}, part_results(fn_->next.size());
-        fn_->apply(part_grads, part_results);
-        for (int i = 1; i < part_results.size(); i++) results[i] = std::move(part_results[i]);
+        GradList part_grads{prim::clone(part)}, part_results(fn->next.size());
+        fn->apply(part_grads, part_results);
+        for (int i = 0, to = 1; i < part_results.size(); i++)
+            if (i != self_) results[to++] = std::move(part_results[i]);
         if (!needs(0)) return;
-        if (part_results[0].defined())
-            prim::copy_in_place(part, part_results[0]);
-        else
-            prim::copy_in_place(part, prim::zeros(part.sizes(), part.options()));
+        Tensor& passed = part_results[self_];
+        prim::copy_in_place(part, passed.defined() ? passed
+                                                   : prim::zeros(part.sizes(), part.options()));
         results[0] = all;
     }
     void release_saved() override { fn_.reset(); }
@@ -79,28 +85,64 @@ public:
 private:
     Layout base_, view_;
     Ref<Node> fn_;
+    int self_;
 };
 
 Tensor base_of(const Tensor& t) { return Tensor(Ref<TensorImpl>(t.impl()->view_base)); }
 
 void replace_grad_fn(TensorImpl& t, Ref<Node> node, uint32_t output_nr) {
+    if (EMBER_UNLIKELY(t.retains_grad)) {
+        forget_retained_grad(&t);
+        node->hooks_for_change().retained.emplace_back(output_nr, &t);
+    }
     if (t.grad_fn) t.grad_fn->release();
     t.grad_fn = node.detach();
     t.output_nr = output_nr;
-    if (t.retains_grad) t.grad_fn->hooks_for_change().retained.emplace_back(output_nr, &t);
+}
+
+[[noreturn]] void raise_unclear_view(const char* name, ViewOrigin origin, const char* what) {
+    switch (origin) {
+        case ViewOrigin::Plain: break;
+        case ViewOrigin::NoGrad:
+            raise("%s: a view was created in no_grad mode and %s modified inplace with grad mode "
+                  "enabled; move both the view and the change into the no_grad block, or both out "
+                  "of it",
+                  name, what);
+        case ViewOrigin::Inference:
+            raise("%s: a view was created in inference mode and %s modified inplace in normal "
+                  "mode; move both the view and the change into the inference_mode block, or both "
+                  "out of it",
+                  name, what);
+        case ViewOrigin::Many:
+            raise("%s: a view is one of several that one call returned (split, chunk, unbind) and "
+                  "%s modified inplace; use an operation that is not in place",
+                  name, what);
+        case ViewOrigin::Function:
+            raise("%s: a view was created inside a custom Function (or is an input it returned as "
+                  "it was) and %s modified inplace, which would override the Function's own "
+                  "backward; return a clone from the Function",
+                  name, what);
+    }
+    raise("%s: unknown origin of a view", name);
 }
 
 // Gives a view the node that derives it from its base as the base is now.
 void derive_from_base(const Tensor& view, const Tensor& base) {
+    TensorImpl& impl = *view.impl();
+    if (impl.view_origin != ViewOrigin::Plain)
+        raise_unclear_view("grad_fn", impl.view_origin, "its base or another view of its base was");
+    GradModeGuard record(true);
     auto backward = [layout = Layout(view), origin = Layout(base)](Backward& bw, const Tensor& g) {
         bw.set(0, prim::as_strided_backward(g, origin.sizes, origin.strides, origin.offset,
                                             layout.sizes, layout.strides, layout.offset));
     };
     Ref<Node> node = make_node("AsStridedBackward0", {base}, std::move(backward));
     uint32_t nr = node->add_output(view);
-    replace_grad_fn(*view.impl(), std::move(node), nr);
-    view.impl()->attr_version = view.version();
+    replace_grad_fn(impl, std::move(node), nr);
+    impl.attr_version = view.version();
 }
+
+thread_local PackFunction pack_function __attribute__((tls_model("initial-exec"))) = nullptr;
 
 }  // namespace
 
@@ -117,7 +159,7 @@ bool any_needs_grad(std::span<const Tensor> tensors) {
 
 Node* grad_fn(const Tensor& t) {
     TensorImpl& impl = *t.impl();
-    if (impl.view_base && impl.attr_version != t.version()) {
+    if (EMBER_UNLIKELY(impl.view_base && impl.attr_version != t.version())) {
         Tensor base = base_of(t);
         if (impl.grad_fn || base.requires_grad()) derive_from_base(t, base);
     }
@@ -127,6 +169,7 @@ Node* grad_fn(const Tensor& t) {
 Edge gradient_edge(const Tensor& t) {
     if (!t.defined() || !t.requires_grad()) return {};
     if (Node* node = grad_fn(t)) return {Ref<Node>(node), t.impl()->output_nr};
+    if (!t.impl()->requires_grad) return {};  // a view of a leaf, made without gradients
     AutogradMeta& meta = autograd_meta(t);
     if (meta.accumulator) return {Ref<Node>(meta.accumulator), 0};
     return {Ref<Node>::adopt(new AccumulateGrad(t)), 0};
@@ -141,18 +184,23 @@ void connect(Node& node, std::span<const Tensor> inputs) {
     for (const Tensor& input : inputs) node.next.push_back(gradient_edge(input));
 }
 
+PackFunction set_pack_function(PackFunction pack) { return std::exchange(pack_function, pack); }
+
 Saved::Saved(const Tensor& input) : tensor_(input) {
     if (!input.defined()) return;
     version_ = input.version();
     EMBER_CHECK(!input.impl()->inference,
-                "inference tensors cannot be saved for backward: clone them outside of "
-                "inference_mode first");
+                "inference tensors cannot be saved for backward; clone them outside of "
+                "inference_mode, or use no_grad in its place");
+    if (EMBER_UNLIKELY(pack_function != nullptr)) pack();
 }
 
-Saved::Saved(const Tensor& input, const Dest& dest) : Saved(input) {
-    if (dest.is_in_place() && input.defined() &&
-        input.impl()->storage == dest.tensor().impl()->storage)
-        version_--;
+Saved::Saved(const Tensor& input, const Dest& dest) {
+    if (EMBER_UNLIKELY(dest.is_in_place() && input.defined() &&
+                       input.shares_version(dest.tensor())))
+        overwritten_ = true;
+    else
+        *this = Saved(input);
 }
 
 Saved Saved::output(const Tensor& out, uint32_t output_nr) {
@@ -161,23 +209,58 @@ Saved Saved::output(const Tensor& out, uint32_t output_nr) {
     saved.version_ = out.version();
     saved.output_nr_ = output_nr;
     saved.is_output_ = true;
+    if (EMBER_UNLIKELY(pack_function != nullptr)) saved.pack();
     return saved;
 }
 
+void Saved::pack() {
+    Ref<Packed> packed = pack_function(is_output_ ? tensor_ : alias(tensor_));
+    if (!packed) return;
+    if (!is_output_) packed->edge = gradient_edge(tensor_);
+    packed_ = std::move(packed);
+    tensor_ = Tensor();
+}
+
+namespace {
+
+[[noreturn]] void raise_modified(const Node& node) {
+    raise("%s: one of the variables needed for gradient computation has been modified by an inplace "
+          "operation: a tensor that it saved was overwritten by the operation itself",
+          node.name().c_str());
+}
+
+// The same memory as an output of `edge`'s node.
+Tensor attached(const Tensor& data, const Edge& edge) {
+    Tensor t = alias(data);
+    if (!edge) return t;
+    edge.node->retain();
+    t.impl()->grad_fn = edge.node.get();
+    t.impl()->output_nr = edge.input_nr;
+    return t;
+}
+
+}  // namespace
+
 Tensor Saved::get(Node& node) const {
+    if (EMBER_UNLIKELY(overwritten_)) raise_modified(node);
+    if (EMBER_UNLIKELY(bool(packed_))) {
+        Tensor data = packed_->unpack();
+        if (!modes::grad_enabled()) return data;
+        return attached(data, is_output_ ? Edge{Ref<Node>(&node), output_nr_} : packed_->edge);
+    }
     if (!tensor_.defined()) return {};
     EMBER_CHECK(tensor_.version() == version_,
-                "one of the variables needed for gradient computation has been modified by an "
-                "inplace operation: a tensor of shape %s that %s saved is at version %u, expected "
-                "version %u",
-                to_string(tensor_.sizes()).c_str(), node.name().c_str(), tensor_.version(),
+                "%s: one of the variables needed for gradient computation has been modified by an "
+                "inplace operation: a tensor of shape %s is at version %u; expected version %u",
+                node.name().c_str(), to_string(tensor_.sizes()).c_str(), tensor_.version(),
                 version_);
     if (!is_output_ || !modes::grad_enabled()) return tensor_;
-    Tensor out = alias(tensor_);
-    node.retain();
-    out.impl()->grad_fn = &node;
-    out.impl()->output_nr = output_nr_;
-    return out;
+    return attached(tensor_, {Ref<Node>(&node), output_nr_});
+}
+
+Tensor original(const Tensor& x, const Dest& dest, const Tensor& of) {
+    if (EMBER_LIKELY(!dest.is_in_place()) || !x.is(dest.tensor()) || !needs_grad(of)) return x;
+    return prim::clone(x);
 }
 
 void raise_backward_twice(const Node& node) {
@@ -186,20 +269,27 @@ void raise_backward_twice(const Node& node) {
           node.name().c_str());
 }
 
-void set_history(const Tensor& out, Ref<Node> node, const Dest& dest) {
+void set_history(const Tensor& out, Ref<Node> node, const Dest& dest, int self_input) {
     if (EMBER_UNLIKELY(modes::anomaly_enabled())) note_anomaly(*node, out);
     TensorImpl& impl = *out.impl();
     if (!is_floating(impl.dtype) && !is_complex(impl.dtype)) return;
     if (dest.is_in_place() && impl.view_base) {
         Tensor base = base_of(out);
-        auto slices = Ref<Node>::adopt(new CopySlices(base, out, std::move(node)));
+        auto slices = Ref<Node>::adopt(new CopySlices(base, out, std::move(node), self_input));
         uint32_t nr = slices->add_output(base);
         replace_grad_fn(*base.impl(), std::move(slices), nr);
-        derive_from_base(out, base);
+        // The view's own node is made when it is asked for, as for any other view of the base.
+        impl.attr_version = out.version() - 1;
+        if (impl.retains_grad) derive_from_base(out, base);
         return;
     }
     uint32_t nr = node->add_output(out);
     replace_grad_fn(impl, std::move(node), nr);
+}
+
+void set_origin(const Tensor& out, Ref<Node> node, uint32_t output_nr) {
+    replace_grad_fn(*out.impl(), std::move(node), output_nr);
+    out.impl()->attr_version = out.version();
 }
 
 void note_anomaly(Node& node, const Tensor& out) {
@@ -214,33 +304,26 @@ namespace autograd {
 std::string take_first_nan() { return std::exchange(first_nan, {}); }
 }  // namespace autograd
 
-void check_in_place(const char* name, const Tensor& self) {
-    TensorImpl& impl = *self.impl();
+void check_in_place(const char* name, const Tensor& self, bool recorded) {
+    const TensorImpl& impl = *self.impl();
     EMBER_CHECK(!impl.storage->read_only, "%s: the tensor's memory is read-only", name);
     EMBER_CHECK(!impl.inference || modes::inference_enabled(),
                 "%s: inplace update to an inference tensor outside of inference_mode is not "
                 "allowed; clone it first",
                 name);
-    if (!modes::grad_enabled() || !self.requires_grad()) {
-        if (!impl.view_base || !impl.view_in_no_grad || !modes::grad_enabled()) return;
-    }
+    if (!modes::grad_enabled()) return;
+    bool requires_grad = self.requires_grad();
+    if (!requires_grad && !recorded) return;
     if (impl.view_base) {
-        EMBER_CHECK(!impl.view_in_no_grad || !self.requires_grad(),
-                    "%s: a view was created in no_grad mode and is being modified in place with "
-                    "grad mode enabled",
-                    name);
-        EMBER_CHECK(!impl.view_of_many,
-                    "%s: this view is one of several that one call returned (split, chunk, "
-                    "unbind); such views must not be modified in place",
-                    name);
-        TensorImpl& base = *impl.view_base;
-        EMBER_CHECK(!base.requires_grad || base.grad_fn,
-                    "%s: a view of a leaf Variable that requires grad is being used in an "
-                    "in-place operation",
+        if (impl.view_origin != ViewOrigin::Plain)
+            raise_unclear_view(name, impl.view_origin, "is being");
+        EMBER_CHECK(!requires_grad || impl.view_base->grad_fn,
+                    "%s: a view of a leaf Variable that requires grad is being used in an in-place "
+                    "operation",
                     name);
         return;
     }
-    EMBER_CHECK(impl.grad_fn,
+    EMBER_CHECK(!requires_grad || impl.grad_fn,
                 "%s: a leaf Variable that requires grad is being used in an in-place operation",
                 name);
 }
@@ -248,12 +331,16 @@ void check_in_place(const char* name, const Tensor& self) {
 void mark_view(const Tensor& view, const Tensor& base, bool one_of_many) {
     TensorImpl& v = *view.impl();
     TensorImpl* root = base.impl()->view_base ? base.impl()->view_base : base.impl();
-    if (v.inference) return;
+    if (v.inference || v.dtype != root->dtype) return;  // other bits have no gradient
     root->retain();
     v.view_base = root;
     v.attr_version = view.version();
-    v.view_in_no_grad = !modes::grad_enabled() || base.impl()->view_in_no_grad;
-    v.view_of_many = one_of_many || base.impl()->view_of_many;
+    if (EMBER_UNLIKELY(one_of_many))
+        v.view_origin = ViewOrigin::Many;
+    else if (EMBER_UNLIKELY(!modes::grad_enabled()))
+        v.view_origin = modes::inference_enabled() ? ViewOrigin::Inference : ViewOrigin::NoGrad;
+    else
+        v.view_origin = base.impl()->view_origin;
 }
 
 }  // namespace ember

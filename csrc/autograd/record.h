@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <optional>
 
 #include "autograd/meta.h"
@@ -60,26 +61,52 @@ struct Backward {
     void set(int input, Tensor grad) { results[input] = std::move(grad); }
 };
 
+// A tensor as a hook on saved tensors packed it (autograd.graph.saved_tensors_hooks).
+class EMBER_EXPORT Packed {
+public:
+    virtual ~Packed() = default;
+    virtual Tensor unpack() = 0;
+    Edge edge;  // of an input: where its gradient goes
+    void retain() { refs_.fetch_add(1, std::memory_order_relaxed); }
+    void release() {
+        if (refs_.fetch_sub(1, std::memory_order_acq_rel) == 1) delete this;
+    }
+
+private:
+    std::atomic<uint32_t> refs_{1};
+};
+
 // A tensor kept for the backward. Unpacking raises when the tensor was changed in place since.
 class EMBER_EXPORT Saved {
 public:
     Saved() = default;
     explicit Saved(const Tensor& input);
-    // With the destination of the operation: an input that it overwrote raises when unpacked.
+    // With the destination of the operation: an input that it overwrote is not kept (it would hold
+    // its own node) and raises when unpacked.
     Saved(const Tensor& input, const Dest& dest);
+    // Kept only if `wanted`: an input that no gradient needs must not live on.
+    static Saved when(bool wanted, const Tensor& input, const Dest& dest = {}) {
+        return wanted ? Saved(input, dest) : Saved();
+    }
     // An output of the operation being recorded: kept without its node, so no cycle.
     static Saved output(const Tensor& out, uint32_t output_nr = 0);
     Tensor get(const Backward& bw) const { return get(bw.node); }
     Tensor get(Node& node) const;
-    bool defined() const { return tensor_.defined(); }
-    const Tensor& unchecked() const { return tensor_; }  // for its metadata alone
+    bool defined() const { return tensor_.defined() || packed_ || overwritten_; }
 
 private:
+    void pack();
     Tensor tensor_;
+    Ref<Packed> packed_;  // in place of the memory of tensor_
     uint32_t version_ = 0;
-    uint32_t output_nr_ = 0;
-    bool is_output_ = false;
+    uint32_t output_nr_ : 29 = 0;
+    bool is_output_ : 1 = false;
+    bool overwritten_ : 1 = false;
 };
+
+// The value of `x` from before an operation that may overwrite it, for the gradient of `of`:
+// where it does and `of` wants one, a copy; x itself otherwise. Called before the kernel.
+EMBER_EXPORT Tensor original(const Tensor& x, const Dest& dest, const Tensor& of);
 
 // A node over a closure. F(Backward&, const Tensor& grad) for one output; F(Backward&, GradList&)
 // for several, where undefined gradients stand for zeros.
@@ -109,8 +136,12 @@ void ClosureNode<F>::raise_released() {
     raise_backward_twice(*this);
 }
 
-// Makes `node` the origin of `out`: its next output. In place on a view rewrites the base's history.
-EMBER_EXPORT void set_history(const Tensor& out, Ref<Node> node, const Dest& dest);
+// Makes `node` the origin of `out`: its next output. In place on a view rewrites the base's history;
+// `self_input` is the number of the input that was changed.
+EMBER_EXPORT void set_history(const Tensor& out, Ref<Node> node, const Dest& dest,
+                              int self_input = 0);
+// Makes `node` the origin of `out` by its output `output_nr`, which the node knows already.
+EMBER_EXPORT void set_origin(const Tensor& out, Ref<Node> node, uint32_t output_nr);
 EMBER_EXPORT void connect(Node& node, std::initializer_list<TensorRef> inputs);
 EMBER_EXPORT void connect(Node& node, std::span<const Tensor> inputs);
 // Anomaly mode: keeps the trace and notes the first operation whose output has a NaN.
@@ -146,9 +177,14 @@ void record_list(const char* name, const Tensor& out, std::span<const Tensor> in
     set_history(out, std::move(node), Dest());
 }
 
-// Checks before a change in place (leaf rules, inference tensors, overlap) and after (version).
-EMBER_EXPORT void check_in_place(const char* name, const Tensor& self);
+// Before a change in place: leaf rules, views, inference tensors, read-only memory. `recorded`: other
+// inputs of the operation need gradients, so that it will be recorded whatever self is.
+EMBER_EXPORT void check_in_place(const char* name, const Tensor& self, bool recorded = false);
 // `view` shares memory with `base`: keeps the relation for later changes in place.
 EMBER_EXPORT void mark_view(const Tensor& view, const Tensor& base, bool one_of_many = false);
+
+// While set, saved tensors of this thread go through `pack`; returns what was set before.
+using PackFunction = Ref<Packed> (*)(const Tensor& data);
+EMBER_EXPORT PackFunction set_pack_function(PackFunction pack);
 
 }  // namespace ember

@@ -49,8 +49,8 @@ void TensorImpl::drop_block_part(TensorImpl* impl) {
 }
 
 void TensorImpl::destroy(TensorImpl* impl) {
+    if (impl->retains_grad) forget_retained_grad(impl);  // first: what follows may run Python
     if (impl->owns_pyobject) release_pyobject(impl->pyobject);
-    if (impl->retains_grad) forget_retained_grad(impl);
     if (impl->meta) destroy_autograd_meta(impl->meta);
     if (impl->grad_fn) release_node(impl->grad_fn);
     if (impl->view_base) impl->view_base->release();

@@ -18,6 +18,15 @@ class Node;           // autograd/node.h
 
 enum class MemoryFormat : uint8_t { Contiguous, Preserve, ChannelsLast, ChannelsLast3d };
 
+// How a view came about; a change in place of any but a plain one cannot be differentiated.
+enum class ViewOrigin : uint8_t {
+    Plain,
+    NoGrad,     // made while gradients were off
+    Inference,  // made in inference mode
+    Many,       // one of the several views split, chunk or unbind return
+    Function,   // returned by a custom autograd.Function
+};
+
 // What gives a tensor its dtype and place when it is made.
 struct TensorOptions {
     DType dtype = DType::Float32;
@@ -39,12 +48,11 @@ struct TensorImpl {
     bool inference : 1 = false;        // made in inference mode
     bool private_version : 1 = false;  // `.data` and its views: changes go unnoticed by autograd
     bool owns_pyobject : 1 = false;    // the Python object outlived its last Python reference
-    bool view_in_no_grad : 1 = false;
-    bool view_of_many : 1 = false;     // one of the several views split, chunk or unbind return
     bool retains_grad : 1 = false;
+    ViewOrigin view_origin = ViewOrigin::Plain;
     uint32_t output_nr = 0;            // which output of grad_fn this is
     uint32_t attr_version = 0;         // base version at which a view's grad_fn was made
-    uint32_t own_version = 0;          // the counter when private_version
+    uint32_t own_version = 0;          // the counter when private_version (a view uses its base's)
 
     Storage* storage = nullptr;
     int64_t offset = 0;  // elements
@@ -129,17 +137,24 @@ public:
     }
     bool is_view() const { return impl_->view_base != nullptr; }
     uint32_t version() const {
-        return impl_->private_version ? impl_->own_version
+        return impl_->private_version ? counted()->own_version
                                       : impl_->storage->version.load(std::memory_order_relaxed);
     }
     void bump_version() const {
         if (impl_->private_version)
-            impl_->own_version++;
+            counted()->own_version++;
         else
             impl_->storage->bump_version();
     }
+    // Whether a change in place of either counts for both.
+    bool shares_version(const Tensor& other) const {
+        if (impl_->private_version != other.impl_->private_version) return false;
+        return impl_->private_version ? counted() == other.counted()
+                                      : impl_->storage == other.impl_->storage;
+    }
 
 private:
+    TensorImpl* counted() const { return impl_->view_base ? impl_->view_base : impl_.get(); }
     Ref<TensorImpl> impl_;
 };
 

@@ -14,8 +14,8 @@ void add_in_place(const Tensor& a, const Tensor& b) {
     ops::add(a, b, ops::number(int64_t(1)), Dest::in_place(a));
 }
 Tensor zeros(IntSpan sizes, TensorOptions options) { return ops::zeros(sizes, options); }
-Tensor ones_like(const Tensor& t) {
-    return ops::full(t.sizes(), ops::number(int64_t(1)), t.options());
+Tensor ones(IntSpan sizes, TensorOptions options) {
+    return ops::full(sizes, ops::number(int64_t(1)), options);
 }
 Tensor clone(const Tensor& t) { return ops::clone(t, MemoryFormat::Preserve); }
 void copy_in_place(const Tensor& to, const Tensor& from) { ops::copy_(to, from); }
@@ -57,7 +57,7 @@ Tensor as_strided_backward(const Tensor& grad, IntSpan base_sizes, IntSpan base_
     }
     Tensor base = as_strided(flat, base_sizes, base_strides, base_offset - origin);
     if (!base.has_overlap()) return clone(base);
-    Tensor one = ones_like(base);
+    Tensor one = ones(base.sizes(), base.options());
     Tensor spread = as_strided_backward(one, {{items}}, {{1}}, 0, base_sizes, base_strides,
                                         base_offset - origin);
     return ops::formula::div(base, as_strided(spread, base_sizes, base_strides, base_offset - origin));

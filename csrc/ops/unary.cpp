@@ -193,7 +193,7 @@ Tensor relu(const Tensor& x, const Dest& dest) {
                 return;
             }
             Tensor zero = wrapped_number(number(0.0));
-            bw.set(0, where(le(y.unchecked(), zero), zero, g));
+            bw.set(0, where(le(y.get(bw), zero), zero, g));
         });
     return out;
 }

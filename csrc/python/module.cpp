@@ -34,7 +34,7 @@ bool fill_module(PyObject* module) {
     bind_optim(table);
     bind_nn(table);
     bind_index(table);
-    return table.install(module, tensor_type) && add_conversions(module);
+    return table.install(module, tensor_type) && add_conversions(module) && add_autograd(module);
 }
 
 PyModuleDef definition = {PyModuleDef_HEAD_INIT, "ember._C", "Ember's compiled core.", -1, nullptr,

@@ -2,7 +2,7 @@
 
 #include <structmember.h>
 
-#include "autograd/meta.h"
+#include "python/autograd.h"
 #include "python/tables.h"
 
 namespace ember::python {
@@ -67,11 +67,13 @@ int traverse(PyObject* self, visitproc visit, void* arg) {
     auto* o = reinterpret_cast<TensorObject*>(self);
     Py_VISIT(Py_TYPE(self));
     Py_VISIT(o->dict);
-    return 0;
+    return o->impl ? visit_owned(*o->impl, visit, arg) : 0;
 }
 
 int clear(PyObject* self) {
-    Py_CLEAR(reinterpret_cast<TensorObject*>(self)->dict);
+    auto* o = reinterpret_cast<TensorObject*>(self);
+    Py_CLEAR(o->dict);
+    if (o->impl) clear_owned(*o->impl);
     return 0;
 }
 
