@@ -209,6 +209,7 @@ class Tol:
     why: str
     scale: Callable[..., Any] | None = None
     steps: int = 1
+    exact_in: tuple[str, ...] = ()  # dtypes in which results are PyTorch's to the bit
 
     def bound(self, dtype: str, size: np.ndarray, result: np.ndarray) -> np.ndarray:
         size = np.maximum(np.abs(result), size)
