@@ -147,7 +147,8 @@ void run_pointwise(const Plan& plan, const LoopInfo& info) {
         job.native[k] = k == 0 ? info.out : k == 1 ? info.first : info.in;
         dense = dense && dtype == job.native[k];
         bool half = kHalves.has(plan.compute) && job.native[k] == DType::Float32;
-        bool number = plan.ndim == 1 && plan.operand[k].strides[0] == 0;
+        bool number = true;
+        for (int d = 0; d < plan.ndim; d++) number = number && plan.operand[k].strides[d] == 0;
         job.rounds[k] = k > 0 && half && dtype != plan.compute && !(number && info.exact_numbers);
     }
     make_tiling(plan, dense, job.tiling);

@@ -21,7 +21,8 @@ struct LoopInfo {
     Loop loop;
     DType out, in;  // what the loop's memory holds
     DType first;    // of the first input, where it differs from the other inputs
-    // Python numbers beside halves enter in float precision instead of being rounded to the half.
+    // Python numbers beside halves enter in float precision instead of being rounded to the half:
+    // where PyTorch does so.
     bool exact_numbers;
     int cost;  // of an item, relative to reading and writing it
 };

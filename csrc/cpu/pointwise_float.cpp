@@ -89,7 +89,7 @@ constexpr auto rounding = numeric_kernel<F, 1, &IntegerKernels::identity>;
 void register_pointwise_float(Table& table) {
     using I = IntegerKernels;
     constexpr Result kSame = Result::Same;
-    table.set(kernels::add, numeric_kernel<Add, 2, &I::add, 1, kSame, true>, kReal);
+    table.set(kernels::add, numeric_kernel<Add, 2, &I::add>, kReal);
     table.set(kernels::mul, numeric_kernel<Multiply, 2, &I::mul, 1, kSame, true>, kReal);
     table.set(kernels::div, kernel<Divide, 2, 1, kSame, true>, kFloating);
     table.set(kernels::floor_divide, numeric_kernel<FloorDivide, 2, &I::floor_divide, 4>, kNumeric);
@@ -101,7 +101,7 @@ void register_pointwise_float(Table& table) {
     table.set(kernels::minimum, numeric_kernel<Minimum, 2, &I::minimum>, kReal);
     table.set(kernels::addcmul, numeric_kernel<Addcmul, 3, &I::addcmul>, kNumeric);
     table.set(kernels::addcdiv, kernel<Addcdiv, 3>, kFloating);
-    table.set(kernels::lerp, kernel<Lerp, 3>, kFloating);
+    table.set(kernels::lerp, kernel<Lerp, 3, 1, kSame, true>, kFloating);
 
     table.set(kernels::eq, comparison<Equal, &I::eq>, kReal);
     table.set(kernels::ne, comparison<NotEqual, &I::ne>, kReal);
