@@ -49,7 +49,7 @@ using ReciprocalSquare = decltype([](auto x) { return decltype(x)(1) / (x * x); 
 
 // One exponent for all: those that PyTorch computes otherwise.
 template <class T>
-void uniform_power(char* const* data, int64_t n, const Number* immediate) {
+void uniform_power(char* const* data, int64_t n, const Number* immediate, bool stream) {
     T exponent;
     memcpy(&exponent, data[2], sizeof exponent);
     Loop run = long_loop<Power, 2, T>;
@@ -59,7 +59,7 @@ void uniform_power(char* const* data, int64_t n, const Number* immediate) {
     if (exponent == T(-0.5)) run = loop<Rsqrt, 1, T>;
     if (exponent == T(-1)) run = loop<Reciprocal, 1, T>;
     if (exponent == T(-2)) run = loop<ReciprocalSquare, 1, T>;
-    run(data, n, immediate);
+    run(data, n, immediate, stream);
 }
 
 template <class T>
