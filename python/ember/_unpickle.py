@@ -1,7 +1,8 @@
 """The decoder of the pickles inside saved files: it builds plain values and runs nothing.
 
-The values are those of the encoder (`_pickle`), under the names that PyTorch's files use. An honest file
-costs memory and time in proportion to its size; every other one is refused on the way.
+The values are those of the encoder (`_pickle`), under the names that PyTorch's files use. An
+honest file costs memory and time in proportion to its size; every other one is refused on the
+way.
 """
 
 from __future__ import annotations
