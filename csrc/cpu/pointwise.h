@@ -14,14 +14,16 @@
 // converted by blocks through buffers in the first-level cache, by code that all formulas share.
 namespace ember::cpu {
 
-// data[0] is the output. n items of each operand are dense.
-using Loop = void (*)(char* const* data, int64_t n, const Number* immediate);
+// data[0] is the output. n items of each operand are dense. A loop told to stream may write past
+// the caches, if it can.
+using Loop = void (*)(char* const* data, int64_t n, const Number* immediate, bool stream);
 
 struct LoopInfo {
     Loop loop;
     DType out, in;  // what the loop's memory holds
     DType first;    // of the first input, where it differs from the other inputs
-    // Python numbers beside halves enter in float precision instead of being rounded to the half.
+    // Python numbers beside halves enter in float precision instead of being rounded to the half:
+    // where PyTorch does so.
     bool exact_numbers;
     int cost;  // of an item, relative to reading and writing it
 };
@@ -75,7 +77,7 @@ EMBER_INLINE void start(const Plan& plan, const LoopInfo& info) {
     if (EMBER_LIKELY(is_small_and_dense(plan, info))) {
         char* data[kMaxOperands];
         for (int i = 0; i < plan.operands; i++) data[i] = plan.operand[i].data;
-        info.loop(data, plan.numel, plan.immediate);
+        info.loop(data, plan.numel, plan.immediate, false);
     } else if (plan.numel > 0) {
         shared::run_pointwise(plan, info);
     }

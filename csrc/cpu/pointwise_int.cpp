@@ -34,7 +34,7 @@ struct Numbers {
 
 // R = f(First, T, T, numbers) or with fewer inputs.
 template <class F, int Inputs, class R, class First, class T>
-__attribute__((flatten)) void loop(char* const* data, int64_t n, const Number* immediate) {
+__attribute__((flatten)) void loop(char* const* data, int64_t n, const Number* immediate, bool) {
     R* out = reinterpret_cast<R*>(data[0]);
     const First* a = reinterpret_cast<const First*>(data[1]);
     Numbers<T> numbers(immediate);

@@ -116,6 +116,7 @@ Tensor fill_(const Tensor& self, const Tensor& value) {
     check_in_place("fill_", self, value.requires_grad());
     EMBER_CHECK(value.dim() == 0, "fill_: value must be a number or a zero-dim tensor, got shape %s",
                 to_string(value.sizes()).c_str());
+    if (value.impl()->wrapped_number) check_number_fits("fill_", value, self.dtype());
     convert_into(self, value);
     self.bump_version();
     if (needs_grad(self, value))

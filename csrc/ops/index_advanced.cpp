@@ -307,7 +307,9 @@ Layout layout_of(const Tensor& x, const ViewItems& items) {
         out.offset += item.start * stride;
         if (item.kind == ViewItem::Kind::Integer) continue;
         out.sizes.push_back(item.length);
-        out.strides.push_back(stride * item.step);
+        // A step that is never taken may be of any size.
+        int64_t stepped;
+        out.strides.push_back(__builtin_mul_overflow(stride, item.step, &stepped) ? stride : stepped);
     }
     for (; d < x.dim(); d++) {
         out.sizes.push_back(x.impl()->sizes[d]);

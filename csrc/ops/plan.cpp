@@ -72,6 +72,27 @@ bool can_cast(DType from, DType to) {
     return from == DType::Bool || to != DType::Bool;
 }
 
+void check_number_fits(const char* name, const Tensor& value, DType dtype) {
+    if (!is_integral(dtype) || dtype == DType::Bool || value.dtype() == dtype) return;
+    double bits = double(item_size(dtype) * 8 - (dtype == DType::UInt8 ? 0 : 1));
+    double most = std::exp2(bits);
+    bool fits = true;
+    if (value.dtype() == DType::Int64) {
+        double v = double(*value.as<int64_t>());
+        fits = v >= -most && v < most;
+    } else if (is_floating(value.dtype())) {
+        Tensor wide = empty({}, {DType::Float64, {}});
+        const Tensor* operands[] = {&wide, &value};
+        Plan plan;
+        make_plan(plan, operands, 1, DType::Float64);
+        launch(kernels::copy, wide.device(), 1, plan);
+        double v = *wide.as<double>();
+        fits = v >= -most && v < most;
+    }
+    EMBER_CHECK(fits, "%s: value cannot be converted to type %s without overflow", name,
+                dtype_name(dtype));
+}
+
 void check_out(const char* name, const Tensor& out, DType result, bool inputs_need_grad) {
     EMBER_CHECK(!inputs_need_grad && !(modes::grad_enabled() && out.requires_grad()),
                 "%s: functions with out=... arguments don't support automatic differentiation, but "
@@ -382,6 +403,7 @@ void make_reduce_plan(ReducePlan& plan, const Tensor& in, const bool* reduced, c
             plan.kept_sizes[plan.kept++] = size;
         }
     }
+    if (plan.reduced_numel == 0) plan.reduced = 0;  // nothing to walk over
 }
 
 }  // namespace ops

@@ -36,6 +36,7 @@ struct Reduced {
     int ndim;
     int64_t numel = 1;  // items reduced into one
 
+    explicit Reduced(const Tensor& x) : ndim(x.dim()) {}  // none
     Reduced(const char* name, const Tensor& x, IntSpan dims) : ndim(x.dim()) {
         for (int64_t dim : dims) {
             int d = wrap_dim(name, dim, ndim);
@@ -134,7 +135,7 @@ Tensor sum(const Tensor& x, const std::optional<Dims>& dim, bool keepdim, std::o
     Reduced reduced("sum", x, span_of(dim));
     Tensor out = scaled_sum("sum", x, reduced, keepdim, sum_type(x, dtype, dest), 1, dest);
     if (needs_grad(x))
-        record("SumBackward1", out, {x},
+        record(dim ? "SumBackward1" : "SumBackward0", out, {x},
                [reduced, keepdim, shape = Dims(x.sizes())](Backward& bw, const Tensor& g) {
                    bw.set(0, expand(with_dims(g, reduced, keepdim), shape));
                });
@@ -152,7 +153,7 @@ Tensor mean(const Tensor& x, const std::optional<Dims>& dim, bool keepdim,
     double scale = 1 / double(reduced.numel);
     Tensor out = scaled_sum("mean", x, reduced, keepdim, d, reduced.numel ? scale : NAN, dest);
     if (needs_grad(x))
-        record("MeanBackward1", out, {x},
+        record(dim ? "MeanBackward1" : "MeanBackward0", out, {x},
                [reduced, keepdim, scale, shape = Dims(x.sizes())](Backward& bw, const Tensor& g) {
                    bw.set(0, expand(mul(with_dims(g, reduced, keepdim), scale), shape));
                });
@@ -187,7 +188,7 @@ Tensor prod(const Tensor& x, std::optional<int64_t> dim, bool keepdim, std::opti
     Tensor input = x.dtype() == d || (is_integral(x.dtype()) && d == DType::Int64) ? x : to_dtype(x, d);
     Tensor out = reduce(kernels::prod, "prod", input, reduced, keepdim, d, 0, dest);
     if (needs_grad(x))
-        record("ProdBackward1", out, {x},
+        record(dim ? "ProdBackward1" : "ProdBackward0", out, {x},
                [reduced, keepdim, dim, x = Saved(input), y = Saved::output(out)](Backward& bw, const Tensor& g) {
                    Tensor value = x.get(bw);
                    if (value.dim() == 0) return bw.set(0, g);
@@ -248,7 +249,10 @@ Tensor std_deviation(const Tensor& x, const std::optional<Dims>& dim,
     Tensor out;
     {
         GradModeGuard no_grad(false);
-        out = sqrt(reduce(kernels::variance, "std", x, reduced, keepdim, x.dtype(), c, {}));
+        // The root of a half's variance is taken before it is rounded to the half.
+        DType wide = x.dtype() == DType::Float64 ? DType::Float64 : DType::Float32;
+        Tensor variance = reduce(kernels::variance, "std", x, reduced, keepdim, wide, c, {});
+        out = pointwise(kernels::sqrt, "std", {variance}, {}, {wide, x.dtype()});
     }
     if (!dest.fresh()) {
         Tensor to = output("std", x, reduced, keepdim, x.dtype(), dest);
@@ -387,13 +391,23 @@ Tensor argmin(const Tensor& x, std::optional<int64_t> dim, bool keepdim) {
     return index_of(kernels::argmin, "argmin", x, dim, keepdim);
 }
 
-Tensor any(const Tensor& x, const std::optional<Dims>& dim, bool keepdim, const Dest& dest) {
+namespace {
+
+Tensor truth(const kernels::Reduce& slot, const char* name, const Tensor& x,
+             const std::optional<Dims>& dim, bool keepdim, const Dest& dest) {
     DType dtype = x.dtype() == DType::UInt8 ? DType::UInt8 : DType::Bool;
-    return reduce(kernels::any, "any", x, Reduced("any", x, span_of(dim)), keepdim, dtype, 0, dest);
+    Reduced reduced(name, x, span_of(dim));
+    if (dim && dim->empty()) reduced = Reduced(x);  // as in PyTorch: each item by itself
+    return reduce(slot, name, x, reduced, keepdim, dtype, 0, dest);
+}
+
+}  // namespace
+
+Tensor any(const Tensor& x, const std::optional<Dims>& dim, bool keepdim, const Dest& dest) {
+    return truth(kernels::any, "any", x, dim, keepdim, dest);
 }
 Tensor all(const Tensor& x, const std::optional<Dims>& dim, bool keepdim, const Dest& dest) {
-    DType dtype = x.dtype() == DType::UInt8 ? DType::UInt8 : DType::Bool;
-    return reduce(kernels::all, "all", x, Reduced("all", x, span_of(dim)), keepdim, dtype, 0, dest);
+    return truth(kernels::all, "all", x, dim, keepdim, dest);
 }
 
 Tensor logsumexp(const Tensor& x, const Dims& dim, bool keepdim, const Dest& dest) {

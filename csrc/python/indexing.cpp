@@ -131,9 +131,7 @@ int64_t in_range(int64_t i, int dim, int64_t size) {
 ViewItem slice_item(const Entry& e, int64_t size) {
     Py_ssize_t start = e.start, stop = e.stop;
     int64_t length = PySlice_AdjustIndices(size, &start, &stop, e.step);
-    // A step that nothing is taken by could overflow the stride.
-    return {ViewItem::Kind::Slice, length > 0 ? start : std::min<int64_t>(start, size),
-            length > 1 ? e.step : 1, length};
+    return {ViewItem::Kind::Slice, start, e.step, length};
 }
 
 Parsed fit(const Tensor& x, const Entries& entries) {
