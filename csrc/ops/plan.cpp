@@ -293,8 +293,10 @@ Device common_device(const char* name, Operands inputs) {
 
 void check_dest(const char* name, const Dest& dest, Operands inputs, IntSpan sizes, DType result) {
     const Tensor& out = dest.tensor();
+    bool wants_grad = false;
+    for (const Tensor* t : inputs) wants_grad |= t->requires_grad();
     if (dest.is_in_place()) {
-        check_in_place(name, out);
+        check_in_place(name, out, wants_grad);
         EMBER_CHECK(can_cast(result, out.dtype()),
                     "%s: result type %s can't be cast to the desired output type %s", name,
                     dtype_name(result), dtype_name(out.dtype()));
@@ -302,8 +304,6 @@ void check_dest(const char* name, const Dest& dest, Operands inputs, IntSpan siz
                     "%s: output with shape %s doesn't match the broadcast shape %s", name,
                     to_string(out.sizes()).c_str(), to_string(sizes).c_str());
     } else {
-        bool wants_grad = false;
-        for (const Tensor* t : inputs) wants_grad |= t->requires_grad();
         check_out(name, out, result, wants_grad && modes::grad_enabled());
         resize_out(name, out, Dims(sizes));
     }
