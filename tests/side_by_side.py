@@ -1,152 +1,76 @@
-"""Runs one program text on Ember and on PyTorch and compares what comes out."""
+"""Runs the same lines on Ember and on PyTorch and compares what they leave."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+import textwrap
+import warnings
+
+import numpy as np
 
 import ember
-import numpy as np
-import torch
-from torch_bridge import to_ember
-
-NUMBERS = ["uint8", "int8", "int16", "int32", "int64", "float16", "bfloat16", "float32", "float64"]
-DTYPES = ["bool", *NUMBERS]
 
 
-def sample(shape: tuple[int, ...], dtype: str = "float64", seed: int = 0) -> torch.Tensor:
-    """A PyTorch tensor of small numbers, distinct where the dtype lets them be."""
-    rng = np.random.default_rng(seed)
-    if dtype == "bool":
-        return torch.from_numpy(rng.random(shape) < 0.5)
-    count = int(np.prod(shape))
-    values = torch.from_numpy(rng.permutation(count).reshape(shape))
-    if dtype.startswith(("float", "bfloat")):
-        values = values.double() / 8 - count / 16
-    return (values % 100).to(getattr(torch, dtype)) if count > 100 else values.to(
-        getattr(torch, dtype)
-    )
+def _torch():
+    import torch
+
+    return torch
 
 
-def strided(t: torch.Tensor, kind: str) -> torch.Tensor:
-    """The same values in another layout."""
-    if kind == "transposed" and t.dim() >= 2:
-        return t.transpose(0, -1).contiguous().transpose(0, -1)
-    if kind == "gapped" and t.dim() >= 1:
-        wide = torch.zeros((*t.shape[:-1], 2 * t.shape[-1] + 1), dtype=t.dtype)
-        wide[..., 1::2] = t
-        return wide[..., 1::2]
-    return t.contiguous()
+class Raised:
+    def __init__(self, error: Exception) -> None:
+        self.kind, self.text = type(error).__name__, str(error)
+
+    def __repr__(self) -> str:
+        return f"{self.kind}: {self.text}"
 
 
-def mirror(value: Any, kind: str = "plain") -> Any:
-    """Ember's counterpart, laid out alike."""
-    if isinstance(value, torch.Tensor):
-        if kind == "plain" or value.dim() == 0:
-            return to_ember(value)
-        base = to_ember(value.detach())
-        if kind == "transposed" and value.dim() >= 2:
-            base = base.transpose(0, -1).contiguous().transpose(0, -1)
-        elif kind == "gapped":
-            wide = ember.zeros((*value.shape[:-1], 2 * value.shape[-1] + 1), dtype=base.dtype)
-            part = wide.as_strided(base.shape, (*wide.stride()[:-1], 2), 1)
-            part.copy_(base)
-            base = part
-        return base.requires_grad_() if value.requires_grad else base
-    if isinstance(value, (tuple, list)):
-        return type(value)(mirror(v, kind) for v in value)
-    return value
+def run(code: str, module, names: dict | None = None):
+    """Execute ``code`` with ``torch`` bound to ``module``; the value of ``out``, or what it raised."""
+    scope = {"torch": module, "np": np, **(names or {})}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            exec(compile(textwrap.dedent(code), "<case>", "exec"), scope)  # noqa: S102
+        except (RuntimeError, TypeError, ValueError, IndexError, NotImplementedError) as error:
+            return Raised(error)
+    return scope["out"]
 
 
-def assert_same(ours: Any, theirs: Any, rtol: float = 0.0, atol: float = 0.0) -> None:
-    """Equal in structure, dtype, shape and values."""
-    if isinstance(theirs, torch.Tensor):
-        assert isinstance(ours, ember.Tensor), type(ours)
-        assert str(ours.dtype).split(".")[-1] == str(theirs.dtype).split(".")[-1]
-        assert tuple(ours.shape) == tuple(theirs.shape)
-        a, b = ours.detach(), theirs.detach()
-        if theirs.dtype == torch.bfloat16:
-            a, b = a.to(ember.float32), b.float()
-        np.testing.assert_allclose(a.numpy(), b.numpy(), rtol=rtol, atol=atol)
-    elif isinstance(theirs, (tuple, list)):
-        assert isinstance(ours, (tuple, list))
-        assert len(ours) == len(theirs)
-        for a, b in zip(ours, theirs, strict=True):
-            assert_same(a, b, rtol, atol)
+def same(a, b, where: str = "out", rtol: float = 1e-5, atol: float = 1e-6) -> None:
+    """Assert that an Ember value and a PyTorch value say the same."""
+    if isinstance(a, Raised) or isinstance(b, Raised):
+        assert isinstance(a, Raised) and isinstance(b, Raised), f"{where}: {a!r} != {b!r}"
+        assert a.kind == b.kind, f"{where}: {a!r} != {b!r}"
+    elif isinstance(a, ember.Tensor):
+        assert str(a.dtype).split(".")[1] == str(b.dtype).split(".")[1], f"{where}: {a.dtype} {b.dtype}"
+        assert tuple(a.shape) == tuple(b.shape), f"{where}: {a.shape} {b.shape}"
+        assert a.requires_grad == b.requires_grad, f"{where}: requires_grad {a.requires_grad}"
+        np.testing.assert_allclose(a.detach().numpy(), b.detach().numpy(), rtol=rtol, atol=atol,
+                                   err_msg=where)
+    elif isinstance(a, dict):
+        assert a.keys() == b.keys(), f"{where}: {a} {b}"
+        for key in a:
+            same(a[key], b[key], f"{where}[{key!r}]", rtol, atol)
+    elif isinstance(a, (list, tuple)):
+        assert len(a) == len(b), f"{where}: {a} {b}"
+        for i, (x, y) in enumerate(zip(a, b, strict=True)):
+            same(x, y, f"{where}[{i}]", rtol, atol)
+    elif isinstance(a, float):
+        np.testing.assert_allclose(a, b, rtol=rtol, atol=atol, err_msg=where)
     else:
-        assert ours == theirs or (ours != ours and theirs != theirs)
+        assert a == b, f"{where}: {a!r} != {b!r}"
 
 
-def run(text: str, names: dict[str, Any], lib: Any) -> Any:
-    """The value of an expression, or of `result` after statements."""
-    scope = {"lib": lib, "np": np, **names}
-    try:
-        code = compile(text, text, "eval")
-    except SyntaxError:
-        exec(text, scope)
-        return scope["result"]
-    return eval(code, scope)
+def compare(code: str, names: dict | None = None) -> None:
+    """Run on both, and compare ``out``; neither may raise."""
+    got, expected = run(code, ember, names), run(code, _torch(), names)
+    assert not isinstance(expected, Raised), f"the case itself fails on PyTorch: {expected!r}"
+    same(got, expected)
 
 
-def compare(
-    text: str, names: dict[str, Any], kind: str = "plain", rtol: float = 0.0, atol: float = 0.0
-) -> tuple[Any, Any]:
-    """Run `text` with tensors of both libraries and compare; returns both results."""
-    theirs = run(text, {k: strided_value(v, kind) for k, v in names.items()}, torch)
-    ours = run(text, {k: mirror(v, kind) for k, v in names.items()}, ember)
-    assert_same(ours, theirs, rtol, atol)
-    return ours, theirs
-
-
-def strided_value(value: Any, kind: str) -> Any:
-    if isinstance(value, torch.Tensor):
-        grad = value.requires_grad
-        copy = strided(value.detach().clone(), kind)
-        return copy.requires_grad_() if grad else copy
-    if isinstance(value, (tuple, list)):
-        return type(value)(strided_value(v, kind) for v in value)
-    return value
-
-
-def gradients(text: str, names: dict[str, Any], lib: Any, wrt: list[str]) -> list[Any]:
-    """First and second derivatives of a weighted sum of cubes of the result."""
-    inputs = [names[name] for name in wrt]
-    out = run(text, names, lib)
-    weight = lib.arange(out.numel(), dtype=out.dtype).reshape(out.shape) / 7 + 1
-    loss = (out * out * out * weight).sum()
-    first = lib.autograd.grad(loss, inputs, create_graph=True, allow_unused=True)
-    smooth = [g for g in first if g is not None and g.requires_grad]
-    if not smooth:
-        return list(first)
-    total = sum(((g * g).sum() for g in smooth[1:]), (smooth[0] * smooth[0]).sum())
-    second = lib.autograd.grad(total, inputs, allow_unused=True)
-    return [*first, *second]
-
-
-def compare_gradients(
-    text: str, names: dict[str, Any], wrt: list[str], kind: str = "plain", rtol: float = 1e-12
-) -> None:
-    """Compare first and second derivatives with respect to the float64 tensors named `wrt`."""
-    theirs = {k: strided_value(v, kind) for k, v in names.items()}
-    ours = {k: mirror(v, kind) for k, v in names.items()}
-    for name in wrt:
-        theirs[name].requires_grad_()
-        ours[name].requires_grad_()
-    expected = gradients(text, theirs, torch, wrt)
-    got = gradients(text, ours, ember, wrt)
-    assert len(got) == len(expected)
-    for a, b in zip(got, expected, strict=True):
-        if b is None or a is None:  # a derivative that is zero may be absent
-            other = b if a is None else a
-            assert other is None or not bool((other != 0).any())
-        else:
-            assert_same(a, b, rtol, 1e-12)
-
-
-def raises(call: Callable[[], Any]) -> type[BaseException] | None:
-    """The type of what the call raises, None where it returns."""
-    try:
-        call()
-    except Exception as error:
-        return type(error)
-    return None
+def compare_error(code: str, match: str) -> None:
+    """Run on both; both raise the same type, and Ember's text contains ``match``."""
+    got, expected = run(code, ember), run(code, _torch())
+    assert isinstance(expected, Raised), f"PyTorch does not raise: {expected!r}"
+    same(got, expected)
+    assert match in got.text, got.text

@@ -10,7 +10,7 @@ import ember
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from side_by_side import (
+from mirrored import (
     DTYPES,
     NUMBERS,
     assert_same,

@@ -7,8 +7,9 @@
 #include "kernels/conv.h"
 #include "kernels/pool.h"
 
-// Convolutions and their gradients (batch, channels, size, output channels, kernel, padding, groups,
-// threads), the first two those of LeNet; and pooling. Rates are in floating-point operations.
+// Convolutions and their gradients (batch, channels, size, output channels, kernel, padding,
+// groups, threads), the first two those of LeNet; and pooling. Rates are in floating-point
+// operations.
 namespace {
 
 using namespace ember;
@@ -32,9 +33,8 @@ void convolution(benchmark::State& state, kernels::Conv2dSlot& slot) {
         slot(DeviceType::CPU, context, g);
         benchmark::ClobberMemory();
     }
-    state.counters["flop"] =
-        benchmark::Counter(2.0 * double(g.n * g.out_h * g.out_w * weights),
-                           benchmark::Counter::kIsIterationInvariantRate);
+    state.counters["flop"] = benchmark::Counter(2.0 * double(g.n * g.out_h * g.out_w * weights),
+                                                benchmark::Counter::kIsIterationInvariantRate);
 }
 
 void shapes(benchmark::internal::Benchmark* b) {
@@ -49,8 +49,12 @@ void shapes(benchmark::internal::Benchmark* b) {
 }
 
 BENCHMARK_CAPTURE(convolution, forward, kernels::conv2d)->Apply(shapes)->UseRealTime();
-BENCHMARK_CAPTURE(convolution, grad_input, kernels::conv2d_grad_input)->Apply(shapes)->UseRealTime();
-BENCHMARK_CAPTURE(convolution, grad_weight, kernels::conv2d_grad_weight)->Apply(shapes)->UseRealTime();
+BENCHMARK_CAPTURE(convolution, grad_input, kernels::conv2d_grad_input)
+    ->Apply(shapes)
+    ->UseRealTime();
+BENCHMARK_CAPTURE(convolution, grad_weight, kernels::conv2d_grad_weight)
+    ->Apply(shapes)
+    ->UseRealTime();
 
 void pooling(benchmark::State& state, kernels::Pool2dSlot& slot) {
     load_cpu_kernels();

@@ -32,8 +32,8 @@ void product(benchmark::State& state, DType dtype, Layout layout) {
         kernels::gemm(DeviceType::CPU, context, g);
         benchmark::ClobberMemory();
     }
-    state.counters["flop"] = benchmark::Counter(2.0 * double(m * n * k),
-                                                benchmark::Counter::kIsIterationInvariantRate);
+    state.counters["flop"] =
+        benchmark::Counter(2.0 * double(m * n * k), benchmark::Counter::kIsIterationInvariantRate);
 }
 
 void squares(benchmark::internal::Benchmark* b) {

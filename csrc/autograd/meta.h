@@ -13,11 +13,6 @@ struct AutogradMeta {
     HookList<std::function<void(const Tensor& leaf)>> after_accumulate;
 };
 
-EMBER_EXPORT void destroy_autograd_meta(AutogradMeta* meta);
-EMBER_EXPORT void release_node(Node* node);
-// The node of a tensor that kept its .grad must not know it longer than it lives.
-EMBER_EXPORT void forget_retained_grad(TensorImpl* impl);
-
 inline AutogradMeta& autograd_meta(const Tensor& t) {
     if (!t.impl()->meta) t.impl()->meta = new AutogradMeta;
     return *t.impl()->meta;

@@ -136,7 +136,7 @@ void derive_from_base(const Tensor& view, const Tensor& base) {
         bw.set(0, prim::as_strided_backward(g, origin.sizes, origin.strides, origin.offset,
                                             layout.sizes, layout.strides, layout.offset));
     };
-    Ref<Node> node = make_node("AsStridedBackward0", {base}, std::move(backward));
+    Ref<Node> node = make_node("AsStridedBackward0", {base}, {}, std::move(backward));
     uint32_t nr = node->add_output(view);
     replace_grad_fn(impl, std::move(node), nr);
     impl.attr_version = view.version();
@@ -175,8 +175,17 @@ Edge gradient_edge(const Tensor& t) {
     return {Ref<Node>::adopt(new AccumulateGrad(t)), 0};
 }
 
-void connect(Node& node, Inputs inputs) {
-    for (const Tensor& input : inputs) node.next.push_back(gradient_edge(input));
+void connect(Node& node, Inputs inputs, const Dest& dest) {
+    for (const Tensor& input : inputs) {
+        TensorImpl* view = nullptr;
+        if (EMBER_UNLIKELY(dest.is_in_place()) && input.defined() && input.is_view() &&
+            input.shares_version(dest.tensor()) &&
+            input.impl()->attr_version + 1 == input.version())
+            view = input.impl();
+        if (view) view->attr_version++;
+        node.next.push_back(gradient_edge(input));
+        if (view) view->attr_version--;
+    }
 }
 
 void connect(Node& node, std::span<const Tensor> inputs) {
@@ -258,9 +267,10 @@ Tensor Saved::get(Node& node) const {
     return attached(tensor_, {Ref<Node>(&node), output_nr_});
 }
 
-Tensor original(const Tensor& x, const Dest& dest, const Tensor& of) {
-    if (EMBER_LIKELY(!dest.is_in_place()) || !x.is(dest.tensor()) || !needs_grad(of)) return x;
-    return prim::clone(x);
+const Tensor& copy_original(const Tensor& x, const Tensor& of, Tensor& copy) {
+    if (!needs_grad(of)) return x;
+    copy = prim::clone(x);
+    return copy;
 }
 
 void raise_backward_twice(const Node& node) {

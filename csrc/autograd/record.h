@@ -104,9 +104,14 @@ private:
     bool overwritten_ : 1 = false;
 };
 
-// The value of `x` from before an operation that may overwrite it, for the gradient of `of`:
-// where it does and `of` wants one, a copy; x itself otherwise. Called before the kernel.
-EMBER_EXPORT Tensor original(const Tensor& x, const Dest& dest, const Tensor& of);
+EMBER_EXPORT const Tensor& copy_original(const Tensor& x, const Tensor& of, Tensor& copy);
+// The value of `x` from before an operation that may overwrite it, for the gradient of `of`: where
+// it does and `of` wants one, a copy (kept in `copy`); x itself otherwise. To be called before the
+// kernel.
+inline const Tensor& original(const Tensor& x, const Dest& dest, const Tensor& of, Tensor& copy) {
+    if (EMBER_LIKELY(!dest.is_in_place()) || !x.is(dest.tensor())) return x;
+    return copy_original(x, of, copy);
+}
 
 // A node over a closure. F(Backward&, const Tensor& grad) for one output; F(Backward&, GradList&)
 // for several, where undefined gradients stand for zeros.
@@ -142,7 +147,9 @@ EMBER_EXPORT void set_history(const Tensor& out, Ref<Node> node, const Dest& des
                               int self_input = 0);
 // Makes `node` the origin of `out` by its output `output_nr`, which the node knows already.
 EMBER_EXPORT void set_origin(const Tensor& out, Ref<Node> node, uint32_t output_nr);
-EMBER_EXPORT void connect(Node& node, std::initializer_list<TensorRef> inputs);
+// `dest` in place: its change is counted already, and views of the same memory lead to where they led
+// before it.
+EMBER_EXPORT void connect(Node& node, std::initializer_list<TensorRef> inputs, const Dest& dest);
 EMBER_EXPORT void connect(Node& node, std::span<const Tensor> inputs);
 // Anomaly mode: keeps the trace and notes the first operation whose output has a NaN.
 EMBER_EXPORT void note_anomaly(Node& node, const Tensor& out);
@@ -150,24 +157,24 @@ EMBER_EXPORT void note_anomaly(Node& node, const Tensor& out);
 using Inputs = std::initializer_list<TensorRef>;
 
 template <class F>
-Ref<Node> make_node(const char* name, Inputs inputs, F f) {
+Ref<Node> make_node(const char* name, Inputs inputs, const Dest& dest, F f) {
     auto node = Ref<Node>::adopt(new ClosureNode<F>(name, std::move(f)));
-    connect(*node, inputs);
+    connect(*node, inputs, dest);
     return node;
 }
 
 template <class F>
 void record(const char* name, const Tensor& out, Inputs inputs, const Dest& dest, F f) {
-    set_history(out, make_node(name, inputs, std::move(f)), dest);
+    set_history(out, make_node(name, inputs, dest, std::move(f)), dest);
 }
 template <class F>
 void record(const char* name, const Tensor& out, Inputs inputs, F f) {
-    set_history(out, make_node(name, inputs, std::move(f)), Dest());
+    set_history(out, make_node(name, inputs, {}, std::move(f)), Dest());
 }
 // Several outputs; the closure gets all gradients.
 template <class F>
 void record(const char* name, std::span<const Tensor> outs, Inputs inputs, F f) {
-    Ref<Node> node = make_node(name, inputs, std::move(f));
+    Ref<Node> node = make_node(name, inputs, {}, std::move(f));
     for (const Tensor& out : outs) set_history(out, node, Dest());
 }
 template <class F>

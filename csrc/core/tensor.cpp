@@ -2,7 +2,6 @@
 
 #include <climits>
 
-#include "autograd/meta.h"
 #include "core/allocator.h"
 #include "core/modes.h"
 

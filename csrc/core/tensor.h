@@ -88,6 +88,12 @@ struct TensorImpl {
     void* data() const { return storage->data + offset * item_size(dtype); }
 };
 
+// Autograd defines these: what a dying tensor lets go of.
+EMBER_EXPORT void destroy_autograd_meta(AutogradMeta* meta);
+EMBER_EXPORT void release_node(Node* node);
+// The node of a tensor that keeps its .grad must not know it longer than it lives.
+EMBER_EXPORT void forget_retained_grad(TensorImpl* impl);
+
 // Called with the Python object when a tensor that owns one dies; set by csrc/python.
 extern EMBER_EXPORT void (*release_pyobject)(void* pyobject);
 

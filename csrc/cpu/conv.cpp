@@ -71,7 +71,8 @@ EMBER_NOINLINE void pack_weight(const Correlation<T>& x, int64_t group, int64_t 
 #pragma GCC unroll 16
                 for (int j = 0; j < kLanes; j++) {
                     block[j] = Vec<T>{Raw<T>{}};
-                    if (l + j < lanes) block[j] = load_first<T>(w + (l + j) * x.weight_out + t, taps);
+                    if (l + j < lanes)
+                        block[j] = load_first<T>(w + (l + j) * x.weight_out + t, taps);
                 }
                 transpose_rounds<T, kLanes / 2>(block);
 #pragma GCC unroll 16
@@ -178,7 +179,8 @@ EMBER_NOINLINE void correlate(Context& context, const Correlation<T>& x, int64_t
     constexpr int64_t kLanes = Shape::kLanes, kSlack = kWide * kLanes;
     if (images == 0 || x.height <= 0 || x.width <= 0 || x.out_channels == 0) return;
     const int64_t depth = x.depth(), in_planes = x.groups * x.in_channels;
-    const bool pixels = x.pixels, copies = pixels || x.padding.changes(x.source_height, x.source_width);
+    const bool pixels = x.pixels,
+               copies = pixels || x.padding.changes(x.source_height, x.source_width);
 
     // Panels (pixels) or strips (channels) of weights, for each group.
     const int64_t lanes_stride = pixels ? Shape::kPanelRows : Shape::kColumns;
@@ -186,15 +188,16 @@ EMBER_NOINLINE void correlate(Context& context, const Correlation<T>& x, int64_t
     T* weights = context.scratch_of<T>(x.groups * packs * depth * lanes_stride + kLanes);
     parallel_for(x.groups * packs, ceil_div(16'384, depth * lanes_stride + 1),
                  [&](int64_t begin, int64_t end) {
-        for (int64_t i = begin; i < end; i++) {
-            const int64_t g = i / packs, p = i % packs;
-            const int64_t first = pixels ? p * x.out_channels / packs : p * lanes_stride;
-            const int64_t last = pixels ? (p + 1) * x.out_channels / packs
-                                        : least(first + lanes_stride, x.out_channels);
-            pack_weight(x, g, first, last - first, lanes_stride,
-                        weights + i * depth * lanes_stride);
-        }
-    });
+                     for (int64_t i = begin; i < end; i++) {
+                         const int64_t g = i / packs, p = i % packs;
+                         const int64_t first =
+                             pixels ? p * x.out_channels / packs : p * lanes_stride;
+                         const int64_t last = pixels ? (p + 1) * x.out_channels / packs
+                                                     : least(first + lanes_stride, x.out_channels);
+                         pack_weight(x, g, first, last - first, lanes_stride,
+                                     weights + i * depth * lanes_stride);
+                     }
+                 });
 
     const int64_t plane = x.padding.plane();
     int64_t* offsets = context.scratch_of<int64_t>(depth);
@@ -235,12 +238,12 @@ EMBER_NOINLINE void correlate(Context& context, const Correlation<T>& x, int64_t
         const int64_t here = least(held, images - n0);
         const T* source = x.source + n0 * in_planes * x.source_height * x.source_width;
         if (copies) {
-            parallel_for(here * in_planes, ceil_div(16'384, plane + 1),
-                         [&](int64_t begin, int64_t end) {
-                for (int64_t i = begin; i < end; i++)
-                    pad_plane(source + i * x.source_height * x.source_width, x.source_height,
-                              x.source_width, x.padding, T(0), copy + i * plane);
-            });
+            parallel_for(
+                here * in_planes, ceil_div(16'384, plane + 1), [&](int64_t begin, int64_t end) {
+                    for (int64_t i = begin; i < end; i++)
+                        pad_plane(source + i * x.source_height * x.source_width, x.source_height,
+                                  x.source_width, x.padding, T(0), copy + i * plane);
+                });
             source = copy;
         }
         parallel_for(here * x.groups * blocks, each, [&](int64_t begin, int64_t end) {
@@ -293,21 +296,21 @@ void forward(Context& context, const Conv2d& g) {
     x.place = x.column_shift + g.s;
     for (int64_t r = 0; r < g.r; r++) x.row_shift[r] = r * g.dilation[0];
     for (int64_t s = 0; s < g.s; s++) x.column_shift[s] = x.padding.column(s * g.dilation[1]);
-    for (int64_t t = 0; t < taps; t++)
-        x.place[t] = t / g.s * x.in_channels * g.s + t % g.s;
+    for (int64_t t = 0; t < taps; t++) x.place[t] = t / g.s * x.in_channels * g.s + t % g.s;
     correlate(context, x, g.n);
 }
 
 // The taps of one dimension that reach the input's positions of one phase (their remainder modulo
 // the stride), as shifts: position phase + i * stride takes from the output's position i + shift.
 struct Phase {
-    int64_t begin, step;       // taps begin, begin + step, ...
-    int64_t first, each;       // the shift of the first, the difference to the next
-    EMBER_INLINE Phase(int64_t phase, int64_t kernel, int64_t stride, int64_t pad, int64_t dilation) {
+    int64_t begin, step;  // taps begin, begin + step, ...
+    int64_t first, each;  // the shift of the first, the difference to the next
+    EMBER_INLINE Phase(int64_t phase, int64_t kernel, int64_t stride, int64_t pad,
+                       int64_t dilation) {
         begin = 0;
         while (begin < kernel && (phase + pad - begin * dilation) % stride != 0) begin++;
         step = 1;
-        while (step * dilation % stride != 0) step++;
+        while (step < kernel && step * dilation % stride != 0) step++;
         first = (phase + pad - begin * dilation) / stride;
         each = -step * dilation / stride;
     }
@@ -367,8 +370,7 @@ void grad_input(Context& context, const Conv2d& g) {
                 p.rows = p.top + most(x.height + rows.first, g.out_h);
                 p.columns = p.left + most(x.width + columns.first, g.out_w);
             }
-            for (int64_t i = 0; i < x.tap_rows; i++)
-                x.row_shift[i] = p.top + rows.shift(i);
+            for (int64_t i = 0; i < x.tap_rows; i++) x.row_shift[i] = p.top + rows.shift(i);
             for (int64_t i = 0; i < x.tap_columns; i++)
                 x.column_shift[i] = p.left + columns.shift(i);
             for (int64_t t = 0; t < taps; t++) {
@@ -398,19 +400,22 @@ EMBER_INLINE void product(Context& context, const Conv2d& g, const void* in, int
     kernels::gemm(DeviceType::CPU, context, x);
 }
 
-void conv2d(Context& context, const Conv2d& g) {
-    if (is_product(g))
-        return product(context, g, g.input, g.c, g.output, g.k, false, g.bias);
-    in_floats(context, g, {true, true, false}, [&](auto tag, const Conv2d& x) __attribute__((always_inline)) {
-        forward<typename decltype(tag)::type>(context, x);
-    });
+void conv2d(Context& context, const Conv2d& given) {
+    const Conv2d g = checked(given);
+    if (is_product(g)) return product(context, g, g.input, g.c, g.output, g.k, false, g.bias);
+    in_floats(context, g, {true, true, false},
+              [&](auto tag, const Conv2d& x) __attribute__((always_inline)) {
+                  forward<typename decltype(tag)::type>(context, x);
+              });
 }
 
-void conv2d_grad_input(Context& context, const Conv2d& g) {
+void conv2d_grad_input(Context& context, const Conv2d& given) {
+    const Conv2d g = checked(given);
     if (is_product(g)) return product(context, g, g.output, g.k, g.input, g.c, true, nullptr);
-    in_floats(context, g, {false, true, true}, [&](auto tag, const Conv2d& x) __attribute__((always_inline)) {
-        grad_input<typename decltype(tag)::type>(context, x);
-    });
+    in_floats(context, g, {false, true, true},
+              [&](auto tag, const Conv2d& x) __attribute__((always_inline)) {
+                  grad_input<typename decltype(tag)::type>(context, x);
+              });
 }
 
 }  // namespace

@@ -56,7 +56,8 @@ void gather_tile(const GatherCall<T>& call) {
 #pragma GCC unroll 14
     for (int i = 0; i < Rows; i++)
 #pragma GCC unroll 2
-        for (int j = 0; j < Vectors; j++) acc[i][j].store(call.out + i * call.out_row + j * V::size);
+        for (int j = 0; j < Vectors; j++)
+            acc[i][j].store(call.out + i * call.out_row + j * V::size);
 }
 
 // out[i][v] = sum over p of a[p][i] * the register at source[v] + offsets[p], plus bias: rows are
@@ -170,9 +171,9 @@ template <class T>
 struct DotTiles {
     template <int C>
     struct Of {
-        static constexpr void (*table[])(const DotCall<T>&) = {
-            dot_tile<T, C, 1>, dot_tile<T, C, 2>, dot_tile<T, C, 3>, dot_tile<T, C, 4>,
-            dot_tile<T, C, 5>};
+        static constexpr void (*table[])(const DotCall<T>&) = {dot_tile<T, C, 1>, dot_tile<T, C, 2>,
+                                                               dot_tile<T, C, 3>, dot_tile<T, C, 4>,
+                                                               dot_tile<T, C, 5>};
     };
 };
 

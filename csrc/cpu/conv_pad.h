@@ -1,5 +1,6 @@
 #pragma once
 
+#include "core/error.h"
 #include "core/parallel.h"
 #include "cpu/gemm_kernel.h"
 #include "cpu/padding.h"
@@ -28,6 +29,26 @@ EMBER_INLINE Padding forward_padding(const Conv2d& g, bool split) {
         p.columns = g.w;
     }
     return p;
+}
+
+// The same convolution, whose padded images have a size that can be counted: a stride beyond the
+// image is cut to it, which changes nothing.
+EMBER_INLINE Conv2d checked(const Conv2d& given) {
+    Conv2d g = given;
+    int64_t items = most(g.c, g.k) * int64_t(sizeof(double)) * 2;
+    bool overflows = false;
+    for (int d = 0; d < 2; d++) {
+        // Borders of the gradient reach as far as the kernel.
+        const int64_t size = d ? g.w : g.h, kernel = d ? g.s : g.r;
+        g.stride[d] = least(g.stride[d], size + 2 * g.pad[d]);
+        const int64_t padded = size + 2 * g.pad[d] + g.dilation[d] * (kernel - 1) + g.stride[d];
+        overflows = overflows || __builtin_mul_overflow(items, padded, &items);
+    }
+    if (overflows)
+        raise(ErrorKind::OutOfMemory,
+              "conv2d: images of %ld x %ld with padding %ld x %ld are too large", long(g.h),
+              long(g.w), long(g.pad[0]), long(g.pad[1]));
+    return g;
 }
 
 template <class S>

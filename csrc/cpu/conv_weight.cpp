@@ -29,23 +29,24 @@ EMBER_INLINE void add_channel_sums(Context& context, const Conv2d& g) {
     const T* grad = static_cast<const T*>(g.output);
     parallel_for(g.n * g.k, ceil_div(kGrainBytes, pixels * int64_t(sizeof(T)) + 1),
                  [&](int64_t begin, int64_t end) {
-        constexpr int64_t kLanes = Vec<T>::size;
-        for (int64_t i = begin; i < end; i++) {
-            const T* plane = grad + i * pixels;
-            double total = 0;
-            for (int64_t q = 0; q < pixels; q += kDepth) {
-                const int64_t last = least(q + kDepth, pixels);
-                Vec<T> sum[2] = {Vec<T>{Raw<T>{}}, Vec<T>{Raw<T>{}}};
-                for (int64_t p = q; p < last; p += 2 * kLanes) {
-                    sum[0] += load_first<T>(plane + p, least(kLanes, last - p));
-                    if (p + kLanes < last)
-                        sum[1] += load_first<T>(plane + p + kLanes, least(kLanes, last - p - kLanes));
-                }
-                total += double(reduce_add(sum[0] + sum[1]));
-            }
-            sums[i] = total;
-        }
-    });
+                     constexpr int64_t kLanes = Vec<T>::size;
+                     for (int64_t i = begin; i < end; i++) {
+                         const T* plane = grad + i * pixels;
+                         double total = 0;
+                         for (int64_t q = 0; q < pixels; q += kDepth) {
+                             const int64_t last = least(q + kDepth, pixels);
+                             Vec<T> sum[2] = {Vec<T>{Raw<T>{}}, Vec<T>{Raw<T>{}}};
+                             for (int64_t p = q; p < last; p += 2 * kLanes) {
+                                 sum[0] += load_first<T>(plane + p, least(kLanes, last - p));
+                                 if (p + kLanes < last)
+                                     sum[1] += load_first<T>(plane + p + kLanes,
+                                                             least(kLanes, last - p - kLanes));
+                             }
+                             total += double(reduce_add(sum[0] + sum[1]));
+                         }
+                         sums[i] = total;
+                     }
+                 });
     T* bias = static_cast<T*>(g.bias);
     for (int64_t k = 0; k < g.k; k++) {
         double total = 0;
@@ -108,10 +109,11 @@ void grad_weight(Context& context, const Conv2d& g) {
     constexpr int64_t kStrip = Shape::kColumns, kLanes = Shape::kLanes;
     if (g.bias) add_channel_sums<T>(context, g);
     const int64_t taps = g.r * g.s;
-    WeightGradient<T> x{g, {}, g.c / g.groups, g.k / g.groups, 0, g.out_h * g.out_w, nullptr, false, 1};
+    WeightGradient<T> x{g,     {}, g.c / g.groups, g.k / g.groups, 0, g.out_h * g.out_w, nullptr,
+                        false, 1};
     x.rows = x.channels * taps;
     T* result = static_cast<T*>(g.weight);
-    if (g.n * x.pixels == 0) {
+    if (g.n * x.pixels * x.rows == 0) {
         memset(result, 0, size_t(g.groups * x.outputs * x.rows) * sizeof(T));
         return;
     }
@@ -126,7 +128,8 @@ void grad_weight(Context& context, const Conv2d& g) {
     for (int64_t c = 0, i = 0; c < x.channels; c++)
         for (int64_t r = 0; r < g.r; r++)
             for (int64_t s = 0; s < g.s; s++, i++)
-                row_offset[i] = c * plane + r * g.dilation[0] * p.row() + p.column(s * g.dilation[1]);
+                row_offset[i] =
+                    c * plane + r * g.dilation[0] * p.row() + p.column(s * g.dilation[1]);
     x.row_offset = row_offset;
     int64_t* pixel_offset = nullptr;
     if (!x.dots) {
@@ -145,8 +148,8 @@ void grad_weight(Context& context, const Conv2d& g) {
         g.n * g.groups * x.rows * (x.dots ? registers : x.pixels * ceil_div(x.outputs, kLanes));
     x.parts = least(least(ceil_div(least(products / kTaskProducts, 64), tiles), g.n), 16);
     x.parts = most(1, x.parts);
-    const int64_t task_panels = most(1, panels * x.parts * strips * g.groups * kTaskProducts /
-                                            (products + 1));
+    const int64_t task_panels =
+        most(1, panels * x.parts * strips * g.groups * kTaskProducts / (products + 1));
     const int64_t runs = ceil_div(panels, task_panels);
     T* sums = context.scratch_of<T>(x.parts * g.groups * out_items);
 
@@ -168,13 +171,14 @@ void grad_weight(Context& context, const Conv2d& g) {
         if (!x.dots)
             parallel_for(here * g.groups * strips, ceil_div(16'384, x.pixels * kStrip),
                          [&](int64_t begin, int64_t end) {
-                for (int64_t i = begin; i < end; i++) {
-                    const int64_t first = i % strips * kStrip;
-                    const T* from = grads + (i / strips * x.outputs + first) * x.pixels;
-                    pack_transposed(from, x.pixels, least(kStrip, x.outputs - first), x.pixels,
-                                    packed + i * x.pixels * kStrip, kStrip);
-                }
-            });
+                             for (int64_t i = begin; i < end; i++) {
+                                 const int64_t first = i % strips * kStrip;
+                                 const T* from =
+                                     grads + (i / strips * x.outputs + first) * x.pixels;
+                                 pack_transposed(from, x.pixels, least(kStrip, x.outputs - first),
+                                                 x.pixels, packed + i * x.pixels * kStrip, kStrip);
+                             }
+                         });
         parallel_for(x.parts * g.groups * strips * runs, 1, [&](int64_t begin, int64_t end) {
             for (int64_t i = begin; i < end; i++) {
                 const int64_t run = i % runs, strip = i / runs % strips;
@@ -215,22 +219,25 @@ void grad_weight(Context& context, const Conv2d& g) {
     const int64_t cuts = ceil_div(x.rows, kLanes);
     parallel_for(g.groups * strips * cuts, 16, [&](int64_t begin, int64_t end) {
         for (int64_t i = begin; i < end; i++) {
-            const int64_t row = i % cuts * kLanes, strip = i / cuts % strips, group = i / cuts / strips;
+            const int64_t row = i % cuts * kLanes, strip = i / cuts % strips,
+                          group = i / cuts / strips;
             const int64_t count = least(kLanes, x.rows - row), first = strip * kStrip;
             alignas(64) T tile[kLanes * kStrip];
             memcpy(tile, sums + ((group * strips + strip) * x.rows + row) * kStrip,
                    size_t(count * kStrip) * sizeof(T));
-            store_channels(tile, count, least(kStrip, x.outputs - first), static_cast<const T*>(nullptr),
+            store_channels(tile, count, least(kStrip, x.outputs - first),
+                           static_cast<const T*>(nullptr),
                            result + (group * x.outputs + first) * x.rows + row, x.rows);
         }
     });
 }
 
-void conv2d_grad_weight(Context& context, const Conv2d& g) {
+void conv2d_grad_weight(Context& context, const Conv2d& given) {
+    const Conv2d g = checked(given);
     in_floats(context, g, {true, false, true},
               [&](auto tag, const Conv2d& x) __attribute__((always_inline)) {
-        grad_weight<typename decltype(tag)::type>(context, x);
-    });
+                  grad_weight<typename decltype(tag)::type>(context, x);
+              });
 }
 
 }  // namespace

@@ -25,9 +25,9 @@ struct Product {
     bool relu;
 };
 
-constexpr int64_t kDepth = 256;          // k of a packed panel: a panel of A stays in L1
-constexpr int64_t kBlockColumns = 512;   // times kDepth: a block of B stays in L2
-constexpr int64_t kBlockRows = 168;      // the block of C that a task owns: kBlockRows x kBlockColumns
+constexpr int64_t kDepth = 256;         // k of a packed panel: a panel of A stays in L1
+constexpr int64_t kBlockColumns = 512;  // times kDepth: a block of B stays in L2
+constexpr int64_t kBlockRows = 168;  // the block of C that a task owns: kBlockRows x kBlockColumns
 constexpr int64_t kTaskWork = 400'000;   // multiplications that deserve a task of their own
 constexpr int64_t kPackItems = 8 << 20;  // of B that are packed at one time
 
@@ -151,8 +151,8 @@ EMBER_INLINE void block(const Product<S, T>& x, Range rows, Range columns, const
                 call.a_row = 1;
                 call.a_col = Shape::kPanelRows;
             }
-            const TileFn<T>* tiles =
-                packed && !a_in_place ? Tiles<T, true>::table[count - 1] : Tiles<T, false>::table[count - 1];
+            const TileFn<T>* tiles = packed && !a_in_place ? Tiles<T, true>::table[count - 1]
+                                                           : Tiles<T, false>::table[count - 1];
             if constexpr (kSame) e.row_bias = last && x.row_bias ? x.row_bias + i : nullptr;
             for (int64_t j = columns.begin; j < columns.end; j += kStrip) {
                 const int64_t width = columns.end - j < kStrip ? columns.end - j : kStrip;
@@ -249,7 +249,8 @@ EMBER_INLINE bool few_rows(const Product<S, T>& x) {
     const bool by_dots = x.b_row == 1 && (x.a_col == 1 || x.k == 1);
     if (!by_columns && !by_dots) return false;
     const int64_t item_bytes = x.k * int64_t(sizeof(S)) * kChunk;
-    const int64_t chunks = item_bytes >= 4 * kGrainBytes ? 1 : 4 * kGrainBytes / (item_bytes + 1) + 1;
+    const int64_t chunks =
+        item_bytes >= 4 * kGrainBytes ? 1 : 4 * kGrainBytes / (item_bytes + 1) + 1;
     parallel_for(x.n, chunks * kChunk, [&](int64_t begin, int64_t end) {
         T sums[kFewRows * kChunk];
         for (int64_t j0 = begin; j0 < end; j0 += kChunk) {
@@ -365,11 +366,12 @@ EMBER_INLINE void products(Context& context, const Product<S, T>& first, int64_t
                 const int64_t copies = b_batch == 0 ? 1 : here;
                 parallel_for(copies * strips, ceil_div(kGrainBytes * 2, k * kStrip * 4),
                              [&](int64_t begin, int64_t end) {
-                    for (int64_t t = begin; t < end; t++) {
-                        Product<S, T> x = part(t / strips);
-                        pack_strips(x, t % strips, t % strips + 1, packed + t / strips * size);
-                    }
-                });
+                                 for (int64_t t = begin; t < end; t++) {
+                                     Product<S, T> x = part(t / strips);
+                                     pack_strips(x, t % strips, t % strips + 1,
+                                                 packed + t / strips * size);
+                                 }
+                             });
             }
             const int64_t column_blocks = ceil_div(width, grid.columns);
             const int64_t tasks = column_blocks * grid.row_blocks;

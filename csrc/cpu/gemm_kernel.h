@@ -165,8 +165,7 @@ void tile(const TileCall<T>& call) {
 #pragma GCC unroll 14
         for (int i = 0; i < Rows; i++)
 #pragma GCC unroll 2
-            for (int j = 0; j < Vectors; j++)
-                acc[i][j] = rectify(acc[i][j]);
+            for (int j = 0; j < Vectors; j++) acc[i][j] = rectify(acc[i][j]);
     }
     if (tail == kLanes) {
 #pragma GCC unroll 14
@@ -195,7 +194,8 @@ template <class T, bool Packed, class = std::make_integer_sequence<int, TileShap
 struct Tiles;
 template <class T, bool Packed, int... I>
 struct Tiles<T, Packed, std::integer_sequence<int, I...>> {
-    static constexpr TileFn<T> table[][2] = {{tile<T, I + 1, 1, Packed>, tile<T, I + 1, 2, Packed>}...};
+    static constexpr TileFn<T> table[][2] = {
+        {tile<T, I + 1, 1, Packed>, tile<T, I + 1, 2, Packed>}...};
 };
 
 }  // namespace

@@ -108,8 +108,7 @@ EMBER_INLINE void pack(const S* src, int64_t lane_stride, int64_t k_stride, int6
     }
     for (int64_t p = 0; p < k; p++)
         for (int64_t l = 0; l < width; l++)
-            dst[p * width + l] =
-                l < lanes ? item_as<T>(src[l * lane_stride + p * k_stride]) : T(0);
+            dst[p * width + l] = l < lanes ? item_as<T>(src[l * lane_stride + p * k_stride]) : T(0);
 }
 
 }  // namespace

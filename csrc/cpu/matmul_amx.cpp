@@ -17,9 +17,9 @@ namespace {
 using kernels::Gemm;
 
 constexpr int64_t kTile = 16, kDeep = 32, kBlock = 2 * kTile;
-constexpr int64_t kTileItems = kTile * kDeep;            // of bfloat16, 1 KiB
-constexpr int64_t kBlocksOfTask = 8;                     // blocks of columns in a task
-constexpr int64_t kPackItems = 16 << 20;                 // held at one time
+constexpr int64_t kTileItems = kTile * kDeep;             // of bfloat16, 1 KiB
+constexpr int64_t kBlocksOfTask = 8;                      // blocks of columns in a task
+constexpr int64_t kPackItems = 16 << 20;                  // held at one time
 constexpr int64_t kLeastRows = 8, kLeastWork = 64 << 10;  // below these tiles do not pay
 
 void (*gemm_below)(Context&, const Gemm&);
@@ -62,7 +62,8 @@ EMBER_NOINLINE void pack_columns(const BFloat16* b, int64_t row, int64_t col, in
 }
 
 // sums (32, 32) = a panel of A times a strip of B.
-EMBER_INLINE void multiply_block(const BFloat16* a, const BFloat16* b, int64_t depths, float* sums) {
+EMBER_INLINE void multiply_block(const BFloat16* a, const BFloat16* b, int64_t depths,
+                                 float* sums) {
     _tile_zero(0);
     _tile_zero(1);
     _tile_zero(2);
@@ -157,8 +158,8 @@ void gemm(Context& context, const Gemm& g) {
 }  // namespace
 
 void register_matmul_amx(Table& table) {
-    gemm_below = reinterpret_cast<void (*)(Context&, const Gemm&)>(
-        kernels::gemm.fn[int(table.device)]);
+    gemm_below =
+        reinterpret_cast<void (*)(Context&, const Gemm&)>(kernels::gemm.fn[int(table.device)]);
     table.set(kernels::gemm, gemm, kNumeric);
 }
 

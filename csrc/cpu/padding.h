@@ -56,7 +56,8 @@ EMBER_NOINLINE void pad_plane(const S* in, int64_t height, int64_t width, const 
             for (int64_t phase = 0; phase < p.phases; phase++) {
                 T* to = out + phase * p.phase_columns();
                 int64_t i = ceil_div(most(begin - phase, 0), p.phases);
-                for (; i * p.phases + phase < end; i++) to[i] = item_as<T>(row[i * p.phases + phase]);
+                for (; i * p.phases + phase < end; i++)
+                    to[i] = item_as<T>(row[i * p.phases + phase]);
             }
             continue;
         }

@@ -68,13 +68,22 @@ EMBER_INLINE Vec<T> read_items(const T* p, int64_t step, int64_t count) {
                       load_first<T>(p + kLanes, most(items - kLanes, 0)));
 }
 
+// Planes of a task, where one costs `items` of `bytes` and `taps` windows' items besides.
+EMBER_INLINE int64_t planes_of_task(double items, double taps, int64_t bytes) {
+    const double work = (items + taps) * double(bytes);
+    return work < 2 * kGrainBytes ? int64_t(2 * kGrainBytes / (work + 1)) + 1 : 1;
+}
+
+EMBER_INLINE double count_taps(const Pool2d& g) {
+    return double(g.out_h) * double(g.out_w) * double(g.kernel[0]) * double(g.kernel[1]);
+}
+
 // Calls rows(plane, items, row length) for each plane, whose rows begin at `items`.
 template <class S, class T, class F>
 EMBER_INLINE void for_each_plane(Context& context, const Pool2d& g, const RowReader& reader, T fill,
                                  F rows) {
     const int64_t plane = reader.padding.plane();
-    const int64_t work = (g.h * g.w + g.out_h * g.out_w * g.kernel[0] * g.kernel[1]) * int64_t(sizeof(T));
-    const int64_t each = ceil_div(2 * kGrainBytes, work + 1);
+    const int64_t each = planes_of_task(double(g.h * g.w), count_taps(g), sizeof(T));
     T* copy = nullptr;
     if (reader.copies)
         copy = context.scratch_of<T>(ceil_div(g.planes, each) * plane + Vec<T>::size);
@@ -127,8 +136,7 @@ void max_as(Context& context, const Pool2d& g) {
     // Offset of the first column of each window that lies in the plane, from the window's start.
     I* first_column = context.scratch_of<I>(g.out_w + kLanes);
     for (int64_t x = 0; x < g.out_w; x++)
-        first_column[x] =
-            I(first_tap(x * g.stride[1] - g.pad[1], g.dilation[1]) * g.dilation[1]);
+        first_column[x] = I(first_tap(x * g.stride[1] - g.pad[1], g.dilation[1]) * g.dilation[1]);
     Vec<I> lane;
     for (int i = 0; i < kLanes; i++) lane.v[i] = I(i * g.stride[1]);
 
@@ -141,8 +149,8 @@ void max_as(Context& context, const Pool2d& g) {
             for (int64_t x = 0; x < g.out_w; x += kLanes) {
                 const int64_t count = least(kLanes, g.out_w - x);
                 V best(lowest);
-                Vec<I> tap = load_first<I>(first_column + x, count) +
-                             Vec<I>(I(first * g.dilation[0] * g.w));
+                Vec<I> tap =
+                    load_first<I>(first_column + x, count) + Vec<I>(I(first * g.dilation[0] * g.w));
                 for (int64_t r = first; r < g.kernel[0]; r++) {
                     const int64_t row = top + r * g.dilation[0];
                     if (row >= g.h) break;
@@ -165,8 +173,8 @@ void max_as(Context& context, const Pool2d& g) {
                     for (int64_t i = 0; i < count; i++) out[at + i] = item_from<S>(best.v[i]);
                 }
                 if (indices)
-                    store_indices(indices + at, tap + lane,
-                                  top * g.w + x * g.stride[1] - g.pad[1], count);
+                    store_indices(indices + at, tap + lane, top * g.w + x * g.stride[1] - g.pad[1],
+                                  count);
             }
         }
     });
@@ -176,9 +184,7 @@ void max_as(Context& context, const Pool2d& g) {
 template <class S, class T, class F>
 EMBER_INLINE void add_to_planes(Context& context, const Pool2d& g, F add) {
     const int64_t items = g.h * g.w;
-    const int64_t work =
-        (items + 4 * g.out_h * g.out_w * g.kernel[0] * g.kernel[1]) * int64_t(sizeof(T));
-    const int64_t each = ceil_div(2 * kGrainBytes, work + 1);
+    const int64_t each = planes_of_task(double(items), 4 * count_taps(g), sizeof(T));
     T* scratch = nullptr;
     if constexpr (!std::is_same_v<S, T>)
         scratch = context.scratch_of<T>(ceil_div(g.planes, each) * items);
@@ -202,7 +208,7 @@ void max_backward_as(Context& context, const Pool2d& g) {
         const S* grad = static_cast<const S*>(g.output) + plane * outputs;
         const int64_t* indices = g.indices + plane * outputs;
         for (int64_t i = 0; i < outputs; i++)
-            if (EMBER_LIKELY(uint64_t(indices[i]) < uint64_t(items)))
+            if (EMBER_LIKELY(uint64_t(indices[i]) < uint64_t(items)))  // not those of empty windows
                 sums[indices[i]] += item_as<T>(grad[i]);
     });
 }
@@ -242,7 +248,8 @@ void avg_as(Context& context, const Pool2d& g) {
                                               (reader.copies ? reader.padding.column(s) : s),
                                           reader.step, count);
                 V divisor = V(T(g.divisor));
-                if (g.divisor == 0) divisor = load_first<T>(counted + x, count) * V(T(rows.counted));
+                if (g.divisor == 0)
+                    divisor = load_first<T>(counted + x, count) * V(T(rows.counted));
                 const V mean = sum / divisor;
                 S* at = out + y * g.out_w + x;
                 if constexpr (std::is_same_v<S, T>) {
@@ -266,7 +273,8 @@ void avg_backward_as(Context& context, const Pool2d& g) {
                 const T divisor = T(g.divisor != 0 ? g.divisor : rows.counted * columns.counted);
                 const T each = item_as<T>(grad[y * g.out_w + x]) / divisor;
                 for (int64_t row = rows.begin; row < rows.end; row++)
-                    for (int64_t c = columns.begin; c < columns.end; c++) sums[row * g.w + c] += each;
+                    for (int64_t c = columns.begin; c < columns.end; c++)
+                        sums[row * g.w + c] += each;
             }
         }
     });
@@ -284,10 +292,22 @@ EMBER_INLINE void by_float(DType dtype, F f) {
     }
 }
 
+// The same pooling with windows and strides that reach no further than the padded plane.
+EMBER_INLINE Pool2d cut(const Pool2d& given) {
+    Pool2d g = given;
+    for (int d = 0; d < 2; d++) {
+        const int64_t end = (d ? g.w : g.h) + 2 * g.pad[d];
+        g.kernel[d] = least(g.kernel[d], ceil_div(end, g.dilation[d]));
+        g.stride[d] = least(g.stride[d], end);
+    }
+    return g;
+}
+
 #define EMBER_TYPES(f) \
     [&](auto s, auto t) { f<typename decltype(s)::type, typename decltype(t)::type>(context, g); }
 
-void max_pool2d(Context& context, const Pool2d& g) {
+void max_pool2d(Context& context, const Pool2d& given) {
+    const Pool2d g = cut(given);
     switch (g.dtype) {
         case DType::UInt8: return max_as<uint8_t, int32_t>(context, g);
         case DType::Int8: return max_as<int8_t, int32_t>(context, g);
@@ -297,11 +317,16 @@ void max_pool2d(Context& context, const Pool2d& g) {
         default: return by_float(g.dtype, EMBER_TYPES(max_as));
     }
 }
-void max_pool2d_backward(Context& context, const Pool2d& g) {
+void max_pool2d_backward(Context& context, const Pool2d& given) {
+    const Pool2d g = cut(given);
     by_float(g.dtype, EMBER_TYPES(max_backward_as));
 }
-void avg_pool2d(Context& context, const Pool2d& g) { by_float(g.dtype, EMBER_TYPES(avg_as)); }
-void avg_pool2d_backward(Context& context, const Pool2d& g) {
+void avg_pool2d(Context& context, const Pool2d& given) {
+    const Pool2d g = cut(given);
+    by_float(g.dtype, EMBER_TYPES(avg_as));
+}
+void avg_pool2d_backward(Context& context, const Pool2d& given) {
+    const Pool2d g = cut(given);
     by_float(g.dtype, EMBER_TYPES(avg_backward_as));
 }
 #undef EMBER_TYPES

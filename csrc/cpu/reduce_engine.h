@@ -141,6 +141,7 @@ EMBER_INLINE void absorb_run(const Operation& op, char* part, const char* from, 
 void absorb_range(const Operation& op, const ReducePlan& p, const char* base, int64_t begin,
                   int64_t end, char* part) {
     alignas(64) char buffer[kBlock * 8];
+    if (begin == end) return;  // a reduced dim may have size 0
     if (p.reduced <= 1) {
         int64_t stride = p.reduced == 0 ? 0 : p.reduced_in[0];
         absorb_run(op, part, base + begin * stride, stride, end - begin, begin, buffer);
@@ -177,6 +178,7 @@ void tile_range(const Operation& op, const ReducePlan& p, const char* base, int6
                 int64_t columns, int64_t begin, int64_t end, char* parts) {
     constexpr int64_t kItems = 4096;
     alignas(64) char buffer[kItems * 8];
+    if (begin == end) return;
     int64_t size = p.reduced == 0 ? 1 : p.reduced_sizes[0];
     int64_t stride = p.reduced == 0 ? 0 : p.reduced_in[0];
     bool in_place = op.direct && column_stride == op.item && stride % op.item == 0;

@@ -85,10 +85,13 @@ Tensor sub(const Tensor& a, const Tensor& b, Number alpha, const Dest& dest) {
 Tensor rsub(const Tensor& a, const Tensor& b, Number alpha) { return sub(b, a, alpha, {}); }
 
 Tensor mul(const Tensor& a, const Tensor& b, const Dest& dest) {
+    Tensor copy;
+    const Tensor& first = original(a, dest, b, copy);
     Tensor out = binary(kernels::mul, "mul", a, b, dest);
     if (needs_grad(a, b))
         record("MulBackward0", out, {a, b}, dest,
-               [a = Saved(a, dest), b = Saved(b, dest)](Backward& bw, const Tensor& g) {
+               [a = Saved::when(b.requires_grad(), first, dest),
+                b = Saved::when(a.requires_grad(), b, dest)](Backward& bw, const Tensor& g) {
                    if (bw.needs(0)) bw.set(0, mul(g, b.get(bw)));
                    if (bw.needs(1)) bw.set(1, mul(g, a.get(bw)));
                });
@@ -111,10 +114,13 @@ Tensor div(const Tensor& a, const Tensor& b, std::optional<std::string_view> rou
         return out;
     }
     DType dtype = floating(pair_type(a, b));
+    Tensor copy;
+    const Tensor& first = original(a, dest, b, copy);
     Tensor out = pointwise(kernels::div, "div", {a, b}, dest, {dtype, dtype});
     if (needs_grad(a, b))
         record("DivBackward0", out, {a, b}, dest,
-               [a = Saved(a, dest), b = Saved(b, dest)](Backward& bw, const Tensor& g) {
+               [a = Saved::when(b.requires_grad(), first, dest),
+                b = Saved(b, dest)](Backward& bw, const Tensor& g) {
                    Tensor divisor = b.get(bw);
                    if (bw.needs(0)) bw.set(0, div(g, divisor));
                    if (bw.needs(1))
@@ -134,10 +140,13 @@ Tensor floor_divide(const Tensor& a, const Tensor& b, const Dest& dest) {
 }
 
 Tensor remainder(const Tensor& a, const Tensor& b, const Dest& dest) {
+    Tensor copy;
+    const Tensor& first = original(a, dest, b, copy);
     Tensor out = binary(kernels::remainder, "remainder", a, b, dest);
     if (needs_grad(a, b))
         record("RemainderBackward0", out, {a, b}, dest,
-               [a = Saved(a, dest), b = Saved(b, dest)](Backward& bw, const Tensor& g) {
+               [a = Saved::when(b.requires_grad(), first, dest),
+                b = Saved::when(b.requires_grad(), b, dest)](Backward& bw, const Tensor& g) {
                    if (bw.needs(0)) bw.set(0, g);
                    if (bw.needs(1))
                        bw.set(1, mul(neg(g), div(a.get(bw), b.get(bw), "floor", {})));
@@ -146,10 +155,13 @@ Tensor remainder(const Tensor& a, const Tensor& b, const Dest& dest) {
 }
 
 Tensor fmod(const Tensor& a, const Tensor& b, const Dest& dest) {
+    Tensor copy;
+    const Tensor& first = original(a, dest, b, copy);
     Tensor out = binary(kernels::fmod, "fmod", a, b, dest);
     if (needs_grad(a, b))
         record("FmodBackward0", out, {a, b}, dest,
-               [a = Saved(a, dest), b = Saved(b, dest)](Backward& bw, const Tensor& g) {
+               [a = Saved::when(b.requires_grad(), first, dest),
+                b = Saved::when(b.requires_grad(), b, dest)](Backward& bw, const Tensor& g) {
                    if (bw.needs(0)) bw.set(0, g);
                    if (bw.needs(1))
                        bw.set(1, mul(neg(g), div(a.get(bw), b.get(bw), "trunc", {})));
@@ -162,10 +174,13 @@ Tensor pow(const Tensor& a, const Tensor& b, const Dest& dest) {
     if (is_integral(dtype) && b.numel() > 0 && b.impl()->wrapped_number)
         EMBER_CHECK(*b.as<int64_t>() >= 0,
                     "pow: integers to negative integer powers are not allowed");
+    Tensor copy;
+    const Tensor& first = original(a, dest, a.requires_grad() ? a : b, copy);
     Tensor out = binary(kernels::pow, "pow", a, b, dest);
     if (!needs_grad(a, b)) return out;
     record("PowBackward0", out, {a, b}, dest,
-           [a = Saved(a, dest), b = Saved(b, dest), y = Saved::output(out)](Backward& bw, const Tensor& g) {
+           [a = Saved(first, dest), b = Saved(b, dest),
+            y = b.requires_grad() ? Saved::output(out) : Saved()](Backward& bw, const Tensor& g) {
                Tensor base = a.get(bw), exponent = b.get(bw);
                Tensor zero = wrapped_number(number(0.0));
                // b a^(b-1), but 0 where b is 0, also at a = 0.
@@ -187,10 +202,12 @@ namespace {
 // Where both are equal each gets half of the gradient.
 Tensor extreme(const kernels::Pointwise& slot, const char* name, const char* node, const Tensor& a,
                const Tensor& b, const Dest& dest, Tensor (*wins)(const Tensor&, const Tensor&, const Dest&)) {
+    Tensor copy;
+    const Tensor& first = original(a, dest, a.requires_grad() ? a : b, copy);
     Tensor out = binary(slot, name, a, b, dest);
     if (needs_grad(a, b))
         record(node, out, {a, b}, dest,
-               [a = Saved(a, dest), b = Saved(b, dest), wins](Backward& bw, const Tensor& g) {
+               [a = Saved(first, dest), b = Saved(b, dest), wins](Backward& bw, const Tensor& g) {
                    Tensor x = a.get(bw), y = b.get(bw), zero = wrapped_number(number(0.0));
                    Tensor half = where(eq(x, y), mul(g, 0.5), g);
                    if (bw.needs(0)) bw.set(0, where(wins(y, x, {}), zero, half));
@@ -212,6 +229,9 @@ Tensor clamp_tensor(const Tensor& x, const Tensor& min, const Tensor& max, const
     EMBER_CHECK(min.defined() || max.defined(), "clamp: at least one of min or max must not be None");
     auto bounded = [&](const Tensor& value, const Tensor& bound, const kernels::Pointwise& slot,
                        const Dest& to) { return binary(slot, "clamp", value, bound, to); };
+    Tensor copy;
+    const Tensor& first =
+        original(x, dest, needs_grad(x) ? x : needs_grad(min) ? min : max, copy);
     Tensor out = min.defined() ? bounded(x, min, kernels::maximum, max.defined() ? Dest() : dest) : x;
     if (max.defined()) out = bounded(out, max, kernels::minimum, dest);
     auto record_clamp = [&](auto saved_x, auto saved_min, auto saved_max) {
@@ -236,7 +256,7 @@ Tensor clamp_tensor(const Tensor& x, const Tensor& min, const Tensor& max, const
                    }
                });
     };
-    if (needs_grad(x, min, max)) record_clamp(Saved(x, dest), Saved(min), Saved(max));
+    if (needs_grad(x, min, max)) record_clamp(Saved(first, dest), Saved(min), Saved(max));
     return out;
 }
 
@@ -247,7 +267,8 @@ Tensor addcmul(const Tensor& x, const Tensor& a, const Tensor& b, Number value, 
     Tensor out = pointwise(kernels::addcmul, "addcmul", {x, a, b}, dest, {dtype, dtype, {value}});
     if (needs_grad(x, a, b))
         record("AddcmulBackward0", out, {x, a, b}, dest,
-               [a = Saved(a, dest), b = Saved(b, dest), value](Backward& bw, const Tensor& g) {
+               [a = Saved::when(b.requires_grad(), a, dest),
+                b = Saved::when(a.requires_grad(), b, dest), value](Backward& bw, const Tensor& g) {
                    if (bw.needs(0)) bw.set(0, g);
                    if (bw.needs(1)) bw.set(1, scaled(mul(g, b.get(bw)), value));
                    if (bw.needs(2)) bw.set(2, scaled(mul(g, a.get(bw)), value));
@@ -263,7 +284,8 @@ Tensor addcdiv(const Tensor& x, const Tensor& a, const Tensor& b, Number value, 
     Tensor out = pointwise(kernels::addcdiv, "addcdiv", {x, a, b}, dest, {dtype, dtype, {value}});
     if (needs_grad(x, a, b))
         record("AddcdivBackward0", out, {x, a, b}, dest,
-               [a = Saved(a, dest), b = Saved(b, dest), value](Backward& bw, const Tensor& g) {
+               [a = Saved::when(b.requires_grad(), a, dest),
+                b = Saved::when(a.requires_grad() || b.requires_grad(), b, dest), value](Backward& bw, const Tensor& g) {
                    Tensor divisor = b.get(bw);
                    if (bw.needs(0)) bw.set(0, g);
                    if (bw.needs(1)) bw.set(1, scaled(div(g, divisor), value));
@@ -278,10 +300,14 @@ Tensor lerp(const Tensor& a, const Tensor& b, const Tensor& weight, const Dest& 
     DType dtype = float_result_type(all);
     EMBER_CHECK(a.dtype() == b.dtype(), "lerp: expected dtype %s for `end` but got dtype %s",
                 dtype_name(a.dtype()), dtype_name(b.dtype()));
+    Tensor copy;
+    const Tensor& first = original(a, dest, weight, copy);
     Tensor out = pointwise(kernels::lerp, "lerp", {a, b, weight}, dest, {dtype, dtype});
     if (needs_grad(a, b, weight))
         record("LerpBackward0", out, {a, b, weight}, dest,
-               [a = Saved(a, dest), b = Saved(b, dest), w = Saved(weight, dest)](Backward& bw, const Tensor& g) {
+               [a = Saved::when(weight.requires_grad(), first, dest),
+                b = Saved::when(weight.requires_grad(), b, dest),
+                w = Saved(weight, dest)](Backward& bw, const Tensor& g) {
                    Tensor part = w.get(bw);
                    if (bw.needs(0)) bw.set(0, sub(g, mul(g, part)));
                    if (bw.needs(1)) bw.set(1, mul(g, part));

@@ -134,7 +134,7 @@ Tensor sum(const Tensor& x, const std::optional<Dims>& dim, bool keepdim, std::o
     Reduced reduced("sum", x, span_of(dim));
     Tensor out = scaled_sum("sum", x, reduced, keepdim, sum_type(x, dtype, dest), 1, dest);
     if (needs_grad(x))
-        record("SumBackward1", out, {x},
+        record(dim ? "SumBackward1" : "SumBackward0", out, {x},
                [reduced, keepdim, shape = Dims(x.sizes())](Backward& bw, const Tensor& g) {
                    bw.set(0, expand(with_dims(g, reduced, keepdim), shape));
                });
@@ -152,7 +152,7 @@ Tensor mean(const Tensor& x, const std::optional<Dims>& dim, bool keepdim,
     double scale = 1 / double(reduced.numel);
     Tensor out = scaled_sum("mean", x, reduced, keepdim, d, reduced.numel ? scale : NAN, dest);
     if (needs_grad(x))
-        record("MeanBackward1", out, {x},
+        record(dim ? "MeanBackward1" : "MeanBackward0", out, {x},
                [reduced, keepdim, scale, shape = Dims(x.sizes())](Backward& bw, const Tensor& g) {
                    bw.set(0, expand(mul(with_dims(g, reduced, keepdim), scale), shape));
                });
@@ -187,7 +187,7 @@ Tensor prod(const Tensor& x, std::optional<int64_t> dim, bool keepdim, std::opti
     Tensor input = x.dtype() == d || (is_integral(x.dtype()) && d == DType::Int64) ? x : to_dtype(x, d);
     Tensor out = reduce(kernels::prod, "prod", input, reduced, keepdim, d, 0, dest);
     if (needs_grad(x))
-        record("ProdBackward1", out, {x},
+        record(dim ? "ProdBackward1" : "ProdBackward0", out, {x},
                [reduced, keepdim, dim, x = Saved(input), y = Saved::output(out)](Backward& bw, const Tensor& g) {
                    Tensor value = x.get(bw);
                    if (value.dim() == 0) return bw.set(0, g);

@@ -39,18 +39,22 @@ Tensor neg(const Tensor& x, const Dest& dest) {
 }
 
 Tensor abs(const Tensor& x, const Dest& dest) {
+    Tensor copy;
+    const Tensor& first = original(x, dest, x, copy);
     Tensor out = unary(kernels::abs, "abs", x, dest);
     if (needs_grad(x))
-        record("AbsBackward0", out, {x}, dest, [x = Saved(x, dest)](Backward& bw, const Tensor& g) {
+        record("AbsBackward0", out, {x}, dest, [x = Saved(first)](Backward& bw, const Tensor& g) {
             bw.set(0, mul(g, sign(x.get(bw))));
         });
     return out;
 }
 
 Tensor square(const Tensor& x, const Dest& dest) {
+    Tensor copy;
+    const Tensor& first = original(x, dest, x, copy);
     Tensor out = unary(kernels::square, "square", x, dest);
     if (needs_grad(x))
-        record("PowBackward0", out, {x}, dest, [x = Saved(x, dest)](Backward& bw, const Tensor& g) {
+        record("PowBackward0", out, {x}, dest, [x = Saved(first)](Backward& bw, const Tensor& g) {
             bw.set(0, mul(g, mul(x.get(bw), 2.0)));
         });
     return out;
@@ -72,9 +76,11 @@ using Slope = Tensor (*)(const Tensor& g, const Tensor& saved);
 
 Tensor by_input(const kernels::Pointwise& slot, const char* name, const char* node, const Tensor& x,
                 const Dest& dest, Slope slope) {
+    Tensor copy;
+    const Tensor& first = original(x, dest, x, copy);
     Tensor out = unary_float(slot, name, x, dest);
     if (needs_grad(x))
-        record(node, out, {x}, dest, [x = Saved(x, dest), slope](Backward& bw, const Tensor& g) {
+        record(node, out, {x}, dest, [x = Saved(first), slope](Backward& bw, const Tensor& g) {
             bw.set(0, slope(g, x.get(bw)));
         });
     return out;
@@ -299,9 +305,11 @@ Tensor clamp(const Tensor& x, std::optional<Number> min, std::optional<Number> m
         if (!min) low = number(std::numeric_limits<int64_t>::min());
         if (!max) high = number(std::numeric_limits<int64_t>::max());
     }
+    Tensor copy;
+    const Tensor& first = original(x, dest, x, copy);
     Tensor out = pointwise(kernels::clamp, "clamp", {x}, dest, {dtype, dtype, {low, high}});
     if (needs_grad(x))
-        record("ClampBackward1", out, {x}, dest, [x = Saved(x, dest), low, high](Backward& bw, const Tensor& g) {
+        record("ClampBackward1", out, {x}, dest, [x = Saved(first), low, high](Backward& bw, const Tensor& g) {
             Tensor value = x.get(bw);
             if (!modes::grad_enabled()) {
                 bw.set(0, fused(kernels::clamp_backward, "clamp_backward", g, value, low, high));

@@ -537,6 +537,29 @@ Tensor diagonal(const Tensor& x, int64_t offset, int64_t dim1, int64_t dim2) {
     return out;
 }
 
+Tensor repeat(const Tensor& x, const Dims& repeats) {
+    int lead = repeats.size() - x.dim();
+    EMBER_CHECK(lead >= 0,
+                "repeat: number of dimensions of repeat dims can not be smaller than number of "
+                "dimensions of tensor, got %s for %s",
+                to_string(repeats).c_str(), to_string(x.sizes()).c_str());
+    // (…, r, size, …) expanded over every r, then joined to (…, r * size, …).
+    Dims apart, wide, joined;
+    for (int d = 0; d < repeats.size(); d++) {
+        int64_t size = d < lead ? 1 : x.impl()->sizes[d - lead];
+        EMBER_CHECK(repeats[d] >= 0, "repeat: repeats must not be negative, got %s",
+                    to_string(repeats).c_str());
+        apart.push_back(1);
+        apart.push_back(size);
+        wide.push_back(repeats[d]);
+        wide.push_back(size);
+        joined.push_back(repeats[d] * size);
+    }
+    checked_numel("repeat", wide, x.dtype());
+    Tensor out = reshape(expand(reshape(x, apart), wide), joined);
+    return repeats.empty() || out.impl()->storage == x.impl()->storage ? clone(out, std::nullopt) : out;
+}
+
 Tensor detach(const Tensor& x) { return alias(x); }
 
 Tensor detach_(const Tensor& x) {

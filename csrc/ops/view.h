@@ -36,6 +36,8 @@ std::vector<Tensor> broadcast_tensors(const std::vector<Tensor>& tensors);
 Tensor as_strided(const Tensor& x, const Dims& size, const Dims& stride,
                   std::optional<int64_t> storage_offset);
 Tensor diagonal(const Tensor& x, int64_t offset, int64_t dim1, int64_t dim2);
+// Copies of x side by side, as often as `repeats` says for each dim; more dims than x has go before.
+Tensor repeat(const Tensor& x, const Dims& repeats);
 Tensor detach(const Tensor& x);
 Tensor detach_(const Tensor& x);
 

@@ -87,8 +87,11 @@ void Signature::prepare() {
         p.function = function->c_str();
         p.position = int(list->size()) + 1;
         p.keyword_only = keyword_only;
-        if (colon < part.size())
-            p.number_ok = part.substr(colon, equals - colon).find("Number") != part.npos;
+        if (colon < part.size()) {
+            std::string_view types = part.substr(colon, equals - colon);
+            p.number_ok = types.find("Number") != types.npos;
+            p.none_given = types.find("None") != types.npos;
+        }
         if (equals < part.size()) {
             p.fallback = literal(trim(part.substr(equals + 1)));
             if (!p.fallback) throw PythonError();

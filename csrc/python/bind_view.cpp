@@ -73,6 +73,8 @@ void bind_view(BindTable& t) {
         "A view of the storage with any sizes and strides (in elements); RuntimeError outside of it.");
     bind<&ops::diagonal>(t, both, "diagonal(input, offset=0, dim1=0, dim2=1)",
         "A view of the diagonal of two dims, as the last dim.");
+    bind<&ops::repeat>(t, kMethod, "repeat(input, *repeats)",
+        "Copies side by side, as often as repeats says for each dim.");
     bind<&ops::detach>(t, both, "detach(input)", "The same memory without gradients.");
     bind<&ops::detach_>(t, kMethod, "detach_(input)", "Cuts this tensor from the graph.");
 

@@ -131,7 +131,6 @@ Dims read_ints(PyObject* o, const Param& p) {
 }
 
 void Arg<const Tensor&>::convert(PyObject* o, const Param& p) {
-    tensor_ = &made_;
     if (o == Py_None && p.none_ok()) return;
     if (!p.number_ok || !is_number(o)) wrong_type(p, "Tensor", o);
     made_ = ops::wrapped_number(read_number(o));

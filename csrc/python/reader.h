@@ -30,7 +30,8 @@ struct Param {
     bool keyword_only = false;
     bool number_ok = false;        // annotated `Tensor | Number`
     bool rest = false;             // `*size`: takes all further positions, or one sequence
-    bool none_ok() const { return fallback == Py_None; }
+    bool none_given = false;       // annotated `Tensor | None`
+    bool none_ok() const { return none_given || fallback == Py_None; }
     const char* text() const { return PyUnicode_AsUTF8(name); }
 };
 
@@ -60,12 +61,12 @@ struct Arg<const Tensor&> {
         else
             convert(o, p);
     }
-    const Tensor& get() const { return *tensor_; }
+    const Tensor& get() const { return tensor_ ? *tensor_ : made_; }
 
 private:
     void convert(PyObject* o, const Param& p);
-    const Tensor* tensor_ = nullptr;
-    Tensor made_;
+    const Tensor* tensor_ = nullptr;  // the object's
+    Tensor made_;                     // of a number; undefined for None
 };
 
 template <>

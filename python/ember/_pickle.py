@@ -189,12 +189,13 @@ class Encoder:
             self._emit(b"e")
 
     def _items(self, x: list | tuple) -> None:
-        i = 0
+        item = None
         try:
-            for i, item in enumerate(x):
+            for item in x:
                 self._write(item)
         except _Unsupported as found:
-            found.path.append(f"[{i}]")
+            place = next(i for i, other in enumerate(x) if other is item)
+            found.path.append(f"[{place}]")
             raise
 
     def _dict(self, x: dict) -> None:
@@ -392,9 +393,8 @@ class Decoder:
     def _read(self, count: int) -> bytes:
         end = self._pos + count
         if end > len(self._data):
-            raise _damaged(
-                f"{count} bytes are announced at {self._pos}, {len(self._data) - self._pos} are left"
-            )
+            left = len(self._data) - self._pos
+            raise _damaged(f"{count} bytes are announced at {self._pos}, {left} are left")
         out = self._data[self._pos : end]
         self._pos = end
         return out

@@ -48,7 +48,8 @@ inline void load(int t, const void* base, int64_t stride) {
     if (!valid(t)) return;
     std::memset(tiles.data[t], 0, sizeof tiles.data[t]);
     for (int i = 0; i < tiles.rows[t]; i++)
-        std::memcpy(tiles.data[t][i], static_cast<const char*>(base) + i * stride, tiles.row_bytes[t]);
+        std::memcpy(tiles.data[t][i], static_cast<const char*>(base) + i * stride,
+                    tiles.row_bytes[t]);
 }
 inline void store(int t, void* base, int64_t stride) {
     if (!valid(t)) return;

@@ -194,8 +194,8 @@ void test_many_images() { CHECK(agrees<float>(square(22, 4, 230, 1, 2, 1), true)
 
 template <class T>
 void test_threads() {
-    for (Conv2d g : {square(16, 1, 28, 6, 5, 2), square(16, 6, 14, 16, 5, 0), square(3, 40, 30, 40, 3, 1),
-                     square(4, 8, 20, 8, 3, 1, 2, 8)}) {
+    for (Conv2d g : {square(16, 1, 28, 6, 5, 2), square(16, 6, 14, 16, 5, 0),
+                     square(3, 40, 30, 40, 3, 1), square(4, 8, 20, 8, 3, 1, 2, 8)}) {
         g.dtype = DTypeOf<T>::value;
         g.out_h = g.out_w = (g.h + 2 * g.pad[0] - g.r) / g.stride[0] + 1;
         std::vector<T> input(size_t(g.n * g.c * g.h * g.w)), weight(size_t(g.k * g.c * g.r * g.s));
@@ -218,7 +218,8 @@ void test_threads() {
             kernels::conv2d_grad_weight(DeviceType::CPU, context, g);
             if (threads > 1)
                 for (int i = 0; i < 4; i++)
-                    CHECK(!std::memcmp(first[i].data(), other[i].data(), first[i].size() * sizeof(T)));
+                    CHECK(!std::memcmp(first[i].data(), other[i].data(),
+                                       first[i].size() * sizeof(T)));
         }
     }
 }

@@ -105,19 +105,26 @@ bool agrees(const Case& t) {
     const bool same =
         std::memcmp(c.items.data(), expected.items.data(), c.items.size() * sizeof(T)) == 0;
     if (!same)
-        std::fprintf(stderr, "%s batch %ld (%ld, %ld, %ld) layouts %d%d%d bias %d relu %d beta %g\n",
+        std::fprintf(stderr,
+                     "%s batch %ld (%ld, %ld, %ld) layouts %d%d%d bias %d relu %d beta %g\n",
                      dtype_name(g.dtype), long(t.batch), long(t.m), long(t.n), long(t.k), t.a, t.b,
                      t.c, t.bias, t.relu, t.beta);
     return same;
 }
 
-const int64_t kSizes[] = {1, 2, 3, 4, 5, 7, 8, 9, 14, 15, 16, 17, 28, 29, 31, 32, 33, 48, 63, 65, 100};
+const int64_t kSizes[] = {1,  2,  3,  4,  5,  7,  8,  9,  14, 15, 16,
+                          17, 28, 29, 31, 32, 33, 48, 63, 65, 100};
 
 template <class T, int Cases>
 void test_random() {
     for (int i = 0; i < Cases; i++) {
         auto size = [] { return kSizes[pick(0, std::size(kSizes) - 1)]; };
-        Case t{pick(0, 3) ? 1 : pick(0, 5), size(), size(), size(), int(pick(0, 2)), int(pick(0, 2)),
+        Case t{pick(0, 3) ? 1 : pick(0, 5),
+               size(),
+               size(),
+               size(),
+               int(pick(0, 2)),
+               int(pick(0, 2)),
                int(pick(0, 1))};
         if (pick(0, 9) == 0) t.k = 0;
         if (pick(0, 15) == 0) t.m = 0;

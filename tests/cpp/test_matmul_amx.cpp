@@ -1,15 +1,13 @@
 // The AMX kernel's packing, indexing and edges, with the tile operations emulated, so that they are
 // tested on machines without AMX. On one with it, test_matmul runs the real ones.
 #define EMBER_LEVEL amx_emulated
-#include "cpu/vec.h"
-
-#include "amx_emulation.h"
-#include "cpu/matmul_amx.cpp"
-
 #include <array>
 #include <cmath>
 #include <random>
 
+#include "amx_emulation.h"
+#include "cpu/matmul_amx.cpp"
+#include "cpu/vec.h"
 #include "kernel_test.h"
 
 using namespace ember;
@@ -60,10 +58,11 @@ bool agrees(int64_t batch, int64_t m, int64_t n, int64_t k, bool extras) {
         for (int64_t i = 0; i < m; i++)
             for (int64_t j = 0; j < n; j++) {
                 float sum = 0;
-                for (int64_t q = 0; q < k; q++) sum += to_float(a.at(p, i, q)) * to_float(b.at(p, q, j));
+                for (int64_t q = 0; q < k; q++)
+                    sum += to_float(a.at(p, i, q)) * to_float(b.at(p, q, j));
                 if (extras)
-                    sum = std::fmax(0.f, sum / 2 + 2 * to_float(c.at(p, i, j)) +
-                                             to_float(bias.at(0, 0, j)));
+                    sum = std::fmax(
+                        0.f, sum / 2 + 2 * to_float(c.at(p, i, j)) + to_float(bias.at(0, 0, j)));
                 expected.at(p, i, j) = to_bfloat16(sum);
             }
     if (!extras)

@@ -87,7 +87,8 @@ void test_max() {
         std::vector<T> in(size_t(g.planes * g.h * g.w) + 1, stored<T>(7));
         for (T& x : in) {
             x = stored<T>(double(pick(std::is_unsigned_v<T> ? 0 : -4, 4)));
-            if (is_floating(g.dtype) && pick(0, 40) == 0) x = stored<T>(pick(0, 1) ? NAN : -INFINITY);
+            if (is_floating(g.dtype) && pick(0, 40) == 0)
+                x = stored<T>(pick(0, 1) ? NAN : -INFINITY);
         }
         const size_t outputs = size_t(g.planes * g.out_h * g.out_w);
         std::vector<T> out(outputs + 1, stored<T>(9)), expected = out;
@@ -117,10 +118,12 @@ void test_max() {
         }
         const bool ok = same_bits(out, expected) && indices == expected_indices;
         if (!ok)
-            std::fprintf(stderr, "%s (%ld, %ld) kernel %ld %ld stride %ld %ld pad %ld %ld dilation %ld %ld\n",
-                         dtype_name(g.dtype), long(g.h), long(g.w), long(g.kernel[0]),
-                         long(g.kernel[1]), long(g.stride[0]), long(g.stride[1]), long(g.pad[0]),
-                         long(g.pad[1]), long(g.dilation[0]), long(g.dilation[1]));
+            std::fprintf(
+                stderr,
+                "%s (%ld, %ld) kernel %ld %ld stride %ld %ld pad %ld %ld dilation %ld %ld\n",
+                dtype_name(g.dtype), long(g.h), long(g.w), long(g.kernel[0]), long(g.kernel[1]),
+                long(g.stride[0]), long(g.stride[1]), long(g.pad[0]), long(g.pad[1]),
+                long(g.dilation[0]), long(g.dilation[1]));
         CHECK(ok);
         if constexpr (!std::is_integral_v<T>) {
             std::vector<T> grad(outputs + 1), sums(in.size(), stored<T>(5)), expected_sums;
@@ -172,11 +175,14 @@ void test_average() {
                                     sum += value_of(in[at]);
                                     continue;
                                 }
-                                const int64_t by = g.divisor ? g.divisor
-                                                   : g.count_include_pad ? padded : inside;
+                                const int64_t by = g.divisor             ? g.divisor
+                                                   : g.count_include_pad ? padded
+                                                                         : inside;
                                 exact[at] += value_of(grad[o]) / double(by);
                             }
-                    const double by = double(g.divisor ? g.divisor : g.count_include_pad ? padded : inside);
+                    const double by = double(g.divisor             ? g.divisor
+                                             : g.count_include_pad ? padded
+                                                                   : inside);
                     if constexpr (sizeof(T) == 8)
                         expected[o] = T(sum / by);
                     else

@@ -220,7 +220,7 @@ def normalize(
 
 def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8) -> Tensor:
     """Return the cosine of the angle between vectors along `dim`; each norm is at least `eps`."""
-    x1, x2 = _C.broadcast_tensors(x1, x2)
+    x1, x2 = _C._broadcast_tensors((x1, x2))
     norm1 = x1.norm(2, dim, True).clamp(min=eps)
     norm2 = x2.norm(2, dim, True).clamp(min=eps)
     return (x1 / norm1 * (x2 / norm2)).sum(dim)

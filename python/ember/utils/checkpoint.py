@@ -28,7 +28,7 @@ class _Checkpoint(Function):
         ctx.function = function
         ctx.random_state = ember.get_rng_state() if keep_random_state else None
         ctx.is_tensor = [isinstance(x, ember.Tensor) for x in inputs]
-        ctx.others = [None if is_tensor else x for x, is_tensor in zip(inputs, ctx.is_tensor)]
+        ctx.others = [None if isinstance(x, ember.Tensor) else x for x in inputs]
         ctx.save_for_backward(*(x for x in inputs if isinstance(x, ember.Tensor)))
         with ember.no_grad():
             return function(*inputs)
@@ -37,7 +37,7 @@ class _Checkpoint(Function):
     def backward(ctx: Any, *grads: Any) -> tuple:
         saved = iter(ctx.saved_tensors)
         inputs = []
-        for other, is_tensor in zip(ctx.others, ctx.is_tensor):
+        for other, is_tensor in zip(ctx.others, ctx.is_tensor, strict=True):
             if is_tensor:
                 x = next(saved)
                 other = x.detach().requires_grad_(x.requires_grad)

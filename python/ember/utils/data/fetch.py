@@ -94,10 +94,9 @@ class MemoryFetch:
         inner = sampler.sampler
         if type(inner) is SequentialSampler:
             return self._slices(sampler)
-        if type(inner) is RandomSampler and not inner.replacement:
-            if inner.num_samples == len(inner.data_source):
-                return self._slices(sampler)
-        return None
+        if type(inner) is not RandomSampler or inner.replacement:
+            return None
+        return self._slices(sampler) if inner.num_samples == len(inner.data_source) else None
 
     def _slices(self, sampler: BatchSampler) -> Iterator[Any]:
         inner = sampler.sampler
@@ -149,6 +148,6 @@ def _index_tensor(indices: Any, size: int) -> Any:
         out = indices
     else:
         return None
-    if len(out) and not (0 <= out.min().item() and out.max().item() < size):
+    if len(out) and (out.min().item() < 0 or out.max().item() >= size):
         return None
     return out
