@@ -43,8 +43,8 @@ Tensor expanded(const Tensor& t, IntSpan sizes) {
     return alias(t, sizes, strides, t.offset());
 }
 
-Tensor apart(const Tensor& operand, const Tensor& out) {
-    if (operand.impl()->storage != out.impl()->storage) return operand;
+Tensor apart(const Tensor& operand, const Dest& dest) {
+    if (dest.fresh() || operand.impl()->storage != dest.tensor().impl()->storage) return operand;
     GradModeGuard no_grad(false);
     return clone(operand, std::nullopt);
 }
@@ -84,7 +84,7 @@ Tensor write_target(const char* name, const Tensor& x, const Dest& dest, bool ne
     const Tensor& out = dest.tensor();
     check_out_dtype(name, x, out, needs_grad);
     if (out.is(x)) return out;
-    Tensor source = apart(x, out);
+    Tensor source = apart(x, dest);
     resize_out(name, out, source.sizes());
     check_written(name, out);
     return copy_(out, source);
@@ -167,8 +167,8 @@ Tensor index_select(const Tensor& x, int64_t dim, const Tensor& index, const Des
     kernels::index_select.require(x.device(), x.dtype());
     Dims sizes(x.sizes());
     if (x.dim() > 0) sizes[at] = index.numel();
+    Tensor from = apart(x, dest), places = dense(apart(index, dest));
     Tensor out = read_target(name, x, sizes, dest, needs_grad(x));
-    Tensor from = apart(x, out), places = dense(apart(index, out));
     if (from.is_contiguous() && out.is_contiguous()) {
         kernels::IndexRows rows = rows_of(name, from, at, places);
         rows.in = from.data();
@@ -199,8 +199,8 @@ Tensor index_add(const Tensor& x, int64_t dim, const Tensor& index, const Tensor
     check_source(name, x, at, index, source);
     kernels::index_add.require(x.device(), x.dtype());
     bool wanted = needs_grad(x, source);
+    Tensor from = apart(source, dest), places = dense(apart(index, dest));
     Tensor out = write_target(name, x, dest, wanted);
-    Tensor from = apart(source, out), places = dense(apart(index, out));
     if (out.is_contiguous()) {
         from = dense(from);
         kernels::IndexRows rows = rows_of(name, out, at, places);
@@ -240,8 +240,8 @@ Tensor index_copy(const Tensor& x, int64_t dim, const Tensor& index, const Tenso
     check_source(name, x, at, index, source);
     kernels::index_put.require(x.device(), x.dtype());
     bool wanted = needs_grad(x, source);
+    Tensor from = apart(source, dest), places = dense(apart(index, dest));
     Tensor out = write_target(name, x, dest, wanted);
-    Tensor from = apart(source, out), places = dense(apart(index, out));
     kernels::IndexPlan plan;
     plan_along(plan, name, out, at, places, from);
     launch(kernels::index_put, x.device(), work_of(from), plan, false);
@@ -271,15 +271,15 @@ Tensor index_fill(const Tensor& x, int64_t dim, const Tensor& index, const Tenso
                 to_string(value.sizes()).c_str());
     kernels::index_put.require(x.device(), x.dtype());
     bool wanted = needs_grad(x, value);
-    Tensor filler = fitting_number(name, value, x.options());
+    Tensor filler = apart(fitting_number(name, value, x.options()), dest);
+    Tensor places = dense(apart(index, dest));
     Tensor out = write_target(name, x, dest, wanted);
-    Tensor places = dense(apart(index, out));
     Dims sizes(x.sizes());
     if (x.dim() > 0)
         sizes[at] = index.numel();
     else
         sizes.push_back(index.numel());
-    Tensor values = expanded(apart(filler, out), sizes);
+    Tensor values = expanded(filler, sizes);
     kernels::IndexPlan plan;
     plan_along(plan, name, out, at, places, values);
     plan.wrap = true;
@@ -468,11 +468,10 @@ Tensor scatter_with(const Slot<void(Context&, const kernels::Gather&)>& slot,
                     const char* name, const Tensor& x, int at, const Tensor& index,
                     const Tensor& part, const Dest& dest, bool wanted) {
     slot.require(x.device(), x.dtype());
+    if (index.numel() == 0) return written(write_target(name, x, dest, wanted), dest);
+    Tensor places = apart(index, dest), from = apart(part, dest);
     Tensor out = write_target(name, x, dest, wanted);
-    if (index.numel() > 0) {
-        Tensor places = apart(index, out), from = apart(part, out);
-        launch(slot, x.device(), 2 * work_of(index), GatherArgs(name, at, places, out, from));
-    }
+    launch(slot, x.device(), 2 * work_of(places), GatherArgs(name, at, places, out, from));
     return written(out, dest);
 }
 
@@ -483,10 +482,10 @@ Tensor gather(const Tensor& x, int64_t dim, const Tensor& index, bool, const Des
     Tensor items = gather_index("gather", index);
     if (index.numel() > 0) check_beside("gather", x, at, index);
     kernels::gather.require(x.device(), x.dtype());
-    Tensor out = read_target("gather", x, index.sizes(), dest, needs_grad(x));
-    Tensor from = apart(x, out);
-    items = apart(items, out);
-    if (index.numel() > 0)
+    Tensor from = apart(x, dest);
+    items = apart(items, dest);
+    Tensor out = read_target("gather", x, items.sizes(), dest, needs_grad(x));
+    if (items.numel() > 0)
         launch(kernels::gather, x.device(), 2 * work_of(out), GatherArgs("gather", at, items, from, out));
     written(out, dest);
     if (needs_grad(x))

@@ -237,10 +237,10 @@ Tensor index_put(const Tensor& x, const std::vector<Tensor>& indices, const Tens
     // Leading dims of size 1 that the result lacks go.
     Tensor source = values;
     if (lead < 0) source = reshape(values, Dims(values.sizes().subspan(size_t(-lead))));
-    Tensor out = write_target(name, x, dest, wanted);
     for (Tensor& t : a.items)
-        if (t.defined()) t = apart(t, out);
-    Tensor from = expanded(apart(source, out), a.result);
+        if (t.defined()) t = apart(t, dest);
+    Tensor from = expanded(apart(source, dest), a.result);
+    Tensor out = write_target(name, x, dest, wanted);
     kernels::IndexPlan plan;
     make_index_plan(plan, name, out, a.items, a.count_sizes, a.position, from);
     launch(kernels::index_put, x.device(), 2 * from.numel(), plan, accumulate);
@@ -261,11 +261,11 @@ Tensor take(const Tensor& x, const Tensor& index, const Dest& dest) {
                 dtype_name(index.dtype()));
     if (x.numel() == 0 && index.numel() > 0) raise_index("take: tried to take from an empty tensor");
     Tensor flat = x.is_contiguous() ? x : dense(x);
-    Tensor out = read_target("take", x, index.sizes(), dest, needs_grad(x));
-    flat = apart(alias(flat, {{x.numel()}}, {{1}}, flat.offset()), out);
-    Tensor items[] = {dense(apart(index, out))}, values = out;
+    flat = apart(alias(flat, {{x.numel()}}, {{1}}, flat.offset()), dest);
+    Tensor items[] = {dense(apart(index, dest))};
+    Tensor out = read_target("take", x, items[0].sizes(), dest, needs_grad(x)), values = out;
     kernels::IndexPlan plan;
-    make_index_plan(plan, "take", flat, items, index.sizes(), 0, values);
+    make_index_plan(plan, "take", flat, items, items[0].sizes(), 0, values);
     launch(kernels::index_get, x.device(), 2 * out.numel(), plan);
     if (!values.is(out)) {
         GradModeGuard no_grad(false);

@@ -16,8 +16,9 @@ inline Tensor written(Tensor out, const Dest& dest) {
     if (!dest.fresh()) out.bump_version();
     return out;
 }
-// An operand that is read while `out` is written: a copy where they share memory.
-Tensor apart(const Tensor& operand, const Tensor& out);
+// An operand that is read while the result is written: a copy where it lies in the destination's
+// memory. To be called before the destination is resized.
+Tensor apart(const Tensor& operand, const Dest& dest);
 // Contiguous int64; raises RuntimeError for other dtypes than int64 and int32.
 Tensor index_items(const char* name, const Tensor& index);
 

@@ -74,12 +74,11 @@ Tensor masked_select(const Tensor& x, const Tensor& mask, const Dest& dest) {
     check_mask(name, mask);
     kernels::masked_select.require(x.device(), x.dtype());
     Dims sizes = broadcast_sizes(name, x.sizes(), mask.sizes());
-    Tensor full = dense_as(x, sizes), chosen = dense_as(mask, sizes);
+    Tensor full = dense_as(apart(x, dest), sizes), chosen = dense_as(apart(mask, dest), sizes);
     Counts counts(name, chosen);
     Tensor out = read_target(name, x, {{counts.total}}, dest, needs_grad(x));
     Tensor packed = out.is_contiguous() ? out : empty(out.sizes(), out.options());
-    Tensor from = apart(full, out);
-    launch(kernels::masked_select, x.device(), from.numel(), masked(chosen, counts, from, packed));
+    launch(kernels::masked_select, x.device(), full.numel(), masked(chosen, counts, full, packed));
     if (!packed.is(out)) copy_(out, packed);
     written(out, dest);
     if (needs_grad(x))
@@ -102,16 +101,16 @@ Tensor masked_scatter(const Tensor& x, const Tensor& mask, const Tensor& source,
     EMBER_CHECK(!dest.is_in_place() || same(sizes, x.sizes()),
                 "masked_scatter: self of shape %s does not match the broadcast shape %s",
                 to_string(x.sizes()).c_str(), to_string(sizes).c_str());
-    Tensor chosen = dense_as(mask, sizes);
+    Tensor chosen = dense_as(apart(mask, dest), sizes);
     Counts counts(name, chosen);
     EMBER_CHECK(counts.total <= source.numel(),
                 "masked_scatter: the mask has %ld items set, but source has only %ld items",
                 long(counts.total), long(source.numel()));
     bool wanted = needs_grad(x, source);
+    Tensor from = dense(apart(source, dest));
     Tensor out = write_target(name, dest.is_in_place() ? x : expanded(x, sizes), dest, wanted);
-    Tensor from = dense(apart(source, out)), full = dense(out);
-    launch(kernels::masked_scatter, x.device(), out.numel(),
-           masked(apart(chosen, out), counts, full, from));
+    Tensor full = dense(out);
+    launch(kernels::masked_scatter, x.device(), out.numel(), masked(chosen, counts, full, from));
     if (!full.is(out)) {
         GradModeGuard no_grad(false);
         copy_(alias(out), full);

@@ -403,7 +403,10 @@ void make_reduce_plan(ReducePlan& plan, const Tensor& in, const bool* reduced, c
             plan.kept_sizes[plan.kept++] = size;
         }
     }
-    if (plan.reduced_numel == 0) plan.reduced = 0;  // nothing to walk over
+    if (plan.reduced_numel == 0) {  // one empty dim, so that no kernel divides by a size of 0
+        plan.reduced = 1;
+        plan.reduced_sizes[0] = plan.reduced_in[0] = 0;
+    }
 }
 
 }  // namespace ops
