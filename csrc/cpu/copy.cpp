@@ -164,8 +164,6 @@ void run_alone(const Job& job) {
     run_tile(job, tile, buffers);
 }
 
-}  // namespace
-
 void run_pointwise(const Plan& plan, const LoopInfo& info) {
     bool alone = plan.ndim == 1 && plan.numel <= kTileItems;
     Job job(plan, info, !alone && streams(plan));
@@ -189,8 +187,6 @@ void run_pointwise(const Plan& plan, const LoopInfo& info) {
 }
 
 // ---- Copies
-
-namespace {
 
 struct CopyJob {
     const Plan& plan;
@@ -246,6 +242,9 @@ void copy(Context&, const Plan& plan) {
 
 }  // namespace
 
-void register_copy(Table& table) { table.set(kernels::copy, copy, kReal); }
+void register_copy(Table& table) {
+    pointwise_shared.run = run_pointwise;
+    table.set(kernels::copy, copy, kReal);
+}
 
 }  // namespace ember::cpu::EMBER_LEVEL
