@@ -193,6 +193,8 @@ void connect(Node& node, std::span<const Tensor> inputs) {
     for (const Tensor& input : inputs) node.next.push_back(gradient_edge(input));
 }
 
+thread_local uint32_t Saved::moved = 0;
+
 PackFunction set_pack_function(PackFunction pack) { return std::exchange(pack_function, pack); }
 
 Saved::Saved(const Tensor& input) : tensor_(input) {

@@ -88,6 +88,20 @@ public:
     static Saved when(bool wanted, const Tensor& input, const Dest& dest = {}) {
         return wanted ? Saved(input, dest) : Saved();
     }
+    Saved(const Saved&) = default;
+    Saved& operator=(const Saved&) = default;
+    Saved& operator=(Saved&&) = default;
+    Saved(Saved&& other) noexcept
+        : tensor_(std::move(other.tensor_)),
+          packed_(std::move(other.packed_)),
+          version_(other.version_),
+          output_nr_(other.output_nr_),
+          is_output_(other.is_output_),
+          overwritten_(other.overwritten_) {
+        moved += defined();
+    }
+    // Counts moves, from which a closure's node learns whether the closure holds any.
+    static thread_local uint32_t moved __attribute__((tls_model("initial-exec")));
     // An output of the operation being recorded: kept without its node, so no cycle.
     static Saved output(const Tensor& out, uint32_t output_nr = 0);
     Tensor get(const Backward& bw) const { return get(bw.node); }
@@ -118,7 +132,11 @@ inline const Tensor& original(const Tensor& x, const Dest& dest, const Tensor& o
 template <class F>
 class ClosureNode final : public Node {
 public:
-    ClosureNode(const char* name, F f) : Node(name), f_(std::move(f)) {}
+    ClosureNode(const char* name, F f) : Node(name) {
+        uint32_t before = Saved::moved;
+        f_.emplace(std::move(f));
+        holds_saved_ = Saved::moved != before;
+    }
     void apply(GradList& grads, GradList& results) override {
         if (EMBER_UNLIKELY(!f_)) raise_released();
         Backward bw{*this, results};
@@ -128,11 +146,15 @@ public:
             (*f_)(bw, grads);
         }
     }
-    void release_saved() override { f_.reset(); }
+    // A closure without saved tensors can run again.
+    void release_saved() override {
+        if (holds_saved_) f_.reset();
+    }
 
 private:
     [[noreturn]] void raise_released();
     std::optional<F> f_;
+    bool holds_saved_;
 };
 
 [[noreturn]] EMBER_EXPORT void raise_backward_twice(const Node& node);

@@ -2,7 +2,7 @@
 
 #include "cpu/vec.h"
 
-// Dense conversions between all real dtypes, and moves between strided layouts by item size.
+// Dense conversions between all real dtypes.
 namespace ember::cpu::EMBER_LEVEL {
 namespace {
 
@@ -103,99 +103,6 @@ void convert(DType from, DType to, void* out, const void* in, int64_t n) {
                 count);
         convert(DType::Float32, to, static_cast<char*>(out) + i * item_size(to), floats, count);
     }
-}
-
-// A 2-D move of items of one size; strides count bytes.
-struct Move {
-    char* out;
-    int64_t out_inner, out_outer;
-    const char* in;
-    int64_t in_inner, in_outer;
-    int64_t inner, outer;
-};
-
-template <class U>
-EMBER_INLINE U read_item(const char* p) {
-    U x;
-    memcpy(&x, p, sizeof x);
-    return x;
-}
-template <class U>
-EMBER_INLINE void write_item(char* p, U x) {
-    memcpy(p, &x, sizeof x);
-}
-
-template <class U>
-void move_row(char* out, int64_t out_stride, const char* in, int64_t in_stride, int64_t n) {
-    constexpr int64_t size = sizeof(U);
-    if (out_stride == size && in_stride == size) {
-        if (n * size >= 64) {
-            memcpy(out, in, size_t(n * size));
-            return;
-        }
-        for (int64_t i = 0; i < n; i++) write_item(out + i * size, read_item<U>(in + i * size));
-    } else if (out_stride == size && in_stride == 0) {
-        U x = read_item<U>(in);
-        for (int64_t i = 0; i < n; i++) write_item(out + i * size, x);
-    } else if (out_stride == size) {
-        for (int64_t i = 0; i < n; i++)
-            write_item(out + i * size, read_item<U>(in + i * in_stride));
-    } else {
-        for (int64_t i = 0; i < n; i++)
-            write_item(out + i * out_stride, read_item<U>(in + i * in_stride));
-    }
-}
-
-// Whole rows of the input first, so that each of its cache lines is read once.
-template <class U>
-void move_transposed(const Move& m) {
-    constexpr int64_t side = 32, size = sizeof(U);
-    U square[side][side];
-    for (int64_t i0 = 0; i0 < m.inner; i0 += side) {
-        int64_t columns = m.inner - i0 < side ? m.inner - i0 : side;
-        for (int64_t j0 = 0; j0 < m.outer; j0 += side) {
-            int64_t rows = m.outer - j0 < side ? m.outer - j0 : side;
-            const char* in = m.in + i0 * m.in_inner + j0 * size;
-            char* out = m.out + i0 * size + j0 * m.out_outer;
-            for (int64_t i = 0; i < columns; i++)
-                memcpy(square[i], in + i * m.in_inner, size_t(rows * size));
-            for (int64_t j = 0; j < rows; j++) {
-                char* row = out + j * m.out_outer;
-                for (int64_t i = 0; i < columns; i++) write_item(row + i * size, square[i][j]);
-            }
-        }
-    }
-}
-
-template <class U>
-void move_items(const Move& m) {
-    constexpr int64_t size = sizeof(U);
-    if (m.in_outer == size && m.out_inner == size && m.in_inner != size && m.in_inner != 0 &&
-        m.inner >= 8 && m.outer >= 8)
-        return move_transposed<U>(m);
-    for (int64_t j = 0; j < m.outer; j++)
-        move_row<U>(m.out + j * m.out_outer, m.out_inner, m.in + j * m.in_outer, m.in_inner,
-                    m.inner);
-}
-
-void move(int item, const Move& m) {
-    switch (item) {
-        case 1: return move_items<uint8_t>(m);
-        case 2: return move_items<uint16_t>(m);
-        case 4: return move_items<uint32_t>(m);
-        default: return move_items<uint64_t>(m);
-    }
-}
-
-// Past the caches.
-void stream_copy(char* out, const char* in, int64_t bytes) {
-    int64_t head = -reinterpret_cast<intptr_t>(out) & (EMBER_VECTOR_BYTES - 1);
-    if (head > bytes) head = bytes;
-    memcpy(out, in, size_t(head));
-    int64_t i = head;
-    for (; i + EMBER_VECTOR_BYTES <= bytes; i += EMBER_VECTOR_BYTES)
-        Vec<int64_t>::load(in + i).stream(out + i);
-    memcpy(out + i, in + i, size_t(bytes - i));
 }
 
 }  // namespace

@@ -1,5 +1,6 @@
 #include "cpu/convert.h"
 #include "cpu/isa.h"
+#include "cpu/move.h"
 #include "cpu/pointwise.h"
 #include "cpu/pointwise_walk.h"
 
@@ -32,6 +33,12 @@ EMBER_INLINE bool rows_are_dense(const Plan& plan) {
     return true;
 }
 
+EMBER_INLINE bool is_number(const Plan& plan, int operand) {
+    for (int d = 0; d < plan.ndim; d++)
+        if (plan.operand[operand].strides[d] != 0) return false;
+    return true;
+}
+
 EMBER_INLINE int64_t bytes_an_item(const Plan& plan) {
     int64_t bytes = 0;
     for (int k = 0; k < plan.operands; k++) bytes += item_size(plan.operand[k].dtype);
@@ -42,7 +49,7 @@ EMBER_INLINE int64_t bytes_an_item(const Plan& plan) {
 EMBER_INLINE bool streams(const Plan& plan) {
     const Plan::Operand& out = plan.operand[0];
     int64_t item = item_size(out.dtype);
-    if (plan.numel * item < stream_threshold || out.strides[0] != item ||
+    if (plan.numel * bytes_an_item(plan) < stream_threshold || out.strides[0] != item ||
         plan.sizes[0] * item < 4096)
         return false;
     for (int k = 1; k < plan.operands; k++)
@@ -62,11 +69,13 @@ EMBER_INLINE int64_t task_tiles(const Tiling& t, int64_t tile_bytes) {
 struct Job {
     const Plan& plan;
     const LoopInfo& info;
-    Tiling tiling;
+    bool stream;
     Access operand[kMaxOperands];
     DType native[kMaxOperands];  // what the loop wants
     bool rounds[kMaxOperands];   // whether it is rounded to the compute dtype on the way
-    bool stream;
+    Tiling tiling;
+
+    Job(const Plan& p, const LoopInfo& i, bool s) : plan(p), info(i), stream(s) {}
 };
 
 struct Buffers {
@@ -78,11 +87,23 @@ struct Buffers {
     int64_t inner[kMaxOperands], items[kMaxOperands];
 };
 
+// n dense items of operand k to what the loop wants.
+EMBER_INLINE void convert_operand(const Job& job, int k, char* out, const char* in, int64_t n,
+                                  char* buffer) {
+    DType dtype = job.operand[k].dtype;
+    if (job.rounds[k]) {
+        convert(dtype, job.plan.compute, buffer, in, n);
+        convert(job.plan.compute, job.native[k], out, buffer, n);
+    } else {
+        convert(dtype, job.native[k], out, in, n);
+    }
+}
+
 EMBER_INLINE char* load_tile(const Job& job, const Tile& tile, int k, Buffers& buffers) {
     const Access& a = job.operand[k];
-    const char* in = tile.data[k];
-    bool dense = a.dense(tile);
-    if (dense && a.dtype == job.native[k]) return tile.data[k];
+    char* in = tile.data[k];
+    bool dense = a.dense(tile), native = a.dtype == job.native[k];
+    if (dense && native) return in;
     char* out = buffers.operand[k];
     int64_t n = tile.items();
     if (buffers.source[k] == in && buffers.inner[k] == tile.inner && buffers.items[k] >= n)
@@ -90,67 +111,80 @@ EMBER_INLINE char* load_tile(const Job& job, const Tile& tile, int k, Buffers& b
     buffers.source[k] = in;
     buffers.inner[k] = tile.inner;
     buffers.items[k] = n;
+    if (a.inner == 0 && a.outer == 0) {
+        alignas(8) char item[8], rounded[8];
+        int size = item_size(job.native[k]);
+        convert_operand(job, k, item, in, 1, rounded);
+        move(size, {out, size, 0, item, 0, 0, n, 1});
+        return out;
+    }
     if (!dense) {
-        char* moved = a.dtype == job.native[k] ? out : buffers.moved;
+        char* moved = native ? out : buffers.moved;
         move(a.item,
              {moved, a.item, tile.inner * a.item, in, a.inner, a.outer, tile.inner, tile.outer});
+        if (native) return out;
         in = moved;
     }
-    if (job.rounds[k]) {
-        convert(a.dtype, job.plan.compute, buffers.rounded, in, n);
-        convert(job.plan.compute, job.native[k], out, buffers.rounded, n);
-    } else if (a.dtype != job.native[k]) {
-        convert(a.dtype, job.native[k], out, in, n);
-    }
+    convert_operand(job, k, out, in, n, buffers.rounded);
     return out;
 }
 
-// Takes n dense items of dtype `from` at `in` to the tile's place in the output.
+// Takes the tile's items, dense and of dtype `from` at `in`, to their place in the output.
 EMBER_INLINE void store_tile(const Access& a, const Tile& tile, DType from, const char* in,
-                             char* buffer, bool stream) {
+                             char* buffer) {
     int64_t n = tile.items();
     bool dense = a.dense(tile);
     if (from != a.dtype) {
-        bool last = dense && !stream;
-        convert(from, a.dtype, last ? tile.data[0] : buffer, in, n);
-        if (last) return;
+        convert(from, a.dtype, dense ? tile.data[0] : buffer, in, n);
+        if (dense) return;
         in = buffer;
     }
-    if (stream && dense)
-        stream_copy(tile.data[0], in, n * a.item);
-    else
-        move(a.item, {tile.data[0], a.inner, a.outer, in, a.item, tile.inner * a.item, tile.inner,
-                      tile.outer});
+    move(a.item,
+         {tile.data[0], a.inner, a.outer, in, a.item, tile.inner * a.item, tile.inner, tile.outer});
+}
+
+EMBER_INLINE void run_tile(const Job& job, const Tile& tile, Buffers& buffers) {
+    const Access& out = job.operand[0];
+    char* data[kMaxOperands];
+    for (int k = 1; k < job.plan.operands; k++) data[k] = load_tile(job, tile, k, buffers);
+    bool in_place = out.dtype == job.info.out && out.dense(tile);
+    data[0] = in_place ? tile.data[0] : buffers.operand[0];
+    job.info.loop(data, tile.items(), job.plan.immediate, in_place && job.stream);
+    if (!in_place) store_tile(out, tile, job.info.out, data[0], buffers.moved);
 }
 
 void run_tiles(const Job& job, int64_t begin, int64_t end) {
     Buffers buffers;
-    const Access& out = job.operand[0];
-    visit_tiles(job.plan, job.tiling, begin, end, [&](Tile& tile) __attribute__((always_inline)) {
-        char* data[kMaxOperands];
-        for (int k = 1; k < job.plan.operands; k++) data[k] = load_tile(job, tile, k, buffers);
-        bool in_place = !job.stream && out.dtype == job.info.out && out.dense(tile);
-        data[0] = in_place ? tile.data[0] : buffers.operand[0];
-        job.info.loop(data, tile.items(), job.plan.immediate);
-        if (!in_place) store_tile(out, tile, job.info.out, data[0], buffers.moved, job.stream);
-    });
+    visit_tiles(job.plan, job.tiling, begin, end,
+                [&](Tile& tile) __attribute__((always_inline)) { run_tile(job, tile, buffers); });
     if (job.stream) stream_fence();
 }
 
-}  // namespace
+// A short plan of one dim, as one tile: a small tensor and a number, say.
+void run_alone(const Job& job) {
+    Buffers buffers;
+    Tile tile;
+    for (int k = 0; k < job.plan.operands; k++) tile.data[k] = job.plan.operand[k].data;
+    tile.inner = job.plan.numel;
+    tile.outer = 1;
+    run_tile(job, tile, buffers);
+}
 
 void run_pointwise(const Plan& plan, const LoopInfo& info) {
-    Job job{plan, info, {}, {}, {}, {}, streams(plan)};
-    bool dense = !job.stream && rows_are_dense(plan);
+    bool alone = plan.ndim == 1 && plan.numel <= kTileItems;
+    Job job(plan, info, !alone && streams(plan));
+    bool dense = rows_are_dense(plan);
     for (int k = 0; k < plan.operands; k++) {
         DType dtype = plan.operand[k].dtype;
         job.native[k] = k == 0 ? info.out : k == 1 ? info.first : info.in;
         dense = dense && dtype == job.native[k];
         bool half = kHalves.has(plan.compute) && job.native[k] == DType::Float32;
-        bool number = plan.ndim == 1 && plan.operand[k].strides[0] == 0;
-        job.rounds[k] = k > 0 && half && dtype != plan.compute && !(number && info.exact_numbers);
+        job.rounds[k] = k > 0 && half && dtype != plan.compute &&
+                        !(info.exact_numbers && is_number(plan, k));
+        if (alone) job.operand[k] = {dtype, item_size(dtype), plan.operand[k].strides[0], 0};
     }
-    make_tiling(plan, dense, job.tiling);
+    if (alone) return run_alone(job);
+    make_tiling(plan, dense, kSquare, job.tiling);
     for (int k = 0; k < plan.operands; k++) job.operand[k] = access(plan, job.tiling, k);
     int64_t tile_bytes = job.tiling.inner * job.tiling.outer * bytes_an_item(plan) * info.cost;
     parallel_for(job.tiling.tiles, task_tiles(job.tiling, tile_bytes),
@@ -159,13 +193,13 @@ void run_pointwise(const Plan& plan, const LoopInfo& info) {
 
 // ---- Copies
 
-namespace {
-
 struct CopyJob {
     const Plan& plan;
-    Tiling tiling;
-    Access out, in;
     bool stream;
+    Access out, in;
+    Tiling tiling;
+
+    CopyJob(const Plan& p, bool s) : plan(p), stream(s) {}
 };
 
 void copy_tiles(const CopyJob& job, int64_t begin, int64_t end) {
@@ -173,17 +207,21 @@ void copy_tiles(const CopyJob& job, int64_t begin, int64_t end) {
     const Access &out = job.out, &in = job.in;
     visit_tiles(job.plan, job.tiling, begin, end, [&](Tile& tile) __attribute__((always_inline)) {
         const char* source = tile.data[1];
-        if (out.dtype == in.dtype && !job.stream) {
-            move(out.item, {tile.data[0], out.inner, out.outer, source, in.inner, in.outer,
-                            tile.inner, tile.outer});
+        bool dense = in.dense(tile);
+        if (out.dtype == in.dtype) {
+            if (job.stream && dense && out.dense(tile))
+                stream_copy(tile.data[0], source, tile.items() * out.item);
+            else
+                move(out.item, {tile.data[0], out.inner, out.outer, source, in.inner, in.outer,
+                                tile.inner, tile.outer, job.stream});
             return;
         }
-        if (!in.dense(tile)) {
+        if (!dense) {
             move(in.item, {moved, in.item, tile.inner * in.item, source, in.inner, in.outer,
                            tile.inner, tile.outer});
             source = moved;
         }
-        store_tile(out, tile, in.dtype, source, converted, job.stream);
+        store_tile(out, tile, in.dtype, source, converted);
     });
     if (job.stream) stream_fence();
 }
@@ -196,10 +234,10 @@ void copy(Context&, const Plan& plan) {
         convert(in.dtype, out.dtype, out.data, in.data, plan.numel);
         return;
     }
-    if (plan.numel == 0 || (in.data == out.data && in.dtype == out.dtype)) return;
-    CopyJob job{plan, {}, {}, {}, streams(plan)};
-    bool dense = rows_are_dense(plan) && (in.dtype == out.dtype || !job.stream);
-    make_tiling(plan, dense, job.tiling);
+    if (plan.numel == 0) return;
+    CopyJob job(plan, streams(plan));
+    make_tiling(plan, rows_are_dense(plan), in.dtype == out.dtype ? 2 * kSquare : kSquare,
+                job.tiling);
     job.out = access(plan, job.tiling, 0);
     job.in = access(plan, job.tiling, 1);
     int64_t tile_bytes = job.tiling.inner * job.tiling.outer * (out_item + in_item);
@@ -209,6 +247,9 @@ void copy(Context&, const Plan& plan) {
 
 }  // namespace
 
-void register_copy(Table& table) { table.set(kernels::copy, copy, kReal); }
+void register_copy(Table& table) {
+    pointwise_shared.run = run_pointwise;
+    table.set(kernels::copy, copy, kReal);
+}
 
 }  // namespace ember::cpu::EMBER_LEVEL

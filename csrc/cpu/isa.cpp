@@ -1,7 +1,6 @@
 #include "cpu/isa.h"
 
-#include <unistd.h>
-
+#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 
@@ -10,6 +9,7 @@
 #if defined(__x86_64__)
 #include <cpuid.h>
 #include <sys/syscall.h>
+#include <unistd.h>
 #endif
 
 namespace ember::cpu {
@@ -70,14 +70,20 @@ Isa detect() { return Isa::Baseline; }
 
 #endif
 
-int64_t half_of_last_cache() {
-    long bytes = sysconf(_SC_LEVEL3_CACHE_SIZE);
-    return bytes > 0 ? bytes / 2 : 8 << 20;
+// What this process can use of it. sysconf counts the caches of all sockets, so the kernel is
+// asked.
+int64_t last_cache_bytes() {
+    long kilobytes = 0;
+    if (FILE* f = fopen("/sys/devices/system/cpu/cpu0/cache/index3/size", "re")) {
+        if (fscanf(f, "%ldK", &kilobytes) != 1) kilobytes = 0;
+        fclose(f);
+    }
+    return kilobytes > 0 ? int64_t(kilobytes) << 10 : 16 << 20;
 }
 
 }  // namespace
 
-int64_t stream_threshold = half_of_last_cache();
+int64_t stream_threshold = last_cache_bytes() / 4 * 3;
 
 const char* isa_name(Isa isa) { return kNames[int(isa)]; }
 

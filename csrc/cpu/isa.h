@@ -16,8 +16,8 @@ Isa detect_isa();
 // detect_isa(), or the lower level that EMBER_ISA names.
 Isa choose_isa();
 
-// Results larger than this are written past the caches: they would not be in them when they are
-// read again. Half of the last-level cache.
+// Where a kernel's operands together take more bytes than this, its result is written past the
+// caches: it would not be in them when it is read again. Three quarters of the last-level cache.
 extern int64_t stream_threshold;
 
 }  // namespace ember::cpu

@@ -49,7 +49,7 @@ using ReciprocalSquare = decltype([](auto x) { return decltype(x)(1) / (x * x); 
 
 // One exponent for all: those that PyTorch computes otherwise.
 template <class T>
-void uniform_power(char* const* data, int64_t n, const Number* immediate) {
+void uniform_power(char* const* data, int64_t n, const Number* immediate, bool stream) {
     T exponent;
     memcpy(&exponent, data[2], sizeof exponent);
     Loop run = long_loop<Power, 2, T>;
@@ -59,7 +59,7 @@ void uniform_power(char* const* data, int64_t n, const Number* immediate) {
     if (exponent == T(-0.5)) run = loop<Rsqrt, 1, T>;
     if (exponent == T(-1)) run = loop<Reciprocal, 1, T>;
     if (exponent == T(-2)) run = loop<ReciprocalSquare, 1, T>;
-    run(data, n, immediate);
+    run(data, n, immediate, stream);
 }
 
 template <class T>
@@ -89,7 +89,7 @@ constexpr auto rounding = numeric_kernel<F, 1, &IntegerKernels::identity>;
 void register_pointwise_float(Table& table) {
     using I = IntegerKernels;
     constexpr Result kSame = Result::Same;
-    table.set(kernels::add, numeric_kernel<Add, 2, &I::add, 1, kSame, true>, kReal);
+    table.set(kernels::add, numeric_kernel<Add, 2, &I::add>, kReal);
     table.set(kernels::mul, numeric_kernel<Multiply, 2, &I::mul, 1, kSame, true>, kReal);
     table.set(kernels::div, kernel<Divide, 2, 1, kSame, true>, kFloating);
     table.set(kernels::floor_divide, numeric_kernel<FloorDivide, 2, &I::floor_divide, 4>, kNumeric);
@@ -101,7 +101,7 @@ void register_pointwise_float(Table& table) {
     table.set(kernels::minimum, numeric_kernel<Minimum, 2, &I::minimum>, kReal);
     table.set(kernels::addcmul, numeric_kernel<Addcmul, 3, &I::addcmul>, kNumeric);
     table.set(kernels::addcdiv, kernel<Addcdiv, 3>, kFloating);
-    table.set(kernels::lerp, kernel<Lerp, 3>, kFloating);
+    table.set(kernels::lerp, kernel<Lerp, 3, 1, kSame, true>, kFloating);
 
     table.set(kernels::eq, comparison<Equal, &I::eq>, kReal);
     table.set(kernels::ne, comparison<NotEqual, &I::ne>, kReal);

@@ -16,66 +16,92 @@ struct Numbers {
         : first(n[0].as<typename V::Scalar>()), second(n[1].as<typename V::Scalar>()) {}
 };
 
-template <class T>
-EMBER_INLINE void store_items(Vec<T> x, char* out, int64_t at, int64_t n) {
-    if (n == Vec<T>::size)
-        x.store(out + at * int64_t(sizeof(T)));
-    else
-        store_first(x, out + at * int64_t(sizeof(T)), n);
-}
-template <int B>
-EMBER_INLINE void store_items(Mask<B> m, char* out, int64_t at, int64_t n) {
-    store_bools(m, out + at, n);
-}
+// Whole vectors are loaded and stored as such, fewer items (at the ends) by parts.
 template <class T>
 EMBER_INLINE Vec<T> load_items(const char* in, int64_t at, int64_t n) {
     in += at * int64_t(sizeof(T));
     return n == Vec<T>::size ? Vec<T>::load(in) : load_first<T>(in, n);
 }
-
-template <class F, int Inputs, class T>
-__attribute__((flatten)) void loop(char* const* data, int64_t n, const Number* immediate) {
-    constexpr int64_t size = Vec<T>::size;
-    char* out = data[0];
-    const char *a = data[1], *b = data[Inputs > 1 ? 2 : 1], *c = data[Inputs > 2 ? 3 : 1];
-    Numbers<Vec<T>> numbers(immediate);
-    auto step = [=](int64_t at, int64_t count) __attribute__((always_inline)) {
-        Vec<T> x = load_items<T>(a, at, count);
-        if constexpr (Inputs == 1) {
-            store_items(call(F{}, numbers, x), out, at, count);
-        } else {
-            Vec<T> y = load_items<T>(b, at, count);
-            if constexpr (Inputs == 2)
-                store_items(call(F{}, numbers, x, y), out, at, count);
-            else
-                store_items(call(F{}, numbers, x, y, load_items<T>(c, at, count)), out, at, count);
-        }
-    };
-    int64_t i = 0;
-    for (; i + size <= n; i += size) step(i, size);
-    if (i < n) step(i, n - i);
+template <class T>
+EMBER_INLINE void store_items(Vec<T> x, char* out, int64_t at, int64_t n, bool stream) {
+    out += at * int64_t(sizeof(T));
+    if (n != Vec<T>::size)
+        store_first(x, out, n);
+    else if (stream)
+        x.stream(out);
+    else
+        x.store(out);
+}
+template <int B>
+EMBER_INLINE void store_items(Mask<B> m, char* out, int64_t at, int64_t n, bool) {
+    store_bools(m, out + at, n);
 }
 
-// The same with the formula's code once instead of twice: for long formulas.
+// Applies F to items [at, at + n) of up to three inputs; n is at most a vector.
 template <class F, int Inputs, class T>
-__attribute__((flatten)) void long_loop(char* const* data, int64_t n, const Number* immediate) {
-    constexpr int64_t size = Vec<T>::size;
-    char* out = data[0];
-    const char *a = data[1], *b = data[Inputs > 1 ? 2 : 1], *c = data[Inputs > 2 ? 3 : 1];
-    Numbers<Vec<T>> numbers(immediate);
-    for (int64_t i = 0; i < n; i += size) {
-        int64_t count = n - i < size ? n - i : size;
-        Vec<T> x = load_items<T>(a, i, count);
+struct Step {
+    char* out;
+    const char *a, *b, *c;
+    Numbers<Vec<T>> numbers;
+
+    EMBER_INLINE Step(char* const* data, const Number* immediate)
+        : out(data[0]),
+          a(data[1]),
+          b(data[Inputs > 1 ? 2 : 1]),
+          c(data[Inputs > 2 ? 3 : 1]),
+          numbers(immediate) {}
+
+    EMBER_INLINE void operator()(int64_t at, int64_t n, bool stream) const {
+        Vec<T> x = load_items<T>(a, at, n);
         if constexpr (Inputs == 1) {
-            store_items(call(F{}, numbers, x), out, i, count);
+            store_items(call(F{}, numbers, x), out, at, n, stream);
         } else {
-            Vec<T> y = load_items<T>(b, i, count);
+            Vec<T> y = load_items<T>(b, at, n);
             if constexpr (Inputs == 2)
-                store_items(call(F{}, numbers, x, y), out, i, count);
+                store_items(call(F{}, numbers, x, y), out, at, n, stream);
             else
-                store_items(call(F{}, numbers, x, y, load_items<T>(c, i, count)), out, i, count);
+                store_items(call(F{}, numbers, x, y, load_items<T>(c, at, n)), out, at, n, stream);
         }
     }
+
+    // Items before the first at which the output is aligned to the register.
+    EMBER_INLINE int64_t unaligned(int64_t n) const {
+        int64_t head = (-reinterpret_cast<intptr_t>(out) & (EMBER_VECTOR_BYTES - 1)) / sizeof(T);
+        return head < n ? head : n;
+    }
+};
+
+template <class T>
+EMBER_INLINE bool can_stream(const char* out) {
+    return reinterpret_cast<intptr_t>(out) % sizeof(T) == 0;
+}
+
+template <class F, int Inputs, class T>
+__attribute__((flatten)) void loop(char* const* data, int64_t n, const Number* immediate,
+                                   bool stream) {
+    constexpr int64_t size = Vec<T>::size;
+    Step<F, Inputs, T> step(data, immediate);
+    int64_t i = 0;
+    if (EMBER_UNLIKELY(stream) && can_stream<T>(data[0])) {
+        i = step.unaligned(n);
+        step(0, i, false);
+        for (; i + size <= n; i += size) step(i, size, true);
+    }
+    for (; i + size <= n; i += size) step(i, size, false);
+    if (i < n) step(i, n - i, false);
+}
+
+// The same with the formula's code once: for long formulas.
+template <class F, int Inputs, class T>
+__attribute__((flatten)) void long_loop(char* const* data, int64_t n, const Number* immediate,
+                                        bool stream) {
+    constexpr int64_t size = Vec<T>::size;
+    Step<F, Inputs, T> step(data, immediate);
+    stream = stream && can_stream<T>(data[0]);
+    int64_t count = stream ? step.unaligned(n) : 0;
+    if (count == 0) count = n < size ? n : size;
+    for (int64_t i = 0; i < n; i += count, count = n - i < size ? n - i : size)
+        step(i, count, stream);
 }
 
 enum class Result { Same, Bool };
@@ -102,7 +128,7 @@ template <class F, int Inputs, IntegerKernels::Kernel IntegerKernels::* Integer,
           Result Kind = Result::Same, bool ExactNumbers = false>
 void numeric_kernel(Context& context, const Plan& plan) {
     if (is_integral(plan.compute))
-        (shared::integer_kernels.*Integer)(context, plan);
+        (pointwise_shared.integers.*Integer)(context, plan);
     else
         kernel<F, Inputs, Cost, Kind, ExactNumbers>(context, plan);
 }

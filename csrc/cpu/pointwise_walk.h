@@ -10,7 +10,7 @@ namespace {
 
 constexpr int64_t kTileItems = 1024;    // of tiles that need buffers: 4 or 8 KiB an operand
 constexpr int64_t kDenseItems = 16384;  // of tiles that need none
-constexpr int64_t kSquare = 32;         // the sides of tiles that transpose
+constexpr int64_t kSquare = 32;         // its root: the side of tiles that transpose
 
 struct Tiling {
     int dim[kMaxDims];     // the plan's dims in the order of visits; a tile spans the first two
@@ -45,7 +45,8 @@ EMBER_INLINE int transposed_dim(const Plan& plan) {
     return 0;
 }
 
-EMBER_INLINE void make_tiling(const Plan& plan, bool dense, Tiling& t) {
+// `side` is that of tiles that transpose.
+EMBER_INLINE void make_tiling(const Plan& plan, bool dense, int64_t side, Tiling& t) {
     for (int d = 0; d < plan.ndim; d++) t.dim[d] = d;
     int64_t limit = dense ? kDenseItems : kTileItems;
     int64_t n0 = plan.sizes[0];
@@ -53,8 +54,8 @@ EMBER_INLINE void make_tiling(const Plan& plan, bool dense, Tiling& t) {
     if (int d = dense ? 0 : transposed_dim(plan)) {
         t.dim[1] = d;
         t.dim[d] = 1;
-        if (n0 > kSquare) t.inner = kSquare;
-        limit = t.inner * kSquare;
+        if (n0 > side) t.inner = side;
+        limit = t.inner * side;
     }
     int64_t n1 = plan.ndim > 1 ? plan.sizes[t.dim[1]] : 1;
     int64_t room = dense ? 1 : limit / t.inner;

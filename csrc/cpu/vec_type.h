@@ -48,6 +48,15 @@ struct IntOfSize<8> {
     using type = int64_t;
 };
 
+template <class T, bool = std::is_integral_v<T>>
+struct RingOf {
+    using type = T;
+};
+template <class T>
+struct RingOf<T, true> {
+    using type = std::make_unsigned_t<T>;
+};
+
 // What a comparison of items of `Bytes` bytes gives: a register of all-ones or all-zero items, or a
 // mask register where the level has them.
 #if defined(__AVX512F__)
@@ -153,14 +162,16 @@ struct Vec {
 #endif
     }
 
-    EMBER_INLINE Vec& operator+=(Vec b) { return *this = {v + b.v}; }
-    EMBER_INLINE Vec& operator-=(Vec b) { return *this = {v - b.v}; }
-    EMBER_INLINE Vec& operator*=(Vec b) { return *this = {v * b.v}; }
-    friend EMBER_INLINE Vec operator+(Vec a, Vec b) { return {a.v + b.v}; }
-    friend EMBER_INLINE Vec operator-(Vec a, Vec b) { return {a.v - b.v}; }
-    friend EMBER_INLINE Vec operator*(Vec a, Vec b) { return {a.v * b.v}; }
+    // Signed integers wrap, so they add and multiply as unsigned.
+    using Ring = Raw<typename RingOf<T>::type>;
+    friend EMBER_INLINE Vec operator+(Vec a, Vec b) { return {(Raw<T>)((Ring)a.v + (Ring)b.v)}; }
+    friend EMBER_INLINE Vec operator-(Vec a, Vec b) { return {(Raw<T>)((Ring)a.v - (Ring)b.v)}; }
+    friend EMBER_INLINE Vec operator*(Vec a, Vec b) { return {(Raw<T>)((Ring)a.v * (Ring)b.v)}; }
+    friend EMBER_INLINE Vec operator-(Vec a) { return {(Raw<T>)(-(Ring)a.v)}; }
+    EMBER_INLINE Vec& operator+=(Vec b) { return *this = *this + b; }
+    EMBER_INLINE Vec& operator-=(Vec b) { return *this = *this - b; }
+    EMBER_INLINE Vec& operator*=(Vec b) { return *this = *this * b; }
     friend EMBER_INLINE Vec operator/(Vec a, Vec b) { return {a.v / b.v}; }
-    friend EMBER_INLINE Vec operator-(Vec a) { return {-a.v}; }
     friend EMBER_INLINE Vec operator&(Vec a, Vec b) { return {a.v & b.v}; }
     friend EMBER_INLINE Vec operator|(Vec a, Vec b) { return {a.v | b.v}; }
     friend EMBER_INLINE Vec operator^(Vec a, Vec b) { return {a.v ^ b.v}; }
@@ -460,7 +471,7 @@ EMBER_INLINE Vec<T> scale_by_power(Vec<T> x, Vec<T> n) {
     using I = typename Vec<T>::Int;
     constexpr int bias = sizeof(T) == 4 ? 127 : 1023, mantissa = sizeof(T) == 4 ? 23 : 52;
     I total = small_int(n) + I(2 * bias);
-    Vec<std::make_unsigned_t<typename I::Scalar> > half{(decltype(half.v))total.v};
+    Vec<std::make_unsigned_t<typename I::Scalar>> half{(decltype(half.v))total.v};
     half = half >> 1;
     I first{(decltype(first.v))half.v};
     return x * bit_cast<T>(first << mantissa) * bit_cast<T>((total - first) << mantissa);

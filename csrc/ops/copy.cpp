@@ -27,7 +27,7 @@ bool reads_what_it_writes(const Tensor& to, const Tensor& from) {
 }  // namespace
 
 Tensor copy_(const Tensor& self, const Tensor& src, bool) {
-    check_in_place("copy_", self);
+    check_in_place("copy_", self, src.requires_grad());
     EMBER_CHECK(!self.has_overlap(),
                 "copy_: more than one element of the written-to tensor refers to a single memory "
                 "location; clone it first");
@@ -113,9 +113,10 @@ Tensor type_as(const Tensor& x, const Tensor& other) {
 }
 
 Tensor fill_(const Tensor& self, const Tensor& value) {
-    check_in_place("fill_", self);
+    check_in_place("fill_", self, value.requires_grad());
     EMBER_CHECK(value.dim() == 0, "fill_: value must be a number or a zero-dim tensor, got shape %s",
                 to_string(value.sizes()).c_str());
+    if (value.impl()->wrapped_number) check_number_fits("fill_", value, self.dtype());
     convert_into(self, value);
     self.bump_version();
     if (needs_grad(self, value))

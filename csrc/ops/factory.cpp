@@ -41,6 +41,7 @@ DType dtype_of_number(Number n) {
 Tensor filled(const char* name, const Dims& size, Number value, const Dest& out,
               std::optional<DType> dtype, std::optional<Device> device, bool requires_grad) {
     TensorOptions options = options_of(dtype, device);
+    check_number_fits(name, wrapped_number(value), out.fresh() ? options.dtype : out.tensor().dtype());
     if (out.fresh()) {
         checked_numel(name, size, options.dtype);
         return with_grad(full(size, value, options), requires_grad);
@@ -127,6 +128,7 @@ Tensor full_like(const Tensor& input, Number fill_value, std::optional<DType> dt
                  std::optional<Device> device, bool requires_grad,
                  std::optional<MemoryFormat> memory_format) {
     Tensor t = like(input, dtype, device, memory_format);
+    check_number_fits("full_like", wrapped_number(fill_value), t.dtype());
     fill(t, fill_value);
     return with_grad(t, requires_grad);
 }

@@ -75,7 +75,7 @@ void check_out_dtype(const char* name, const Tensor& x, const Tensor& out, bool 
 
 Tensor write_target(const char* name, const Tensor& x, const Dest& dest, bool needs_grad) {
     if (dest.is_in_place()) {
-        check_in_place(name, x);
+        check_in_place(name, x, needs_grad);
         check_written(name, x);
         return x;
     }

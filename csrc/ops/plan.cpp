@@ -72,6 +72,27 @@ bool can_cast(DType from, DType to) {
     return from == DType::Bool || to != DType::Bool;
 }
 
+void check_number_fits(const char* name, const Tensor& value, DType dtype) {
+    if (!is_integral(dtype) || dtype == DType::Bool || value.dtype() == dtype) return;
+    double bits = double(item_size(dtype) * 8 - (dtype == DType::UInt8 ? 0 : 1));
+    double most = std::exp2(bits);
+    bool fits = true;
+    if (value.dtype() == DType::Int64) {
+        double v = double(*value.as<int64_t>());
+        fits = v >= -most && v < most;
+    } else if (is_floating(value.dtype())) {
+        Tensor wide = empty({}, {DType::Float64, {}});
+        const Tensor* operands[] = {&wide, &value};
+        Plan plan;
+        make_plan(plan, operands, 1, DType::Float64);
+        launch(kernels::copy, wide.device(), 1, plan);
+        double v = *wide.as<double>();
+        fits = v >= -most && v < most;
+    }
+    EMBER_CHECK(fits, "%s: value cannot be converted to type %s without overflow", name,
+                dtype_name(dtype));
+}
+
 void check_out(const char* name, const Tensor& out, DType result, bool inputs_need_grad) {
     EMBER_CHECK(!inputs_need_grad && !(modes::grad_enabled() && out.requires_grad()),
                 "%s: functions with out=... arguments don't support automatic differentiation, but "
@@ -272,8 +293,10 @@ Device common_device(const char* name, Operands inputs) {
 
 void check_dest(const char* name, const Dest& dest, Operands inputs, IntSpan sizes, DType result) {
     const Tensor& out = dest.tensor();
+    bool wants_grad = false;
+    for (const Tensor* t : inputs) wants_grad |= t->requires_grad();
     if (dest.is_in_place()) {
-        check_in_place(name, out);
+        check_in_place(name, out, wants_grad);
         EMBER_CHECK(can_cast(result, out.dtype()),
                     "%s: result type %s can't be cast to the desired output type %s", name,
                     dtype_name(result), dtype_name(out.dtype()));
@@ -281,8 +304,6 @@ void check_dest(const char* name, const Dest& dest, Operands inputs, IntSpan siz
                     "%s: output with shape %s doesn't match the broadcast shape %s", name,
                     to_string(out.sizes()).c_str(), to_string(sizes).c_str());
     } else {
-        bool wants_grad = false;
-        for (const Tensor* t : inputs) wants_grad |= t->requires_grad();
         check_out(name, out, result, wants_grad && modes::grad_enabled());
         resize_out(name, out, Dims(sizes));
     }

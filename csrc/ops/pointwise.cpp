@@ -3,6 +3,7 @@
 #include <cmath>
 #include <limits>
 
+#include "ops/copy.h"
 #include "ops/formula.h"
 
 namespace ember::ops {
@@ -381,17 +382,33 @@ Tensor predicate(const kernels::Pointwise& slot, const char* name, const Tensor&
     return pointwise(slot, name, {x}, {}, {x.dtype(), DType::Bool});
 }
 
+// Integers are finite; the answer is laid out as x is.
+Tensor for_integers(const Tensor& x, bool answer) {
+    GradModeGuard no_grad(false);
+    Tensor out = empty_like(x, DType::Bool);
+    return fill_(out, wrapped_number(number(int64_t(answer))));
+}
+
 }  // namespace
 
-Tensor isnan(const Tensor& x) { return predicate(kernels::isnan, "isnan", x); }
-Tensor isinf(const Tensor& x) { return predicate(kernels::isinf, "isinf", x); }
-Tensor isfinite(const Tensor& x) { return predicate(kernels::isfinite, "isfinite", x); }
+Tensor isnan(const Tensor& x) {
+    return is_integral(x.dtype()) ? for_integers(x, false) : predicate(kernels::isnan, "isnan", x);
+}
+Tensor isinf(const Tensor& x) {
+    return is_integral(x.dtype()) ? for_integers(x, false) : predicate(kernels::isinf, "isinf", x);
+}
+Tensor isfinite(const Tensor& x) {
+    return is_integral(x.dtype()) ? for_integers(x, true)
+                                  : predicate(kernels::isfinite, "isfinite", x);
+}
 
 Tensor where(const Tensor& condition, const Tensor& a, const Tensor& b, const Dest& dest) {
     EMBER_CHECK(condition.dtype() == DType::Bool || condition.dtype() == DType::UInt8,
                 "where: expected condition to be a boolean tensor, got %s",
                 dtype_name(condition.dtype()));
     DType dtype = pair_type(a, b);
+    for (const Tensor* t : {&a, &b})
+        if (t->impl()->wrapped_number) check_number_fits("where", *t, dtype);
     Tensor out = pointwise(kernels::where, "where", {condition, a, b}, dest, {dtype, dtype});
     if (needs_grad(a, b))
         record("WhereBackward0", out, {a, b}, [c = Saved(condition)](Backward& bw, const Tensor& g) {
@@ -407,9 +424,7 @@ Tensor masked_fill(const Tensor& x, const Tensor& mask, const Tensor& value, con
                 dtype_name(mask.dtype()));
     EMBER_CHECK(value.dim() == 0, "masked_fill: value must be a number or a zero-dim tensor, got %s",
                 to_string(value.sizes()).c_str());
-    EMBER_CHECK(!value.impl()->wrapped_number || can_cast(value.dtype(), x.dtype()),
-                "masked_fill: value cannot be converted to type %s without overflow",
-                dtype_name(x.dtype()));
+    check_number_fits("masked_fill", value, x.dtype());
     Tensor out = pointwise(kernels::where, "masked_fill", {mask, value, x}, dest,
                            {x.dtype(), x.dtype()});
     if (needs_grad(x, value))

@@ -36,6 +36,7 @@ struct Reduced {
     int ndim;
     int64_t numel = 1;  // items reduced into one
 
+    explicit Reduced(const Tensor& x) : ndim(x.dim()) {}  // none
     Reduced(const char* name, const Tensor& x, IntSpan dims) : ndim(x.dim()) {
         for (int64_t dim : dims) {
             int d = wrap_dim(name, dim, ndim);
@@ -248,7 +249,10 @@ Tensor std_deviation(const Tensor& x, const std::optional<Dims>& dim,
     Tensor out;
     {
         GradModeGuard no_grad(false);
-        out = sqrt(reduce(kernels::variance, "std", x, reduced, keepdim, x.dtype(), c, {}));
+        // The root of a half's variance is taken before it is rounded to the half.
+        DType wide = x.dtype() == DType::Float64 ? DType::Float64 : DType::Float32;
+        Tensor variance = reduce(kernels::variance, "std", x, reduced, keepdim, wide, c, {});
+        out = pointwise(kernels::sqrt, "std", {variance}, {}, {wide, x.dtype()});
     }
     if (!dest.fresh()) {
         Tensor to = output("std", x, reduced, keepdim, x.dtype(), dest);
@@ -387,13 +391,23 @@ Tensor argmin(const Tensor& x, std::optional<int64_t> dim, bool keepdim) {
     return index_of(kernels::argmin, "argmin", x, dim, keepdim);
 }
 
-Tensor any(const Tensor& x, const std::optional<Dims>& dim, bool keepdim, const Dest& dest) {
+namespace {
+
+Tensor truth(const kernels::Reduce& slot, const char* name, const Tensor& x,
+             const std::optional<Dims>& dim, bool keepdim, const Dest& dest) {
     DType dtype = x.dtype() == DType::UInt8 ? DType::UInt8 : DType::Bool;
-    return reduce(kernels::any, "any", x, Reduced("any", x, span_of(dim)), keepdim, dtype, 0, dest);
+    Reduced reduced(name, x, span_of(dim));
+    if (dim && dim->empty()) reduced = Reduced(x);  // as in PyTorch: each item by itself
+    return reduce(slot, name, x, reduced, keepdim, dtype, 0, dest);
+}
+
+}  // namespace
+
+Tensor any(const Tensor& x, const std::optional<Dims>& dim, bool keepdim, const Dest& dest) {
+    return truth(kernels::any, "any", x, dim, keepdim, dest);
 }
 Tensor all(const Tensor& x, const std::optional<Dims>& dim, bool keepdim, const Dest& dest) {
-    DType dtype = x.dtype() == DType::UInt8 ? DType::UInt8 : DType::Bool;
-    return reduce(kernels::all, "all", x, Reduced("all", x, span_of(dim)), keepdim, dtype, 0, dest);
+    return truth(kernels::all, "all", x, dim, keepdim, dest);
 }
 
 Tensor logsumexp(const Tensor& x, const Dims& dim, bool keepdim, const Dest& dest) {

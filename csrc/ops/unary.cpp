@@ -52,7 +52,8 @@ Tensor abs(const Tensor& x, const Dest& dest) {
 Tensor square(const Tensor& x, const Dest& dest) {
     Tensor copy;
     const Tensor& first = original(x, dest, x, copy);
-    Tensor out = unary(kernels::square, "square", x, dest);
+    DType dtype = x.dtype() == DType::Bool ? DType::Int64 : x.dtype();  // a power, as in PyTorch
+    Tensor out = pointwise(kernels::square, "square", {x}, dest, {dtype, dtype});
     if (needs_grad(x))
         record("PowBackward0", out, {x}, dest, [x = Saved(first)](Backward& bw, const Tensor& g) {
             bw.set(0, mul(g, mul(x.get(bw), 2.0)));
@@ -299,6 +300,8 @@ Tensor clamp(const Tensor& x, std::optional<Number> min, std::optional<Number> m
     if (max) all.push_back(wrapped_number(*max));
     DType dtype = result_type(all);
     EMBER_CHECK(dtype != DType::Bool, "clamp: bool tensors are not supported");
+    for (const Tensor& bound : std::span(all.begin(), all.end()).subspan(1))
+        check_number_fits("clamp", bound, dtype);
     Number low = min ? *min : number(-std::numeric_limits<double>::infinity());
     Number high = max ? *max : number(std::numeric_limits<double>::infinity());
     if (is_integral(dtype)) {

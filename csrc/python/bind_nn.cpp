@@ -41,7 +41,8 @@ void bind_nn(BindTable& t) {
         "(input - mean) / sqrt(var + eps) * weight + bias over the last dims, whose sizes are "
         "normalized_shape (Ba, Kiros and Hinton, 2016). RuntimeError where shapes do not fit.");
     bind<&ops::batch_norm>(t, kFunction,
-        "batch_norm(input, running_mean: Tensor | None, running_var: Tensor | None, weight=None, bias=None, training=False, "
+        "batch_norm(input, running_mean: Tensor | None, running_var: Tensor | None, weight=None, "
+        "bias=None, training=False, "
         "momentum=0.1, eps=1e-05)",
         "Normalises each channel (dim 1) by the batch's statistics while training, which then move "
         "the running ones by `momentum`, or by the running ones (Ioffe and Szegedy, 2015). ValueError "

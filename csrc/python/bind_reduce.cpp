@@ -13,6 +13,13 @@ Tensor var_unbiased(const Tensor& x, const Dims& dim, bool unbiased, bool keepdi
 Tensor std_unbiased(const Tensor& x, const Dims& dim, bool unbiased, bool keepdim) {
     return ops::std_deviation(x, dim, std::nullopt, keepdim, unbiased, {});
 }
+std::tuple<Tensor, Tensor> var_mean_unbiased(const Tensor& x, const Dims& dim, bool unbiased,
+                                              bool keepdim) {
+    return ops::var_mean(x, dim, std::nullopt, keepdim, unbiased);
+}
+std::tuple<Tensor, Tensor> var_mean_all(const Tensor& x, BoolOnly unbiased) {
+    return ops::var_mean(x, std::nullopt, std::nullopt, false, unbiased.value);
+}
 Tensor var_all(const Tensor& x, BoolOnly unbiased) {
     return ops::var(x, std::nullopt, std::nullopt, false, unbiased.value, {});
 }
@@ -64,8 +71,10 @@ void bind_reduce(BindTable& t) {
          "std(input, dim=None, *, correction=None, keepdim=False, unbiased=None, out=None)",
          "std(input, dim, unbiased=True, keepdim=False)"},
         "The square root of the variance.");
-    bind<&ops::var_mean>(t, kFunction,
-        "var_mean(input, dim=None, *, correction=None, keepdim=False, unbiased=None)",
+    bind<&var_mean_all, &ops::var_mean, &var_mean_unbiased>(t, kFunction,
+        {"var_mean(input, unbiased)",
+         "var_mean(input, dim=None, *, correction=None, keepdim=False, unbiased=None)",
+         "var_mean(input, dim, unbiased=True, keepdim=False)"},
         "The variance and the mean.");
     bind<&ops::amax>(t, both, "amax(input, dim=(), keepdim=False, *, out=None)",
         "The largest over `dim`; equal ones share the gradient. NaN where there is one.");

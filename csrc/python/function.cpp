@@ -107,9 +107,8 @@ void FunctionNode::apply(GradList& grads, GradList& results) {
             continue;
         }
         if (item != Py_None) {
-            if (!is_tensor(item))
-                raise_type("function %s: expected Tensor or None at position %d, got %s",
-                           name().c_str(), i + 1, Py_TYPE(item)->tp_name);
+            EMBER_CHECK(is_tensor(item), "function %s: expected Tensor or None at position %d, got %s",
+                        name().c_str(), i + 1, Py_TYPE(item)->tp_name);
             if (needs(edge)) results[edge] = tensor_of(item);
         }
         edge++;
@@ -422,13 +421,14 @@ PyRef apply(PyObject* cls, PyObject* const* args, Py_ssize_t nargs) {
 }
 
 PyObject* apply_entry(PyObject* cls, PyObject* const* args, Py_ssize_t nargs, PyObject* kwnames) {
-    if (kwnames && PyTuple_GET_SIZE(kwnames) > 0) {
-        PyErr_Format(PyExc_TypeError, "%s.apply() takes no keyword arguments",
-                     reinterpret_cast<PyTypeObject*>(cls)->tp_name);
-        return nullptr;
-    }
     try {
-        return apply(cls, args, nargs).release();
+        if (EMBER_LIKELY(!kwnames || PyTuple_GET_SIZE(kwnames) == 0))
+            return apply(cls, args, nargs).release();
+        PyRef bind = PyRef::steal(PyObject_GetAttrString(cls, "_bind_arguments"));
+        if (!bind) throw PythonError();
+        PyRef all = PyRef::steal(PyObject_Vectorcall(bind.get(), args, size_t(nargs), kwnames));
+        if (!all) throw PythonError();
+        return apply(cls, &PyTuple_GET_ITEM(all.get(), 0), PyTuple_GET_SIZE(all.get())).release();
     } catch (...) {
         return translate_exception();
     }

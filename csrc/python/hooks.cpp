@@ -127,9 +127,9 @@ void LeafHook::operator()(const Tensor& leaf) const {
     PyRef argument = PyRef::steal(wrap(leaf));
     if (!argument) throw PythonError();
     PyRef result = call(fn.get(), {argument.get()});
-    EMBER_CHECK(result.get() == Py_None,
-                "post accumulate grad hooks should return None, but hook '%s' returned %s",
-                name_of(fn.get()).c_str(), Py_TYPE(result.get())->tp_name);
+    if (result.get() != Py_None)
+        raise_type("post accumulate grad hooks should return None, but hook '%s' returned %s",
+                   name_of(fn.get()).c_str(), Py_TYPE(result.get())->tp_name);
 }
 
 void NodeBeforeHook::operator()(GradList& grads) const {

@@ -58,14 +58,18 @@ class Function(_C._FunctionBase):
                                    "the same")
             cls.backward = cls.__dict__["vjp"]
         if "apply" not in cls.__dict__ and cls.setup_context is not Function.setup_context:
-            positional = (inspect.Parameter.POSITIONAL_ONLY,
-                          inspect.Parameter.POSITIONAL_OR_KEYWORD)
-            parameters = [p for p in inspect.signature(cls.forward).parameters.values()
-                          if p.kind in positional]
+            parameters = _positional(inspect.signature(cls.forward).parameters)
             defaults = tuple(p.default for p in parameters if p.default is not p.empty)
             cls._forward_defaults = (len(parameters), defaults)
             if defaults:
                 cls.apply = classmethod(_apply_with_defaults)
+
+    @classmethod
+    def _bind_arguments(cls, *args: Any, **kwargs: Any) -> tuple:
+        """Put keyword arguments of ``apply`` into forward's order."""
+        if cls.setup_context is Function.setup_context:
+            return inspect.signature(cls.forward).bind(None, *args, **kwargs).args[1:]
+        return inspect.signature(cls.forward).bind(*args, **kwargs).args
 
     @staticmethod
     def forward(*args: Any, **kwargs: Any) -> Any:
@@ -88,11 +92,18 @@ class Function(_C._FunctionBase):
 _C._set_function_base(Function)
 
 
+def _positional(parameters) -> list[inspect.Parameter]:
+    kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    return [p for p in parameters.values() if p.kind in kinds]
+
+
 _plain_apply = _C._FunctionBase.__dict__["apply"]
 
 
-def _apply_with_defaults(cls, *args):
+def _apply_with_defaults(cls, *args, **kwargs):
     """Fill in forward's default arguments, as setup_context gets all inputs."""
+    if kwargs:
+        args = cls._bind_arguments(*args, **kwargs)
     count, defaults = cls._forward_defaults
     missing = count - len(args)
     if 0 < missing <= len(defaults):

@@ -6,7 +6,6 @@ import itertools
 from collections.abc import Callable, Sequence
 
 from .. import _C
-from .grad_mode import no_grad
 
 __all__ = ["GradcheckError", "gradcheck", "gradgradcheck"]
 
@@ -31,22 +30,21 @@ def _set_item(x: Tensor, index: tuple[int, ...], value: float) -> None:
                       + sum(i * s for i, s in zip(index, x.stride(), strict=True))).fill_(value)
 
 
-def _flat(outputs: Sequence[Tensor]) -> list[Tensor]:
-    return [o.detach().clone().reshape(-1) for o in outputs]
+def _flat(outputs: Sequence[Tensor], which: list[int]) -> list[Tensor]:
+    return [outputs[i].detach().clone().reshape(-1) for i in which]
 
 
 def _numerical(fn, inputs, x: Tensor, eps: float, which: list[int]) -> list[list[Tensor]]:
     """Central differences: a row for each element of x, in it a flat tensor for each output."""
     rows = []
-    with no_grad():
-        for index in itertools.product(*(range(n) for n in x.shape)):
-            before = x.detach()[index].item()
-            _set_item(x, index, before + eps)
-            high = _flat([_as_tuple(fn(*inputs))[i] for i in which])
-            _set_item(x, index, before - eps)
-            low = _flat([_as_tuple(fn(*inputs))[i] for i in which])
-            _set_item(x, index, before)
-            rows.append([(h - l) / (2 * eps) for h, l in zip(high, low, strict=True)])
+    for index in itertools.product(*(range(n) for n in x.shape)):
+        before = x.detach()[index].item()
+        _set_item(x, index, before + eps)
+        high = _flat(_as_tuple(fn(*inputs)), which)
+        _set_item(x, index, before - eps)
+        low = _flat(_as_tuple(fn(*inputs)), which)
+        _set_item(x, index, before)
+        rows.append([(h - l) / (2 * eps) for h, l in zip(high, low, strict=True)])
     return rows
 
 

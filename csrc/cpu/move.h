@@ -1,0 +1,161 @@
+#pragma once
+
+#include <utility>
+
+#include "cpu/vec.h"
+
+// Moves of items between strided layouts, by item size.
+namespace ember::cpu::EMBER_LEVEL {
+namespace {
+
+// Past the caches.
+void stream_copy(char* out, const char* in, int64_t bytes) {
+    int64_t head = -reinterpret_cast<intptr_t>(out) & (EMBER_VECTOR_BYTES - 1);
+    if (head > bytes) head = bytes;
+    if (head > 0) memcpy(out, in, size_t(head));
+    int64_t i = head;
+    for (; i + EMBER_VECTOR_BYTES <= bytes; i += EMBER_VECTOR_BYTES)
+        Vec<int64_t>::load(in + i).stream(out + i);
+    if (i < bytes) memcpy(out + i, in + i, size_t(bytes - i));
+}
+
+// Two dims; strides count bytes.
+struct Move {
+    char* out;
+    int64_t out_inner, out_outer;
+    const char* in;
+    int64_t in_inner, in_outer;
+    int64_t inner, outer;
+    bool stream = false;
+};
+
+template <class U>
+EMBER_INLINE U read_item(const char* p) {
+    U x;
+    memcpy(&x, p, sizeof x);
+    return x;
+}
+template <class U>
+EMBER_INLINE void write_item(char* p, U x) {
+    memcpy(p, &x, sizeof x);
+}
+
+template <class U>
+void move_row(char* out, int64_t out_stride, const char* in, int64_t in_stride, int64_t n) {
+    constexpr int64_t size = sizeof(U);
+    if (out_stride == size && in_stride == size) {
+        if (n * size >= 64) {
+            memcpy(out, in, size_t(n * size));
+            return;
+        }
+        for (int64_t i = 0; i < n; i++) write_item(out + i * size, read_item<U>(in + i * size));
+    } else if (out_stride == size && in_stride == 0) {
+        U x = read_item<U>(in);
+        for (int64_t i = 0; i < n; i++) write_item(out + i * size, x);
+    } else if (out_stride == size) {
+        for (int64_t i = 0; i < n; i++)
+            write_item(out + i * size, read_item<U>(in + i * in_stride));
+    } else {
+        for (int64_t i = 0; i < n; i++)
+            write_item(out + i * out_stride, read_item<U>(in + i * in_stride));
+    }
+}
+
+// a0 b0 a1 b1 ... of the lower or upper halves of two registers of 16 bytes.
+template <class Row, size_t... I>
+EMBER_INLINE Row interleave_lower(Row a, Row b, std::index_sequence<I...>) {
+    return __builtin_shufflevector(a, b, (I / 2 + I % 2 * sizeof...(I))...);
+}
+template <class Row, size_t... I>
+EMBER_INLINE Row interleave_upper(Row a, Row b, std::index_sequence<I...>) {
+    constexpr size_t n = sizeof...(I);
+    return __builtin_shufflevector(a, b, (n / 2 + I / 2 + I % 2 * n)...);
+}
+
+// A square of 16 bytes a row: interleaving the rows of its halves log2(rows) times transposes it.
+template <class U>
+EMBER_INLINE void transpose_block(const char* in, int64_t in_stride, char* out,
+                                  int64_t out_stride) {
+    constexpr int n = 16 / sizeof(U);
+    typedef U Row __attribute__((vector_size(16)));
+    Row row[n], next[n];
+#pragma GCC unroll 16
+    for (int i = 0; i < n; i++) memcpy(&row[i], in + i * in_stride, 16);
+#pragma GCC unroll 4
+    for (int stage = 1; stage < n; stage *= 2) {
+#pragma GCC unroll 8
+        for (int i = 0; i < n / 2; i++) {
+            constexpr std::make_index_sequence<n> items;
+            next[2 * i] = interleave_lower(row[i], row[i + n / 2], items);
+            next[2 * i + 1] = interleave_upper(row[i], row[i + n / 2], items);
+        }
+#pragma GCC unroll 16
+        for (int i = 0; i < n; i++) row[i] = next[i];
+    }
+#pragma GCC unroll 16
+    for (int i = 0; i < n; i++) memcpy(out + i * out_stride, &row[i], 16);
+}
+
+// The input is dense along the outer dim, the output along the inner one. Whole rows of the input
+// first, so that its cache lines are read once: rows a power of two apart would evict each other.
+template <class U>
+void move_transposed(const Move& m) {
+    constexpr int64_t size = sizeof(U), side = sizeof(U) == 8 ? 32 : 64, block = 16 / size;
+    alignas(64) char in_square[side * side * size], out_square[side * side * size];
+    // Streaming needs whole cache lines.
+    bool stream = m.stream && ((reinterpret_cast<intptr_t>(m.out) | m.out_outer) & 63) == 0;
+    for (int64_t j0 = 0; j0 < m.outer; j0 += side) {
+        int64_t rows = m.outer - j0 < side ? m.outer - j0 : side;
+        for (int64_t i0 = 0; i0 < m.inner; i0 += side) {
+            int64_t columns = m.inner - i0 < side ? m.inner - i0 : side;
+            const char* in = m.in + i0 * m.in_inner + j0 * size;
+            char* out = m.out + i0 * size + j0 * m.out_outer;
+            for (int64_t i = 0; i < columns; i++) {
+                if (rows == side)
+                    memcpy(in_square + i * side * size, in + i * m.in_inner, side * size);
+                else
+                    memcpy(in_square + i * side * size, in + i * m.in_inner, size_t(rows * size));
+            }
+            bool streams = stream && rows == side && columns == side;
+            char* to = streams ? out_square : out;
+            int64_t stride = streams ? side * size : m.out_outer;
+            int64_t whole_rows = rows & -block, whole_columns = columns & -block;
+            for (int64_t j = 0; j < whole_rows; j += block) {
+                for (int64_t i = 0; i < whole_columns; i += block)
+                    transpose_block<U>(in_square + (i * side + j) * size, side * size,
+                                       to + j * stride + i * size, stride);
+            }
+            for (int64_t j = 0; j < rows; j++) {
+                int64_t done = j < whole_rows ? whole_columns : 0;
+                for (int64_t i = done; i < columns; i++)
+                    write_item(to + j * stride + i * size,
+                               read_item<U>(in_square + (i * side + j) * size));
+            }
+            for (int64_t j = 0; streams && j < side; j++)
+                stream_copy(out + j * m.out_outer, out_square + j * side * size, side * size);
+        }
+    }
+}
+
+template <class U>
+void move_items(const Move& m) {
+    constexpr int64_t size = sizeof(U);
+    if (m.in_outer == size && m.out_inner == size && m.in_inner != size && m.in_inner != 0 &&
+        m.inner >= 8 && m.outer >= 8)
+        return move_transposed<U>(m);
+    for (int64_t j = 0; j < m.outer; j++)
+        move_row<U>(m.out + j * m.out_outer, m.out_inner, m.in + j * m.in_outer, m.in_inner,
+                    m.inner);
+}
+
+void move(int item, const Move& m) {
+    switch (item) {
+        case 1: return move_items<uint8_t>(m);
+        case 2: return move_items<uint16_t>(m);
+        case 4: return move_items<uint32_t>(m);
+        default: return move_items<uint64_t>(m);
+    }
+}
+
+}  // namespace
+}  // namespace ember::cpu::EMBER_LEVEL
