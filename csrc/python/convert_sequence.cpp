@@ -78,6 +78,8 @@ void add_number(const char* name, PyObject* o, Kinds& kinds) {
         raise_type("%s: complex numbers are not supported", name);
     else if (PyUnicode_Check(o) || PyBytes_Check(o))
         raise_text(name, o);
+    else if (is_sequence(o))
+        raise_type("%s: expected a number, got %s", name, Py_TYPE(o)->tp_name);
     else
         raise("%s: could not infer dtype of %s", name, Py_TYPE(o)->tp_name);
 }
