@@ -75,7 +75,7 @@ SOFTMAX = [
             "exponentials within 2 ULP of an argument that a subtraction "
             "rounded (up to 8 in size), their sum, a division",
         ),
-    ),  # fmt: skip
+    ),
     _softmax_row(
         "log_softmax",
         ulps(
@@ -85,7 +85,7 @@ SOFTMAX = [
                 abs(x).double().nan_to_num(0, 0, 0).max() + 4 if x.numel() else 1.0
             ),
         ),
-    ),  # fmt: skip
+    ),
 ]
 
 # ---- normalisation
