@@ -7,8 +7,10 @@ from typing import Any
 
 import ember
 import numpy as np
-import torch
+import pytest
 from torch_bridge import to_ember
+
+torch = pytest.importorskip("torch")
 
 NUMBERS = ["uint8", "int8", "int16", "int32", "int64", "float16", "bfloat16", "float32", "float64"]
 DTYPES = ["bool", *NUMBERS]
@@ -18,14 +20,21 @@ def sample(shape: tuple[int, ...], dtype: str = "float64", seed: int = 0) -> tor
     """A PyTorch tensor of small numbers, distinct where the dtype lets them be."""
     rng = np.random.default_rng(seed)
     if dtype == "bool":
-        return torch.from_numpy(rng.random(shape) < 0.5)
+        return torch.from_numpy(np.asarray(rng.random(shape) < 0.5))
     count = int(np.prod(shape))
     values = torch.from_numpy(rng.permutation(count).reshape(shape))
     if dtype.startswith(("float", "bfloat")):
         values = values.double() / 8 - count / 16
-    return (values % 100).to(getattr(torch, dtype)) if count > 100 else values.to(
-        getattr(torch, dtype)
+    return (
+        (values % 100).to(getattr(torch, dtype))
+        if count > 100
+        else values.to(getattr(torch, dtype))
     )
+
+
+def long(*items: int) -> torch.Tensor:
+    """A PyTorch vector of indices."""
+    return torch.tensor(items, dtype=torch.int64)
 
 
 def strided(t: torch.Tensor, kind: str) -> torch.Tensor:
@@ -117,7 +126,7 @@ def gradients(text: str, names: dict[str, Any], lib: Any, wrt: list[str]) -> lis
     first = lib.autograd.grad(loss, inputs, create_graph=True, allow_unused=True)
     smooth = [g for g in first if g is not None and g.requires_grad]
     if not smooth:
-        return list(first)
+        return [*first, *[None] * len(inputs)]
     total = sum(((g * g).sum() for g in smooth[1:]), (smooth[0] * smooth[0]).sum())
     second = lib.autograd.grad(total, inputs, allow_unused=True)
     return [*first, *second]

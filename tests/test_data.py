@@ -1,69 +1,20 @@
 import collections
 import gc
-import gzip
 import itertools
-import os
-import struct
 import threading
 import time
 
 import ember
 import numpy as np
 import pytest
+from data_support import Squares, Stream, TorchStream, plain, tensors
 from ember.utils import data
-from torch_bridge import to_ember, to_torch
+from torch_bridge import to_ember
 
 torch = pytest.importorskip("torch")
 reference = torch.utils.data
 
 Point = collections.namedtuple("Point", "x y")
-
-
-def plain(x):
-    """Tensors as (dtype, values), the rest as it is, to compare across libraries."""
-    if isinstance(x, ember.Tensor | torch.Tensor):
-        return str(x.dtype).split(".")[-1], tuple(x.shape), x.tolist()
-    if isinstance(x, dict):
-        return type(x).__name__, {k: plain(v) for k, v in x.items()}
-    if isinstance(x, list | tuple):
-        return type(x).__name__, [plain(v) for v in x]
-    return x
-
-
-class Squares(data.Dataset):
-    """Item by item: no fast path."""
-
-    def __init__(self, n):
-        self.n = n
-
-    def __len__(self):
-        return self.n
-
-    def __getitem__(self, i):
-        return i * i
-
-
-class Stream(data.IterableDataset):
-    def __init__(self, n):
-        self.n = n
-
-    def __iter__(self):
-        info = data.get_worker_info() or reference.get_worker_info()
-        step, start = (info.num_workers, info.id) if info else (1, 0)
-        return iter(range(start, self.n, step))
-
-
-class TorchStream(reference.IterableDataset):
-    def __init__(self, n):
-        self.n = n
-
-    __iter__ = Stream.__iter__
-
-
-def tensors(n=23):
-    torch.manual_seed(0)
-    x, y = torch.randn(n, 2, 3), torch.randint(0, 10, (n,))
-    return data.TensorDataset(to_ember(x), to_ember(y)), reference.TensorDataset(x, y)
 
 
 def both(make, seed=0, epochs=2):
@@ -320,6 +271,7 @@ def threads():
     return sum(t.name.startswith("DataLoader") for t in threading.enumerate())
 
 
+@pytest.mark.filterwarnings("ignore:This DataLoader will create:UserWarning")
 @pytest.mark.parametrize("workers", [0, 1, 2, 3])
 @pytest.mark.parametrize("options", [{}, {"batch_size": 3}, {"batch_size": 3, "drop_last": True}])
 def test_streams(workers, options):
@@ -462,125 +414,6 @@ def test_out_of_order():
     assert sorted(b.item() for b in stream) == list(range(11))
 
 
-# Resuming
-
-RESUMABLE = {
-    "sequential": lambda d: data.DataLoader(d, batch_size=4),
-    "shuffled": lambda d: data.DataLoader(d, batch_size=4, shuffle=True),
-    "own generator": lambda d: data.DataLoader(d, batch_size=4, shuffle=True, generator=seeded(3)),
-    "workers": lambda d: data.DataLoader(d, batch_size=4, shuffle=True, num_workers=2),
-    "persistent": lambda d: data.DataLoader(
-        d, batch_size=4, shuffle=True, num_workers=2, persistent_workers=True
-    ),
-    "sampler": lambda d: data.DataLoader(
-        d, batch_size=4, sampler=data.SubsetRandomSampler(range(15))
-    ),
-    "sampler's generator": lambda d: data.DataLoader(
-        d, batch_size=4, sampler=data.RandomSampler(d, generator=seeded(1))
-    ),
-    "replacement": lambda d: data.DataLoader(
-        d,
-        batch_size=4,
-        sampler=data.RandomSampler(d, replacement=True, num_samples=90, generator=seeded(4)),
-    ),
-    "batch sampler": lambda d: data.DataLoader(
-        d, batch_sampler=data.BatchSampler(data.RandomSampler(d), 3, True)
-    ),
-    "items": lambda d: data.DataLoader(d, batch_size=None, shuffle=True),
-}
-
-
-def seeded(seed):
-    generator = ember.Generator()
-    generator.manual_seed(seed)
-    return generator
-
-
-@pytest.mark.parametrize("name", RESUMABLE)
-@pytest.mark.parametrize("kind", ["tensors", "items"])
-@pytest.mark.parametrize("at", [0, 1, 3, 5, 6, 9, 17])
-def test_resume_gives_what_an_unbroken_run_gives(name, kind, at, tmp_path):
-    dataset = tensors()[0] if kind == "tensors" else Squares(23)
-    ember.manual_seed(0)
-    loader = RESUMABLE[name](dataset)
-    whole, state, count = [], None, 0
-    if at == 0:
-        state = loader.state_dict(), ember.get_rng_state()
-    while len(whole) < 70:
-        for batch in loader:
-            whole.append((plain(batch), ember.rand(2).tolist()))
-            count += 1
-            if count == at:
-                state = loader.state_dict(), ember.get_rng_state()
-
-    ember.save(state, tmp_path / "state.pt")
-    ember.manual_seed(999)
-    again = RESUMABLE[name](dataset)
-    loader_state, rng_state = ember.load(tmp_path / "state.pt")
-    again.load_state_dict(loader_state)
-    ember.set_rng_state(rng_state)
-    resumed = []
-    for _ in range(30):  # the rest of the epoch may be empty
-        if len(resumed) < len(whole) - at:
-            resumed += [(plain(batch), ember.rand(2).tolist()) for batch in again]
-    assert resumed == whole[at:]
-
-
-def test_resume_between_epochs_and_twice():
-    ember.manual_seed(0)
-    make = RESUMABLE["own generator"]
-    loader = make(tensors()[0])
-    first = [plain(b) for b in loader]
-    state = loader.state_dict()
-    assert state["batches"] is None
-    second = [plain(b) for b in loader]
-    assert first != second
-
-    other = make(tensors()[0])
-    other.load_state_dict(state)
-    assert other.state_dict()["batches"] is None
-    iterator = iter(other)
-    assert [plain(next(iterator)) for _ in range(2)] == second[:2]
-    middle = other.state_dict()
-    third = make(tensors()[0])
-    third.load_state_dict(middle)
-    assert third.state_dict()["batches"] == 2
-    iterator = iter(third)
-    assert plain(next(iterator)) == second[2]
-    fourth = make(tensors()[0])
-    fourth.load_state_dict(third.state_dict())
-    assert [plain(b) for b in fourth] == second[3:]
-
-
-def test_resume_does_not_fetch_again():
-    fetched = []
-
-    class Watch(Squares):
-        def __getitem__(self, i):
-            fetched.append(i)
-            return i
-
-    loader = data.DataLoader(Watch(10), batch_size=2)
-    state = {"batches": 3, "generators": [ember.get_rng_state()], "base_seed": None}
-    loader.load_state_dict(state)
-    assert [b.tolist() for b in loader] == [[6, 7], [8, 9]] and fetched == [6, 7, 8, 9]
-    with pytest.raises(ValueError, match="generators"):
-        loader.load_state_dict(state | {"generators": []})
-
-
-@pytest.mark.parametrize("workers", [0, 2])
-def test_streams_resume(workers):
-    make = lambda: data.DataLoader(Stream(17), batch_size=3, num_workers=workers)  # noqa: E731
-    loader = make()
-    whole = [b.tolist() for b in loader]
-    iterator = iter(loader)
-    next(iterator), next(iterator)
-    other = make()
-    other.load_state_dict(loader.state_dict())
-    assert [b.tolist() for b in other] == whole[2:]
-    assert [b.tolist() for b in other] == whole
-
-
 BAD = [
     (ValueError, "num_workers", {"num_workers": -1}),
     (ValueError, "timeout", {"timeout": -1}),
@@ -635,92 +468,6 @@ def test_pytorchs_other_arguments_are_harmless():
         worker_init_fn=None,
     )
     assert [b.item() for b in loader] == [0, 1, 4]
-
-
-# IDX files
-
-
-def idx_bytes(array, code):
-    header = struct.pack(">HBB", 0, code, array.ndim) + struct.pack(f">{array.ndim}I", *array.shape)
-    return header + array.astype(array.dtype.newbyteorder(">")).tobytes()
-
-
-@pytest.mark.parametrize(
-    ("dtype", "code"),
-    [("u1", 8), ("i1", 9), ("i2", 11), ("i4", 12), ("f4", 13), ("f8", 14)],
-)
-@pytest.mark.parametrize("packed", [False, True])
-def test_idx_files(tmp_path, dtype, code, packed):
-    for shape in ((5,), (2, 3, 4), (0, 7)):
-        array = (np.arange(np.prod(shape)) - 3).astype(dtype).reshape(shape)
-        content = idx_bytes(array, code)
-        path = tmp_path / "file"
-        path.write_bytes(gzip.compress(content) if packed else content)
-        out = data.read_idx(path)
-        assert to_torch(out).numpy().dtype == array.dtype
-        np.testing.assert_array_equal(to_torch(out).numpy(), array)
-
-
-@pytest.mark.parametrize("packed", [False, True])
-def test_bad_idx_files(tmp_path, packed):
-    good = idx_bytes(np.arange(24, dtype=np.uint8).reshape(2, 3, 4), 8)
-    huge = b"\0\0\x0e\3" + b"\xff" * 12
-    cases = {
-        "not an IDX file": [
-            b"",
-            b"\0\0",
-            b"\1" + good[1:],
-            b"\0\0\x0a\1" + good[4:],
-            b"\0\0\x08\0",
-        ],
-        "ends in its header": [good[:4], good[:15]],
-        "needs 24 bytes after the header, got 23": [good[:-1]],
-        "needs 24 bytes after the header, got more": [good + b"\0"],
-        "got 100": [huge + b"x" * 100],
-    }
-    path = tmp_path / "bad-idx"
-    for match, contents in cases.items():
-        for content in contents:
-            path.write_bytes(gzip.compress(content) if packed else content)
-            with pytest.raises(ValueError, match=match) as caught:
-                data.read_idx(path)
-            assert "bad-idx" in str(caught.value)
-    with pytest.raises(FileNotFoundError):
-        data.read_idx(tmp_path / "missing")
-
-
-def test_damaged_gzip(tmp_path):
-    packed = gzip.compress(idx_bytes(np.zeros(1000, np.uint8), 8) + os.urandom(100))
-    path = tmp_path / "x.gz"
-    for content in (packed[:20], packed[:-4], packed[:30] + b"\xff\xff" + packed[32:]):
-        path.write_bytes(content)
-        with pytest.raises(ValueError, match=r"damaged|needs|not an IDX"):
-            data.read_idx(path)
-
-
-def write_folder(folder, sizes=(6, 6, 4, 4)):
-    rng = np.random.default_rng(0)
-    names = ["train-images-idx3-ubyte", "train-labels-idx1-ubyte"]
-    names += [n.replace("train", "t10k") for n in names]
-    for name, n in zip(names, sizes, strict=True):
-        shape = (n, 28, 28) if "images" in name else (n,)
-        content = idx_bytes(rng.integers(0, 10, shape).astype(np.uint8), 8)
-        (folder / (name + ".gz")).write_bytes(gzip.compress(content))
-
-
-def test_idx_folders(tmp_path):
-    write_folder(tmp_path)
-    shapes = [tuple(t.shape) for t in data.load_idx_folder(tmp_path)]
-    assert shapes == [(6, 28, 28), (6,), (4, 28, 28), (4,)]
-    (tmp_path / "t10k-labels-idx1-ubyte.gz").rename(tmp_path / "t10k-labels.idx1-ubyte.gz")
-    assert len(data.load_idx_folder(tmp_path)[3]) == 4
-    write_folder(tmp_path, (6, 5, 4, 4))
-    with pytest.raises(ValueError, match="train images"):
-        data.load_idx_folder(tmp_path)
-    for path in tmp_path.glob("t10k-images*"):
-        path.unlink()
-    with pytest.raises((FileNotFoundError, ValueError)):
-        data.load_idx_folder(tmp_path)
 
 
 def test_names():

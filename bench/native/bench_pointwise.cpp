@@ -52,21 +52,31 @@ void pointwise(benchmark::State& state, const k::Pointwise* slot, int operands) 
     Operands o(operands, state.range(0));
     run(state, *slot, o);
 }
-BENCHMARK_CAPTURE(pointwise, add, &k::add, 3)->Arg(4)->Arg(4096)->Arg(1 << 20)->Arg(16 << 20);
-BENCHMARK_CAPTURE(pointwise, copy, &k::copy, 2)->Arg(4)->Arg(4096)->Arg(1 << 20)->Arg(16 << 20);
-BENCHMARK_CAPTURE(pointwise, exp, &k::exp, 2)->Arg(4)->Arg(4096)->Arg(16 << 20);
-BENCHMARK_CAPTURE(pointwise, log, &k::log, 2)->Arg(4096);
-BENCHMARK_CAPTURE(pointwise, tanh, &k::tanh, 2)->Arg(4096);
-BENCHMARK_CAPTURE(pointwise, erf, &k::erf, 2)->Arg(4096);
-BENCHMARK_CAPTURE(pointwise, gelu, &k::gelu, 2)->Arg(4096);
-BENCHMARK_CAPTURE(pointwise, pow, &k::pow, 3)->Arg(4096);
+BENCHMARK_CAPTURE(pointwise, add, &k::add, 3)
+    ->Arg(4)
+    ->Arg(4096)
+    ->Arg(1 << 20)
+    ->Arg(16 << 20)
+    ->UseRealTime();
+BENCHMARK_CAPTURE(pointwise, copy, &k::copy, 2)
+    ->Arg(4)
+    ->Arg(4096)
+    ->Arg(1 << 20)
+    ->Arg(16 << 20)
+    ->UseRealTime();
+BENCHMARK_CAPTURE(pointwise, exp, &k::exp, 2)->Arg(4)->Arg(4096)->Arg(16 << 20)->UseRealTime();
+BENCHMARK_CAPTURE(pointwise, log, &k::log, 2)->Arg(4096)->UseRealTime();
+BENCHMARK_CAPTURE(pointwise, tanh, &k::tanh, 2)->Arg(4096)->UseRealTime();
+BENCHMARK_CAPTURE(pointwise, erf, &k::erf, 2)->Arg(4096)->UseRealTime();
+BENCHMARK_CAPTURE(pointwise, gelu, &k::gelu, 2)->Arg(4096)->UseRealTime();
+BENCHMARK_CAPTURE(pointwise, pow, &k::pow, 3)->Arg(4096)->UseRealTime();
 
 void add_number(benchmark::State& state) {
     Operands o(3, state.range(0));
     o.plan.operand[2].strides[0] = 0;
     run(state, k::add, o);
 }
-BENCHMARK(add_number)->Arg(4)->Arg(4096);
+BENCHMARK(add_number)->Arg(4)->Arg(4096)->UseRealTime();
 
 // (n, n): the input, or the second of two, is transposed.
 void transposed(benchmark::State& state, const k::Pointwise* slot, int operands) {
@@ -81,8 +91,8 @@ void transposed(benchmark::State& state, const k::Pointwise* slot, int operands)
     }
     run(state, *slot, o);
 }
-BENCHMARK_CAPTURE(transposed, copy, &k::copy, 2)->Arg(1000)->Arg(4096);
-BENCHMARK_CAPTURE(transposed, add, &k::add, 3)->Arg(1000)->Arg(4096);
+BENCHMARK_CAPTURE(transposed, copy, &k::copy, 2)->Arg(1000)->Arg(4096)->UseRealTime();
+BENCHMARK_CAPTURE(transposed, add, &k::add, 3)->Arg(1000)->Arg(4096)->UseRealTime();
 
 // A row of `range` items added to each of 4096 rows.
 void add_row(benchmark::State& state) {
@@ -94,7 +104,7 @@ void add_row(benchmark::State& state) {
     for (int i = 0; i < 3; i++) o.plan.operand[i].strides[1] = i == 2 ? 0 : 4 * n;
     run(state, k::add, o);
 }
-BENCHMARK(add_row)->Arg(10)->Arg(128);
+BENCHMARK(add_row)->Arg(10)->Arg(128)->UseRealTime();
 
 void bfloat16_add(benchmark::State& state) {
     Operands o(3, state.range(0));
@@ -105,6 +115,6 @@ void bfloat16_add(benchmark::State& state) {
     }
     run(state, k::add, o);
 }
-BENCHMARK(bfloat16_add)->Arg(4096);
+BENCHMARK(bfloat16_add)->Arg(4096)->UseRealTime();
 
 }  // namespace

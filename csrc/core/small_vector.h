@@ -87,6 +87,7 @@ public:
 private:
     T* local() { return reinterpret_cast<T*>(local_); }
     void grow(int n) {
+        if (n <= 0) __builtin_unreachable();  // or gcc 12 warns of an empty allocation
         T* fresh = static_cast<T*>(std::malloc(sizeof(T) * size_t(n)));
         if (fresh == nullptr) throw std::bad_alloc();
         for (int i = 0; i < size_; i++) {
@@ -127,6 +128,8 @@ private:
 using Dims = SmallVector<int64_t, 6>;
 using IntSpan = std::span<const int64_t>;
 
-inline bool same(IntSpan a, IntSpan b) { return std::equal(a.begin(), a.end(), b.begin(), b.end()); }
+inline bool same(IntSpan a, IntSpan b) {
+    return std::equal(a.begin(), a.end(), b.begin(), b.end());
+}
 
 }  // namespace ember

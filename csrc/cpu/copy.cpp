@@ -33,6 +33,12 @@ EMBER_INLINE bool rows_are_dense(const Plan& plan) {
     return true;
 }
 
+EMBER_INLINE bool is_number(const Plan& plan, int operand) {
+    for (int d = 0; d < plan.ndim; d++)
+        if (plan.operand[operand].strides[d] != 0) return false;
+    return true;
+}
+
 EMBER_INLINE int64_t bytes_an_item(const Plan& plan) {
     int64_t bytes = 0;
     for (int k = 0; k < plan.operands; k++) bytes += item_size(plan.operand[k].dtype);
@@ -164,8 +170,6 @@ void run_alone(const Job& job) {
     run_tile(job, tile, buffers);
 }
 
-}  // namespace
-
 void run_pointwise(const Plan& plan, const LoopInfo& info) {
     bool alone = plan.ndim == 1 && plan.numel <= kTileItems;
     Job job(plan, info, !alone && streams(plan));
@@ -175,9 +179,8 @@ void run_pointwise(const Plan& plan, const LoopInfo& info) {
         job.native[k] = k == 0 ? info.out : k == 1 ? info.first : info.in;
         dense = dense && dtype == job.native[k];
         bool half = kHalves.has(plan.compute) && job.native[k] == DType::Float32;
-        bool number = true;
-        for (int d = 0; d < plan.ndim; d++) number = number && plan.operand[k].strides[d] == 0;
-        job.rounds[k] = k > 0 && half && dtype != plan.compute && !(number && info.exact_numbers);
+        job.rounds[k] =
+            k > 0 && half && dtype != plan.compute && !(info.exact_numbers && is_number(plan, k));
         if (alone) job.operand[k] = {dtype, item_size(dtype), plan.operand[k].strides[0], 0};
     }
     if (alone) return run_alone(job);
@@ -189,8 +192,6 @@ void run_pointwise(const Plan& plan, const LoopInfo& info) {
 }
 
 // ---- Copies
-
-namespace {
 
 struct CopyJob {
     const Plan& plan;
@@ -246,6 +247,9 @@ void copy(Context&, const Plan& plan) {
 
 }  // namespace
 
-void register_copy(Table& table) { table.set(kernels::copy, copy, kReal); }
+void register_copy(Table& table) {
+    pointwise_shared.run = run_pointwise;
+    table.set(kernels::copy, copy, kReal);
+}
 
 }  // namespace ember::cpu::EMBER_LEVEL

@@ -84,26 +84,19 @@ EMBER_INLINE void pack_strips(const Product<S, T>& x, int64_t first, int64_t las
 template <class S, class T>
 EMBER_NOINLINE void finish(const Product<S, T>& x, Range rows, Range columns, const T* sums,
                            int64_t stride) {
-    const T alpha = scale_of<T>(x.alpha), beta = scale_of<T>(x.beta);
+    constexpr int64_t kLanes = Vec<T>::size;
+    const Vec<T> alpha(scale_of<T>(x.alpha)), beta(scale_of<T>(x.beta));
     for (int64_t i = rows.begin; i < rows.end; i++) {
         S* c = x.c + i * x.c_row;
         const T* from = sums + (i - rows.begin) * stride - columns.begin;
-        for (int64_t j = columns.begin; j < columns.end; j++) {
-            T v = alpha * from[j];
-            if (x.beta != 0) v += beta * item_as<T>(c[j]);
-            if (x.column_bias) v += item_as<T>(x.column_bias[j]);
-            if (x.row_bias) v += item_as<T>(x.row_bias[i]);
-            if constexpr (std::is_floating_point_v<T>) {
-                if (x.relu && v < T(0)) v = T(0);
-            } else {
-                if (x.relu && std::make_signed_t<T>(v) < 0) v = T(0);
-            }
-            if constexpr (std::is_same_v<S, Half>)
-                c[j] = to_half(v);
-            else if constexpr (std::is_same_v<S, BFloat16>)
-                c[j] = to_bfloat16(v);
-            else
-                c[j] = S(v);
+        for (int64_t j = columns.begin; j < columns.end; j += kLanes) {
+            const int64_t n = least(kLanes, columns.end - j);
+            Vec<T> v = alpha * load_first<T>(from + j, n);
+            if (x.beta != 0) v += beta * load_lanes<T>(c + j, n);
+            if (x.column_bias) v += load_lanes<T>(x.column_bias + j, n);
+            if (x.row_bias) v += Vec<T>(item_as<T>(x.row_bias[i]));
+            if (x.relu) v = rectify(v);
+            store_lanes(c + j, v, n);
         }
     }
 }
@@ -292,7 +285,7 @@ EMBER_INLINE void products(Context& context, const Product<S, T>& first, int64_t
     constexpr int64_t kLocalItems = 16 << 10;
     const int64_t m = first.m, n = first.n, k = first.k, work = m * n * k;
 
-    if constexpr (std::is_floating_point_v<T>) {
+    if constexpr (kSame || std::is_floating_point_v<T>) {
         if (batch == 1 && m <= kFewRows && k > 0 && few_rows(first)) return;
     }
     // Rows a page or more apart cost too many address translations, and share too few cache sets.

@@ -128,7 +128,7 @@ template <class F, int Inputs, IntegerKernels::Kernel IntegerKernels::* Integer,
           Result Kind = Result::Same, bool ExactNumbers = false>
 void numeric_kernel(Context& context, const Plan& plan) {
     if (is_integral(plan.compute))
-        (shared::integer_kernels.*Integer)(context, plan);
+        (pointwise_shared.integers.*Integer)(context, plan);
     else
         kernel<F, Inputs, Cost, Kind, ExactNumbers>(context, plan);
 }

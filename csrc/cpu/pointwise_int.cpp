@@ -177,9 +177,7 @@ void bitwise_not(Context& context, const Plan& plan) {
         bits_kernel<Not, 1, false>(context, plan);
 }
 
-}  // namespace
-
-constexpr IntegerKernels integer_kernels = {
+constexpr IntegerKernels kIntegerKernels = {
     .add = with_bool<Add, AddBool, 2>,
     .mul = with_bool<Multiply, And, 2>,
     .floor_divide = kernel<FloorDivide, 2, 4>,
@@ -205,7 +203,10 @@ constexpr IntegerKernels integer_kernels = {
     .addcmul = kernel<Addcmul, 3, 1>,
 };
 
+}  // namespace
+
 void register_pointwise_int(Table& table) {
+    pointwise_shared.integers = kIntegerKernels;
     table.set(kernels::bitwise_and, bits_kernel<And, 2, false>, kIntegral);
     table.set(kernels::bitwise_or, bits_kernel<Or, 2, false>, kIntegral);
     table.set(kernels::bitwise_xor, bits_kernel<Xor, 2, false>, kIntegral);

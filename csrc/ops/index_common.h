@@ -16,8 +16,9 @@ inline Tensor written(Tensor out, const Dest& dest) {
     if (!dest.fresh()) out.bump_version();
     return out;
 }
-// An operand that is read while `out` is written: a copy where they share memory.
-Tensor apart(const Tensor& operand, const Tensor& out);
+// An operand that is read while the result is written: a copy where it lies in the destination's
+// memory. To be called before the destination is resized.
+Tensor apart(const Tensor& operand, const Dest& dest);
 // Contiguous int64; raises RuntimeError for other dtypes than int64 and int32.
 Tensor index_items(const char* name, const Tensor& index);
 
@@ -27,8 +28,8 @@ Tensor expanded(const Tensor& t, IntSpan sizes);
 
 // Advanced indexing of the dims of `strided` that have an index (vectors of one length, contiguous
 // int64; undefined where a dim stays). `values` has the dims that stay, in order, with those of
-// `count_sizes` behind the first `position` of them. Values whose count dims cannot be walked by one
-// stride are replaced by a copy.
+// `count_sizes` behind the first `position` of them. Values whose count dims cannot be walked by
+// one stride are replaced by a copy.
 void make_index_plan(kernels::IndexPlan& plan, const char* name, const Tensor& strided,
                      std::span<const Tensor> indices, IntSpan count_sizes, int position,
                      Tensor& values);

@@ -26,8 +26,8 @@ struct Counts {
         kernels::nonzero_count.require(items.device(), items.dtype());
         EMBER_CHECK(items.device().is_cpu(), "%s: expected a tensor on the CPU", name);
         blocks.resize(size_t(kernels::nonzero_blocks(items.numel())));
-        launch(kernels::nonzero_count, items.device(), items.numel() / 8, items.data(), items.dtype(),
-               items.numel(), blocks.data());
+        launch(kernels::nonzero_count, items.device(), items.numel() / 8, items.data(),
+               items.dtype(), items.numel(), blocks.data());
         for (int64_t n : blocks) total += n;
     }
 };
@@ -43,7 +43,8 @@ Tensor dense_as(const Tensor& t, IntSpan sizes) {
 
 kernels::Masked masked(const Tensor& mask, const Counts& counts, const Tensor& full,
                        const Tensor& packed) {
-    return {mask.data(), mask.numel(), counts.blocks.data(), full.data(), packed.data(), full.dtype()};
+    return {mask.data(), mask.numel(),  counts.blocks.data(),
+            full.data(), packed.data(), full.dtype()};
 }
 
 // The indices of the nonzero items, a row an item; `columns` lays them out dim by dim.
@@ -74,12 +75,11 @@ Tensor masked_select(const Tensor& x, const Tensor& mask, const Dest& dest) {
     check_mask(name, mask);
     kernels::masked_select.require(x.device(), x.dtype());
     Dims sizes = broadcast_sizes(name, x.sizes(), mask.sizes());
-    Tensor full = dense_as(x, sizes), chosen = dense_as(mask, sizes);
+    Tensor full = dense_as(apart(x, dest), sizes), chosen = dense_as(apart(mask, dest), sizes);
     Counts counts(name, chosen);
     Tensor out = read_target(name, x, {{counts.total}}, dest, needs_grad(x));
     Tensor packed = out.is_contiguous() ? out : empty(out.sizes(), out.options());
-    Tensor from = apart(full, out);
-    launch(kernels::masked_select, x.device(), from.numel(), masked(chosen, counts, from, packed));
+    launch(kernels::masked_select, x.device(), full.numel(), masked(chosen, counts, full, packed));
     if (!packed.is(out)) copy_(out, packed);
     written(out, dest);
     if (needs_grad(x))
@@ -102,16 +102,16 @@ Tensor masked_scatter(const Tensor& x, const Tensor& mask, const Tensor& source,
     EMBER_CHECK(!dest.is_in_place() || same(sizes, x.sizes()),
                 "masked_scatter: self of shape %s does not match the broadcast shape %s",
                 to_string(x.sizes()).c_str(), to_string(sizes).c_str());
-    Tensor chosen = dense_as(mask, sizes);
+    Tensor chosen = dense_as(apart(mask, dest), sizes);
     Counts counts(name, chosen);
     EMBER_CHECK(counts.total <= source.numel(),
                 "masked_scatter: the mask has %ld items set, but source has only %ld items",
                 long(counts.total), long(source.numel()));
     bool wanted = needs_grad(x, source);
+    Tensor from = dense(apart(source, dest));
     Tensor out = write_target(name, dest.is_in_place() ? x : expanded(x, sizes), dest, wanted);
-    Tensor from = dense(apart(source, out)), full = dense(out);
-    launch(kernels::masked_scatter, x.device(), out.numel(),
-           masked(apart(chosen, out), counts, full, from));
+    Tensor full = dense(out);
+    launch(kernels::masked_scatter, x.device(), out.numel(), masked(chosen, counts, full, from));
     if (!full.is(out)) {
         GradModeGuard no_grad(false);
         copy_(alias(out), full);
@@ -120,10 +120,9 @@ Tensor masked_scatter(const Tensor& x, const Tensor& mask, const Tensor& source,
     if (wanted)
         record("MaskedScatterBackward0", out, {x, source}, dest,
                [mask = Saved(mask, dest), shape = Dims(source.sizes())](Backward& bw,
-                                                                       const Tensor& g) {
+                                                                        const Tensor& g) {
                    Tensor chosen = mask.get(bw);
-                   if (bw.needs(0))
-                       bw.set(0, masked_fill(g, chosen, wrapped_number(number(0.0))));
+                   if (bw.needs(0)) bw.set(0, masked_fill(g, chosen, wrapped_number(number(0.0))));
                    if (!bw.needs(1)) return;
                    Tensor part = masked_select(g, chosen);
                    int64_t items = 1;
@@ -146,7 +145,8 @@ Tensor nonzero(const Tensor& x, const Dest& dest) {
 }
 
 std::vector<Tensor> nonzero_tuple(const Tensor& x) {
-    Tensor items = nonzero_items("nonzero", x.dim() > 0 ? x : alias(x, {{1}}, {{1}}, x.offset()), true);
+    Tensor items =
+        nonzero_items("nonzero", x.dim() > 0 ? x : alias(x, {{1}}, {{1}}, x.offset()), true);
     std::vector<Tensor> out;
     for (int d = 0; d < items.impl()->sizes[0]; d++) {
         int64_t count = items.impl()->sizes[1];

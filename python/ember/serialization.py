@@ -4,7 +4,7 @@ A file is an uncompressed zip archive: ``data.pkl`` holds the object as a pickle
 which every storage is a reference, and ``data/N`` hold the storages' bytes. What PyTorch saves
 Ember loads, and the other way round, also with ``torch.load(weights_only=True)``.
 
-Reading never runs code from a file. The pickle is decoded by `_pickle.Decoder`, which admits
+Reading never runs code from a file. The pickle is decoded by `_unpickle.Decoder`, which admits
 tensors, plain containers, strings, bytes and numbers; every size is checked against the bytes
 that are there before memory is allocated.
 """
@@ -84,7 +84,7 @@ def load(
     """
     del weights_only
     from ._archive import Archive
-    from ._pickle import Decoder
+    from ._unpickle import Decoder
 
     if isinstance(f, str | os.PathLike):
         with open(f, "rb") as file:
