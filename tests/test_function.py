@@ -75,7 +75,10 @@ def one(forward: str, rest: str) -> str:
 
 VALUES = {
     "saved output": EXP
-    + "y = Exp.apply(x); y.sum().backward(); out = y, x.grad, type(y.grad_fn).__name__, y.grad_fn.name()",
+    + """
+y = Exp.apply(x)
+y.sum().backward()
+out = y, x.grad, type(y.grad_fn).__name__, y.grad_fn.name()""",
     "saved inputs": MUL + "Mul.apply(x, w).sum().backward(); out = x.grad, w.grad, log",
     "needs_input_grad": MUL + "Mul.apply(x, w.detach()).sum().backward(); out = x.grad, log",
     "not recorded": MUL + "\nwith torch.no_grad(): y = Mul.apply(x, w)\nout = y, y.grad_fn, log",
@@ -91,7 +94,11 @@ g, = torch.autograd.grad((Mul.apply(x, w) ** 2).sum(), x, create_graph=True)
 out = g, torch.autograd.grad(g.sum(), [x, w])""",
     "in a longer graph": EXP + "(Exp.apply(x * 2) * Exp.apply(x)).sum().backward(); out = x.grad",
     "retain_graph": EXP
-    + "y = Exp.apply(x).sum(); y.backward(retain_graph=True); y.backward(); out = x.grad",
+    + """
+y = Exp.apply(x).sum()
+y.backward(retain_graph=True)
+y.backward()
+out = x.grad""",
     "setup_context": X
     + """
 class F(Function):
@@ -408,7 +415,10 @@ F.apply(x).sum().backward()
 out = x.grad""",
     "inputs=": MUL + "Mul.apply(x, w).sum().backward(inputs=[w]); out = x.grad, w.grad",
     "keyword attributes of ctx": EXP
-    + "y = Exp.apply(x); y.grad_fn.metadata['a'] = 1; out = y.grad_fn.metadata, len(y.grad_fn.saved_tensors)",
+    + """
+y = Exp.apply(x)
+y.grad_fn.metadata['a'] = 1
+out = y.grad_fn.metadata, len(y.grad_fn.saved_tensors)""",
 }
 
 
@@ -419,7 +429,12 @@ def test_same_as_pytorch(name):
 
 ERRORS = {
     "second backward": (
-        EXP + "y = Exp.apply(x).sum(); y.backward(); y.backward(); out = 0",
+        EXP
+        + """
+y = Exp.apply(x).sum()
+y.backward()
+y.backward()
+out = 0""",
         "second time",
     ),
     "saved result changed": (
@@ -427,7 +442,13 @@ ERRORS = {
         "modified by an inplace",
     ),
     "saved input changed": (
-        MUL + "y = x * 1; z = Mul.apply(y, w); y.add_(1); z.sum().backward(); out = 0",
+        MUL
+        + """
+y = x * 1
+z = Mul.apply(y, w)
+y.add_(1)
+z.sum().backward()
+out = 0""",
         "modified by an inplace",
     ),
     "too few gradients": (

@@ -42,9 +42,16 @@ def f(a, *, b=2):
     return a, b, mode()
 out = f(1, b=3), mode(), f.__name__, f.__doc__""",
     "decorator without brackets": MODE
-    + "@torch.no_grad\ndef f(): return mode()\nout = f(), mode()",
+    + """
+@torch.no_grad
+def f(): return mode()
+out = f(), mode()""",
     "enable_grad without brackets": MODE
-    + "@torch.enable_grad\ndef f(): return mode()\n\nwith torch.no_grad(): out = f(), mode()",
+    + """
+@torch.enable_grad
+def f(): return mode()
+with torch.no_grad():
+    out = f(), mode()""",
     "method": MODE
     + """
 class A:
@@ -124,7 +131,8 @@ with torch.inference_mode():
     log.append((mode(), inference()))
     x = torch.ones(2)
     z = x.view(2)
-out = log, mode(), inference(), x.is_inference(), y.is_inference(), z.is_inference(), (x + 1).is_inference(), x.clone().is_inference()""",
+tensors = x, y, z, x + 1, x.clone()
+out = log, mode(), inference(), [t.is_inference() for t in tensors]""",
     "inference_mode as a decorator": MODE
     + """
 @torch.inference_mode()

@@ -59,6 +59,7 @@ public:
             if (i != self_) next.push_back(fn_->next[i]);
         fn_->outputs.clear();
         fn_->add_output(view);
+        if (view.numel() == 0) view_.offset = base_.offset;  // it may lie behind the end
     }
 
     void apply(GradList& grads, GradList& results) override {
@@ -343,6 +344,14 @@ void check_in_place(const char* name, const Tensor& self, bool recorded) {
     EMBER_CHECK(!requires_grad || impl.grad_fn,
                 "%s: a leaf Variable that requires grad is being used in an in-place operation",
                 name);
+}
+
+void check_operand(const char* name, const Tensor& t) {
+    const TensorImpl& impl = *t.impl();
+    if (EMBER_LIKELY(!impl.view_base) || impl.view_origin == ViewOrigin::Plain ||
+        impl.attr_version == t.version() || !needs_grad(t))
+        return;
+    raise_unclear_view(name, impl.view_origin, "its base or another view of its base was");
 }
 
 void mark_view(const Tensor& view, const Tensor& base, bool one_of_many) {

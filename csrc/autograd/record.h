@@ -210,6 +210,9 @@ void record_list(const char* name, const Tensor& out, std::span<const Tensor> in
 // Before a change in place: leaf rules, views, inference tensors, read-only memory. `recorded`:
 // other inputs of the operation need gradients, so that it will be recorded whatever self is.
 EMBER_EXPORT void check_in_place(const char* name, const Tensor& self, bool recorded = false);
+// Before a change in place: raises for an operand whose gradient would have no way (a view that
+// cannot be derived from its changed base).
+EMBER_EXPORT void check_operand(const char* name, const Tensor& t);
 // `view` shares memory with `base`: keeps the relation for later changes in place.
 EMBER_EXPORT void mark_view(const Tensor& view, const Tensor& base, bool one_of_many = false);
 

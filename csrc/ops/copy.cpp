@@ -28,6 +28,7 @@ bool reads_what_it_writes(const Tensor& to, const Tensor& from) {
 
 Tensor copy_(const Tensor& self, const Tensor& src, bool) {
     check_in_place("copy_", self, src.requires_grad());
+    check_operand("copy_", src);
     EMBER_CHECK(!self.has_overlap(),
                 "copy_: more than one element of the written-to tensor refers to a single memory "
                 "location; clone it first");
@@ -120,6 +121,10 @@ Tensor fill_(const Tensor& self, const Tensor& value) {
                 "fill_: value must be a number or a zero-dim tensor, got shape %s",
                 to_string(value.sizes()).c_str());
     if (value.impl()->wrapped_number) check_number_fits("fill_", value, self.dtype());
+    // The same number everywhere: then elements may share memory.
+    EMBER_CHECK(value.impl()->wrapped_number || !self.has_overlap(),
+                "fill_: more than one element of the written-to tensor refers to a single memory "
+                "location; clone it first");
     convert_into(self, value);
     self.bump_version();
     if (needs_grad(self, value))

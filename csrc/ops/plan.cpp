@@ -296,6 +296,7 @@ void check_dest(const char* name, const Dest& dest, Operands inputs, IntSpan siz
     for (const Tensor* t : inputs) wants_grad |= t->requires_grad();
     if (dest.is_in_place()) {
         check_in_place(name, out, wants_grad);
+        for (const Tensor* t : inputs) check_operand(name, *t);
         EMBER_CHECK(can_cast(result, out.dtype()),
                     "%s: result type %s can't be cast to the desired output type %s", name,
                     dtype_name(result), dtype_name(out.dtype()));

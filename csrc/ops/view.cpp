@@ -204,7 +204,7 @@ Tensor transpose(const Tensor& x, int64_t dim0, int64_t dim1) {
 
 Tensor t(const Tensor& x) {
     EMBER_CHECK(x.dim() <= 2, "t: expected a tensor with at most 2 dims, got %d", x.dim());
-    return x.dim() < 2 ? x : transpose(x, 0, 1);
+    return transpose(x, 0, x.dim() < 2 ? 0 : 1);
 }
 
 Tensor T(const Tensor& x) {

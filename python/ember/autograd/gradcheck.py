@@ -142,35 +142,27 @@ def _gradcheck(
     checked = [x for x in inputs if isinstance(x, Tensor) and x.requires_grad]
     if not checked:
         raise ValueError(
-            "gradcheck expects at least one input tensor to require gradient, but none "
-            "of the them have requires_grad=True."
+            "gradcheck expects at least one input tensor to require gradient, but "
+            "none of them has requires_grad=True."
         )
     for x in checked:
-        if x.numel() > 1 and any(
-            s == 0 and n > 1 for s, n in zip(x.stride(), x.shape, strict=True)
-        ):
+        layout = zip(x.stride(), x.shape, strict=True)
+        if x.numel() > 1 and any(stride == 0 and size > 1 for stride, size in layout):
             raise RuntimeError("gradcheck: an input has elements that share memory; clone it first")
         x.retain_grad()
     results = _as_tuple(func(*inputs))
     which = [i for i, o in enumerate(results) if isinstance(o, Tensor) and o.requires_grad]
     outputs = _differentiable(results)
     if not outputs:
+        floating = [
+            i for i, o in enumerate(results) if isinstance(o, Tensor) and o.is_floating_point()
+        ]
         for n, x in enumerate(checked):
-            rows = _numerical(
-                func,
-                inputs,
-                x,
-                eps,
-                [
-                    i
-                    for i, o in enumerate(results)
-                    if isinstance(o, Tensor) and o.is_floating_point()
-                ],
-            )
+            rows = _numerical(func, inputs, x, eps, floating)
             if any(bool((d != 0).any()) for row in rows for d in row):
                 raise GradcheckError(
-                    f"Numerical gradient for function expected to be zero, but input "
-                    f"{n} changes its output."
+                    "Numerical gradient for function expected to be zero, but "
+                    f"input {n} changes its output."
                 )
         return
     analytical = [_analytical(o, checked) for o in outputs]
@@ -218,9 +210,8 @@ def _check_deterministic(again, before, tolerance: float) -> None:
                     continue
                 if bool(((a - b).abs() > tolerance).any()):
                     raise GradcheckError(
-                        "Backward is not reentrant, i.e., running backward with same "
-                        "input and grad_output multiple times gives different "
-                        "values."
+                        "Backward is not reentrant: running it twice with the "
+                        "same input and grad_output gives different values."
                     )
 
 
