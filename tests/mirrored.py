@@ -23,8 +23,10 @@ def sample(shape: tuple[int, ...], dtype: str = "float64", seed: int = 0) -> tor
     values = torch.from_numpy(rng.permutation(count).reshape(shape))
     if dtype.startswith(("float", "bfloat")):
         values = values.double() / 8 - count / 16
-    return (values % 100).to(getattr(torch, dtype)) if count > 100 else values.to(
-        getattr(torch, dtype)
+    return (
+        (values % 100).to(getattr(torch, dtype))
+        if count > 100
+        else values.to(getattr(torch, dtype))
     )
 
 

@@ -214,7 +214,14 @@ def test_assignment(text, kind):
 
 @pytest.mark.parametrize("dtype", NUMBERS)
 def test_assignment_of_every_dtype(dtype):
-    for text in ["x[0] = 5", "x[i] = v4", "x[q] = 3", "x[n] = v4", "x[:, 1] = v4", "x[0, 0, 0] = 2"]:
+    for text in [
+        "x[0] = 5",
+        "x[i] = v4",
+        "x[q] = 3",
+        "x[n] = v4",
+        "x[:, 1] = v4",
+        "x[0, 0, 0] = 2",
+    ]:
         compare(text + "\nresult = x", assign_names(dtype))
 
 
@@ -222,8 +229,10 @@ def test_assignment_of_every_dtype(dtype):
 @pytest.mark.parametrize("target", DTYPES)
 def test_assignment_converts(source, target):
     for text in ["x[0] = v4", "x[q] = v4[0]", "x[1, 1, 1] = v4[1]"]:
-        names = {**assign_names(target), "v4": sample((4,), source, 5).abs()
-                 if source != "bool" else sample((4,), source, 5)}
+        names = {
+            **assign_names(target),
+            "v4": sample((4,), source, 5).abs() if source != "bool" else sample((4,), source, 5),
+        }
         compare(text + "\nresult = x", names)
 
 
@@ -269,6 +278,7 @@ def test_read_only_memory_is_not_written():
 
 
 # ---- Generated indices
+
 
 def entries(size: int):
     whole = st.just(slice(None))
@@ -328,6 +338,7 @@ def test_generated_assignments(case, cut):
 
 
 # ---- Operations
+
 
 def op_names(dtype: str = "float64") -> dict:
     return {
@@ -404,18 +415,28 @@ def test_gradient_of_operation(text, wrt, kind):
     if not wrt:
         pytest.skip("PyTorch has no derivative")
     # PyTorch wants f of the index's size here.
-    text = re.sub(r"(scatter\w*\((?:x, )?\d, ([gh])(\[:0\])?, f)\)", r"\1[:\2.shape[0], :4, :2]\3)", text)
+    text = re.sub(
+        r"(scatter\w*\((?:x, )?\d, ([gh])(\[:0\])?, f)\)", r"\1[:\2.shape[0], :4, :2]\3)", text
+    )
     compare_gradients(text, op_names(), wrt.split(), kind)
 
 
 @pytest.mark.autograd
 def test_gradient_with_a_source_larger_than_the_index():
-    for text in ["lib.scatter(x, 0, h, f)", "lib.scatter_add(x, 0, g, f)", "x.scatter(0, g[:0], f)"]:
+    for text in [
+        "lib.scatter(x, 0, h, f)",
+        "lib.scatter_add(x, 0, g, f)",
+        "x.scatter(0, g[:0], f)",
+    ]:
         names = {k: mirror(v) for k, v in op_names().items()}
         names["x"].requires_grad_()
         names["f"].requires_grad_()
         for larger in (True, False):
-            part = text if larger else re.sub(r", ([gh])(\[:0\])?, f", r", \1\2, f[:\1.shape[0], :4, :2]\2", text)
+            part = (
+                text
+                if larger
+                else re.sub(r", ([gh])(\[:0\])?, f", r", \1\2, f[:\1.shape[0], :4, :2]\2", text)
+            )
             grads = gradients(part, names, ember, ["x", "f"])
             if larger:
                 first = grads
@@ -505,14 +526,16 @@ def test_operands_that_share_memory():
         # PyTorch refuses or leaves these open, so the right operand is copied for it.
         expected = text.replace(", x)", ", x.clone())").replace("x[:2])", "x[:2].clone())")
         expected = expected.replace("= x[", "= 1 * x[").replace("= 1 * x[0]", "= x[0].clone()")
-        expected = expected.replace("lib.index_select(x, 0, i, out=x)",
-                                    "x = lib.index_select(x, 0, i)")
+        expected = expected.replace(
+            "lib.index_select(x, 0, i, out=x)", "x = lib.index_select(x, 0, i)"
+        )
         want = run(expected + "\nresult = x", theirs, torch)
         got = run(text + "\nresult = x", {k: mirror(v) for k, v in names.items()}, ember)
         assert_same(got, want)
 
 
 # ---- Masks, embedding
+
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("shape", [(), (0,), (7,), (3, 0), (3, 5), (2, 3, 4), (40000,), (130, 257)])
