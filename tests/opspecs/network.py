@@ -46,8 +46,11 @@ def _softmax(dtype: str, rng: np.random.Generator) -> Iterable[Case]:
     yield case(arr(rng, (3, 4), dtype), 1, dtype=DType("float64"))
     yield case(given([[88.0, 89, -100], [-1e4, -1e4, -1e4], [1e4, 0, 1e4]], dtype), 1, note="large")
     inf = float("inf")
-    yield case(given([[-inf, 0, 1], [inf, 0, 1], [np.nan, 0, 1], [-inf, -inf, -inf]], dtype), 1,
-               note="extremes")  # fmt: skip
+    yield case(
+        given([[-inf, 0, 1], [inf, 0, 1], [np.nan, 0, 1], [-inf, -inf, -inf]], dtype),
+        1,
+        note="extremes",
+    )
     yield case(given(extremes(dtype), dtype), 0, note="extremes")
 
 
