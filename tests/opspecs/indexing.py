@@ -205,7 +205,7 @@ def _gather(dtype: str, rng: np.random.Generator) -> Iterable[Case]:
 
 
 def _scatter(dtype: str, rng: np.random.Generator) -> Iterable[Case]:
-    for x, dim, n in _sources(rng, dtype):
+    for x, dim, _ in _sources(rng, dtype):
         # Each place once: PyTorch's choice among equal places is its own.
         order = np.argsort(rng.random(x.shape), axis=dim)
         yield case(x, dim, index(order), arr(rng, x.shape, dtype, "transposed"))
