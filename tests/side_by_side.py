@@ -47,8 +47,9 @@ def same(a, b, where: str = "out", rtol: float = 1e-5, atol: float = 1e-6) -> No
         assert dtypes[0] == dtypes[1], f"{where}: {dtypes}"
         assert tuple(a.shape) == tuple(b.shape), f"{where}: {a.shape} {b.shape}"
         assert a.requires_grad == b.requires_grad, f"{where}: requires_grad {a.requires_grad}"
-        np.testing.assert_allclose(a.detach().numpy(), b.detach().numpy(), rtol=rtol, atol=atol,
-                                   err_msg=where)
+        np.testing.assert_allclose(
+            a.detach().numpy(), b.detach().numpy(), rtol=rtol, atol=atol, err_msg=where
+        )
     elif isinstance(a, dict):
         assert a.keys() == b.keys(), f"{where}: {a} {b}"
         for key in a:

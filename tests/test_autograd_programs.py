@@ -4,26 +4,75 @@ from __future__ import annotations
 
 import random
 
+import ember
 import pytest
 from side_by_side import Raised, run, same
 
-import ember
-
 torch = pytest.importorskip("torch")
 
-POINTWISE = ["{a} * 0.5", "{a} + 1", "{a}.tanh()", "{a}.sin()", "{a} * {a}", "{a} * {s}", "{a}.clone()",
-             "{a}.sum(0, keepdim=True)", "{a}.sigmoid()", "{a}.relu()", "{a}.exp() * 0.1"]
-VIEWS = ["{a}[0]", "{a}[1:]", "{a}[..., 0]", "{a}[..., ::2]", "{a}.reshape(-1)", "{a}.view(-1)",
-         "{a}.unsqueeze(0)", "{a}.t()", "{a}.transpose(0, -1)", "{a}.expand(2, *{a}.shape)",
-         "{a}.squeeze()", "{a}.view_as({a})", "{a}.narrow(0, 0, 1)", "{a}.split(1)[0]",
-         "{a}.unbind()[-1]", "{a}.diagonal()", "{a}.flatten()"]
-IN_PLACE = ["{a}.mul_(0.5)", "{a}.add_(1)", "{a}.mul_({s})", "{a}.tanh_()", "{a}.sin_()", "{a}.relu_()",
-            "{a}.add_({b})", "{a}.mul_({b})", "{a}.copy_({b})", "{a}[0] = {s}", "{a}[..., 0] *= {s}",
-            "{a}[..., -1] = 2.0", "{a}[1:].add_({s})", "{a}.zero_()", "{a}.fill_({s})",
-            "{a}.clamp_(max=0.5)", "{a}.sub_({b})", "{a}.div_({s})"]
-OTHER = ["n = {a}.detach()", "n = {a}.data", "n = {a}.detach().clone().requires_grad_()",
-         "{a}.retain_grad()", "{a}.register_hook(lambda g: g * 0.5)", "n = {a}.requires_grad",
-         "n = {a}.is_leaf", "n = {a}._is_view()", "n = {a}.grad_fn is None"]
+POINTWISE = [
+    "{a} * 0.5",
+    "{a} + 1",
+    "{a}.tanh()",
+    "{a}.sin()",
+    "{a} * {a}",
+    "{a} * {s}",
+    "{a}.clone()",
+    "{a}.sum(0, keepdim=True)",
+    "{a}.sigmoid()",
+    "{a}.relu()",
+    "{a}.exp() * 0.1",
+]
+VIEWS = [
+    "{a}[0]",
+    "{a}[1:]",
+    "{a}[..., 0]",
+    "{a}[..., ::2]",
+    "{a}.reshape(-1)",
+    "{a}.view(-1)",
+    "{a}.unsqueeze(0)",
+    "{a}.t()",
+    "{a}.transpose(0, -1)",
+    "{a}.expand(2, *{a}.shape)",
+    "{a}.squeeze()",
+    "{a}.view_as({a})",
+    "{a}.narrow(0, 0, 1)",
+    "{a}.split(1)[0]",
+    "{a}.unbind()[-1]",
+    "{a}.diagonal()",
+    "{a}.flatten()",
+]
+IN_PLACE = [
+    "{a}.mul_(0.5)",
+    "{a}.add_(1)",
+    "{a}.mul_({s})",
+    "{a}.tanh_()",
+    "{a}.sin_()",
+    "{a}.relu_()",
+    "{a}.add_({b})",
+    "{a}.mul_({b})",
+    "{a}.copy_({b})",
+    "{a}[0] = {s}",
+    "{a}[..., 0] *= {s}",
+    "{a}[..., -1] = 2.0",
+    "{a}[1:].add_({s})",
+    "{a}.zero_()",
+    "{a}.fill_({s})",
+    "{a}.clamp_(max=0.5)",
+    "{a}.sub_({b})",
+    "{a}.div_({s})",
+]
+OTHER = [
+    "n = {a}.detach()",
+    "n = {a}.data",
+    "n = {a}.detach().clone().requires_grad_()",
+    "{a}.retain_grad()",
+    "{a}.register_hook(lambda g: g * 0.5)",
+    "n = {a}.requires_grad",
+    "n = {a}.is_leaf",
+    "n = {a}._is_view()",
+    "n = {a}.grad_fn is None",
+]
 MODES = ["", "", "", "", "with torch.no_grad(): "]
 
 START = """
@@ -97,14 +146,19 @@ def check_program(seed: int) -> None:
             program.append(line)
             if not step(line, ours, theirs):
                 program[-1] += "  # raises"
-        names = [n for n, t in theirs.items() if isinstance(t, torch.Tensor) and t.is_floating_point()]
+        names = [
+            n for n, t in theirs.items() if isinstance(t, torch.Tensor) and t.is_floating_point()
+        ]
         values = "out = [" + ", ".join(f"{n}.detach()" for n in names) + "]"
         program.append(values)
         same(run(values, ember, ours), run(values, torch, theirs))
         chosen = rng.sample(names, min(len(names), 3))
         loss = " + ".join(f"({n} * {n}).sum() * {j + 1}" for j, n in enumerate(chosen))
-        final = f"({loss} + x.sum()).backward()\nout = [" + ", ".join(
-            f"{n}.grad" for n in names if has_grad(theirs[n])) + "]"
+        final = (
+            f"({loss} + x.sum()).backward()\nout = ["
+            + ", ".join(f"{n}.grad" for n in names if has_grad(theirs[n]))
+            + "]"
+        )
         program.append(final)
         same(run(final, ember, ours), run(final, torch, theirs), rtol=1e-4, atol=1e-5)
     except AssertionError as error:

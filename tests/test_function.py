@@ -17,7 +17,9 @@ x = torch.tensor([1., 2., 3.], requires_grad=True)
 log = []
 """
 
-EXP = X + """
+EXP = (
+    X
+    + """
 class Exp(Function):
     @staticmethod
     def forward(ctx, x):
@@ -29,8 +31,11 @@ class Exp(Function):
         y, = ctx.saved_tensors
         return g * y
 """
+)
 
-MUL = X + """
+MUL = (
+    X
+    + """
 class Mul(Function):
     @staticmethod
     def forward(ctx, a, b):
@@ -45,9 +50,12 @@ class Mul(Function):
                 g * a if ctx.needs_input_grad[1] else None)
 w = torch.tensor([4., 5., 6.], requires_grad=True)
 """
+)
 
 # A function of one input whose body the case fills in.
-ONE = X + """
+ONE = (
+    X
+    + """
 class One(Function):
     @staticmethod
     def forward(ctx, x):
@@ -57,6 +65,7 @@ class One(Function):
         log.append(None if g is None else g.clone())
         return g * 2
 """
+)
 
 
 def one(forward: str, rest: str) -> str:
@@ -64,6 +73,7 @@ def one(forward: str, rest: str) -> str:
     return ONE.replace("{forward}", body) + rest
 
 
+# fmt: off
 VALUES = {
     "saved output": EXP + """
 y = Exp.apply(x)
@@ -367,6 +377,7 @@ y = Exp.apply(x)
 y.grad_fn.metadata['a'] = 1
 out = y.grad_fn.metadata, len(y.grad_fn.saved_tensors)""",
 }
+# fmt: on
 
 
 @pytest.mark.parametrize("name", VALUES)
@@ -374,6 +385,7 @@ def test_same_as_pytorch(name):
     compare(VALUES[name])
 
 
+# fmt: off
 ERRORS = {
     "second backward": (EXP + """
 y = Exp.apply(x).sum()
@@ -443,6 +455,7 @@ g, = torch.autograd.grad((F.apply(x) ** 2).sum(), x, create_graph=True)
 g.sum().backward()
 out = 0""", "once_differentiable"),
 }
+# fmt: on
 
 
 @pytest.mark.parametrize("name", ERRORS)
