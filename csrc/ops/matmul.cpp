@@ -221,6 +221,10 @@ Tensor baddbmm(const Tensor& input, const Tensor& a, const Tensor& b, Number bet
 }
 
 Tensor linear(const Tensor& input, const Tensor& weight, const Tensor& bias) {
+    if (weight.dim() == 1) {
+        Tensor out = matmul(input, weight, {});
+        return bias.defined() ? add(out, bias, number(int64_t(1)), {}) : out;
+    }
     EMBER_CHECK(weight.dim() == 2 && input.dim() >= 1,
                 "linear: expected an input of at least 1 dim and a weight of 2, got %s and %s",
                 to_string(input.sizes()).c_str(), to_string(weight.sizes()).c_str());

@@ -1,6 +1,7 @@
 #include "ops/plan.h"
 
 #include <cmath>
+#include <limits>
 
 namespace ember {
 
@@ -72,21 +73,22 @@ bool can_cast(DType from, DType to) {
 }
 
 void check_number_fits(const char* name, const Tensor& value, DType dtype) {
-    if (!is_integral(dtype) || dtype == DType::Bool || value.dtype() == dtype) return;
-    double bits = double(item_size(dtype) * 8 - (dtype == DType::UInt8 ? 0 : 1));
-    double most = std::exp2(bits);
-    bool fits = true;
-    if (value.dtype() == DType::Int64) {
-        double v = double(*value.as<int64_t>());
+    if (dtype == DType::Bool || dtype == DType::Float64 || value.dtype() == dtype) return;
+    Tensor wide = empty({}, {DType::Float64, {}});
+    const Tensor* operands[] = {&wide, &value};
+    Plan plan;
+    make_plan(plan, operands, 1, DType::Float64);
+    launch(kernels::copy, wide.device(), 1, plan);
+    double v = *wide.as<double>();
+    bool fits;
+    if (is_integral(dtype)) {
+        double most = std::exp2(item_size(dtype) * 8 - (dtype == DType::UInt8 ? 0 : 1));
         fits = v >= -most && v < most;
-    } else if (is_floating(value.dtype())) {
-        Tensor wide = empty({}, {DType::Float64, {}});
-        const Tensor* operands[] = {&wide, &value};
-        Plan plan;
-        make_plan(plan, operands, 1, DType::Float64);
-        launch(kernels::copy, wide.device(), 1, plan);
-        double v = *wide.as<double>();
-        fits = v >= -most && v < most;
+    } else {
+        double most = dtype == DType::Float16    ? 65504.0
+                      : dtype == DType::BFloat16 ? 0x1.FEp127
+                                                 : double(std::numeric_limits<float>::max());
+        fits = !(std::abs(v) > most) || std::isinf(v);
     }
     EMBER_CHECK(fits, "%s: value cannot be converted to type %s without overflow", name,
                 dtype_name(dtype));

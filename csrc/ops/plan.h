@@ -16,7 +16,7 @@ EMBER_EXPORT DType result_type(std::span<const Tensor> inputs);
 // The same, with integers and bool taken to the default dtype.
 EMBER_EXPORT DType float_result_type(std::span<const Tensor> inputs);
 EMBER_EXPORT bool can_cast(DType from, DType to);
-// Raises RuntimeError for a zero-dim `value` outside of an integer dtype. As in PyTorch fractions
+// Raises RuntimeError for a zero-dim `value` outside of a dtype's range. As in PyTorch fractions
 // are cut off, negative numbers wrap around into uint8, and bool takes everything.
 EMBER_EXPORT void check_number_fits(const char* name, const Tensor& value, DType dtype);
 

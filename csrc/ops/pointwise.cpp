@@ -406,7 +406,7 @@ Tensor where(const Tensor& condition, const Tensor& a, const Tensor& b, const De
                 dtype_name(condition.dtype()));
     DType dtype = pair_type(a, b);
     for (const Tensor* t : {&a, &b})
-        if (t->impl()->wrapped_number) check_number_fits("where", *t, dtype);
+        if (t->impl()->wrapped_number && is_integral(dtype)) check_number_fits("where", *t, dtype);
     Tensor out = pointwise(kernels::where, "where", {condition, a, b}, dest, {dtype, dtype});
     if (needs_grad(a, b))
         record("WhereBackward0", out, {a, b},

@@ -285,7 +285,11 @@ Tensor squeeze(const Tensor& x) {
 
 Tensor squeeze_dims(const Tensor& x, const Dims& dim) {
     bool drop[kMaxDims] = {};
-    for (int64_t d : dim) drop[wrap_dim("squeeze", d, x.dim())] = true;
+    for (int64_t d : dim) {
+        int at = wrap_dim("squeeze", d, x.dim());
+        EMBER_CHECK(!drop[at], "squeeze: dim %d appears multiple times in the list of dims", at);
+        drop[at] = true;
+    }
     Dims sizes, strides;
     for (int d = 0; d < x.dim(); d++) {
         if (drop[d] && x.impl()->sizes[d] == 1) continue;

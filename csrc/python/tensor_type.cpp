@@ -1,5 +1,6 @@
 #include "python/tensor_type.h"
 
+#include <Python.h>
 #include <structmember.h>
 
 #include "python/autograd.h"

@@ -46,8 +46,11 @@ def _softmax(dtype: str, rng: np.random.Generator) -> Iterable[Case]:
     yield case(arr(rng, (3, 4), dtype), 1, dtype=DType("float64"))
     yield case(given([[88.0, 89, -100], [-1e4, -1e4, -1e4], [1e4, 0, 1e4]], dtype), 1, note="large")
     inf = float("inf")
-    yield case(given([[-inf, 0, 1], [inf, 0, 1], [np.nan, 0, 1], [-inf, -inf, -inf]], dtype), 1,
-               note="extremes")  # fmt: skip
+    yield case(
+        given([[-inf, 0, 1], [inf, 0, 1], [np.nan, 0, 1], [-inf, -inf, -inf]], dtype),
+        1,
+        note="extremes",
+    )
     yield case(given(extremes(dtype), dtype), 0, note="extremes")
 
 
@@ -75,7 +78,7 @@ SOFTMAX = [
             "exponentials within 2 ULP of an argument that a subtraction "
             "rounded (up to 8 in size), their sum, a division",
         ),
-    ),  # fmt: skip
+    ),
     _softmax_row(
         "log_softmax",
         ulps(
@@ -85,7 +88,7 @@ SOFTMAX = [
                 abs(x).double().nan_to_num(0, 0, 0).max() + 4 if x.numel() else 1.0
             ),
         ),
-    ),  # fmt: skip
+    ),
 ]
 
 # ---- normalisation

@@ -571,7 +571,7 @@ TERNARY = [
              Bad(case(I3, I3, 0.5), "RuntimeError", "NotImplementedError")),
     ),
     Spec(
-        "where", _where, ALL, fn="_C._where", torch_fn="where",
+        "where", _where, ALL, fn="where",
         grad=True, grad_cases=_where_grads, out=True,
         large=lambda rng: case(mask(rng.random(LARGE) < 0.5), arr(rng, LARGE, "float32"),
                                arr(rng, LARGE[1:], "float32")),

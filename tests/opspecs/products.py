@@ -305,10 +305,10 @@ def _large_pool(rng: np.random.Generator) -> Case:
 
 
 POOLS = [
-    Spec("max_pool2d", _max_pool, FLOATS, torch_fn=F + "max_pool2d", grad=True,
+    Spec("max_pool2d", _max_pool, FLOATS, torch_fn=F + "max_pool2d", grad=True, strides=False,
          grad_cases=_pool_grads({"dilation": 2}), large=_large_pool,
          bad=(*POOL_BAD, Bad(case(X, 2, dilation=0), "RuntimeError"))),
-    Spec("avg_pool2d", _avg_pool, FLOATS, torch_fn=F + "avg_pool2d", grad=True,
+    Spec("avg_pool2d", _avg_pool, FLOATS, torch_fn=F + "avg_pool2d", grad=True, strides=False,
          tol=ulps(10, "a sum of at most 9 terms and a division",
                   lambda lib, x, *a, **k: lib.nn.functional.avg_pool2d(abs(x), *a, **k)),
          grad_cases=_pool_grads({"divisor_override": 3}), large=_large_pool,
