@@ -22,6 +22,9 @@ POINTWISE = [
     "{a}.sigmoid()",
     "{a}.relu()",
     "{a}.exp() * 0.1",
+    "Square.apply({a}, s)",
+    "Pass.apply({a})[0]",
+    "Pass.apply({a})[1]",
 ]
 VIEWS = [
     "{a}[0]",
@@ -44,6 +47,7 @@ VIEWS = [
 ]
 IN_PLACE = [
     "{a}.mul_(0.5)",
+    "Halve.apply({a})",
     "{a}.add_(1)",
     "{a}.mul_({s})",
     "{a}.tanh_()",
@@ -76,6 +80,34 @@ OTHER = [
 MODES = ["", "", "", "", "with torch.no_grad(): "]
 
 START = """
+class Square(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, a, b):
+        ctx.save_for_backward(a, b)
+        return a * a * b
+    @staticmethod
+    def backward(ctx, g):
+        a, b = ctx.saved_tensors
+        return 2 * g * a * b, (g * a * a).sum()
+
+class Halve(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, a):
+        a.mul_(0.5)
+        ctx.mark_dirty(a)
+        return a
+    @staticmethod
+    def backward(ctx, g):
+        return g * 0.5
+
+class Pass(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, a):
+        return a, a.tanh()
+    @staticmethod
+    def backward(ctx, g, h):
+        return g * 2 + h
+
 x = torch.linspace(-1, 1, 12).reshape(3, 4).requires_grad_()
 s = torch.tensor(0.7, requires_grad=True)
 c = torch.linspace(0.1, 1.2, 12).reshape(3, 4)
@@ -154,11 +186,16 @@ def check_program(seed: int) -> None:
         same(run(values, ember, ours), run(values, torch, theirs))
         chosen = rng.sample(names, min(len(names), 3))
         loss = " + ".join(f"({n} * {n}).sum() * {j + 1}" for j, n in enumerate(chosen))
-        final = (
-            f"({loss} + x.sum()).backward()\nout = ["
-            + ", ".join(f"{n}.grad" for n in names if has_grad(theirs[n]))
-            + "]"
-        )
+        if rng.random() < 0.5:
+            final = f"({loss} + x.sum()).backward()\n"
+        else:
+            final = f"""
+z = {loss} + (x * x * s).sum()
+g, h = torch.autograd.grad(z, [x, s], create_graph=True)
+((g * g).sum() + h).backward()
+"""
+        grads = [f"{n}.grad" for n in names if has_grad(theirs[n])]
+        final += f"out = [{', '.join(grads)}]"
         program.append(final)
         same(run(final, ember, ours), run(final, torch, theirs), rtol=1e-4, atol=1e-5)
     except AssertionError as error:

@@ -69,6 +69,7 @@ def one(forward: str, rest: str) -> str:
     return ONE.replace("{forward}", body) + rest
 
 
+# fmt: off
 VALUES = {
     "saved output": EXP
     + """
@@ -416,6 +417,7 @@ y = Exp.apply(x)
 y.grad_fn.metadata['a'] = 1
 out = y.grad_fn.metadata, len(y.grad_fn.saved_tensors)""",
 }
+# fmt: on
 
 
 @pytest.mark.parametrize("name", VALUES)
@@ -423,6 +425,7 @@ def test_same_as_pytorch(name):
     compare(VALUES[name])
 
 
+# fmt: off
 ERRORS = {
     "second backward": (
         EXP
@@ -533,6 +536,7 @@ out = 0""",
         "once_differentiable",
     ),
 }
+# fmt: on
 
 
 @pytest.mark.parametrize("name", ERRORS)
