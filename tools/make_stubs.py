@@ -49,7 +49,7 @@ def parameter(text: str) -> tuple[str, bool]:
 
 
 def definitions(name: str, doc: str, method: bool) -> list[str]:
-    """Give the ``def`` lines of a bound function, one for each signature its docstring opens with."""
+    """Give the ``def`` lines of a bound function, one for each signature of its docstring."""
     lines = []
     for line in doc.splitlines():
         if line.split("(")[0].rstrip("_") != name.rstrip("_") or "(" not in line:
