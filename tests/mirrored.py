@@ -7,8 +7,10 @@ from typing import Any
 
 import ember
 import numpy as np
-import torch
+import pytest
 from torch_bridge import to_ember
+
+torch = pytest.importorskip("torch")
 
 NUMBERS = ["uint8", "int8", "int16", "int32", "int64", "float16", "bfloat16", "float32", "float64"]
 DTYPES = ["bool", *NUMBERS]
@@ -23,9 +25,16 @@ def sample(shape: tuple[int, ...], dtype: str = "float64", seed: int = 0) -> tor
     values = torch.from_numpy(rng.permutation(count).reshape(shape))
     if dtype.startswith(("float", "bfloat")):
         values = values.double() / 8 - count / 16
-    return (values % 100).to(getattr(torch, dtype)) if count > 100 else values.to(
-        getattr(torch, dtype)
+    return (
+        (values % 100).to(getattr(torch, dtype))
+        if count > 100
+        else values.to(getattr(torch, dtype))
     )
+
+
+def long(*items: int) -> torch.Tensor:
+    """A PyTorch vector of indices."""
+    return torch.tensor(items, dtype=torch.int64)
 
 
 def strided(t: torch.Tensor, kind: str) -> torch.Tensor:

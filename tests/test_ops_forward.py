@@ -126,7 +126,9 @@ def test_in_place(spec: Spec, dtype: str) -> None:
             continue
         before = outcome.arguments[0]
         now = ours.arguments[0]
-        assert now.stride() == before.stride() and now.data_ptr() == ours.leaves[0].data_ptr(), where
+        assert now.stride() == before.stride() and now.data_ptr() == ours.leaves[0].data_ptr(), (
+            where
+        )
         expected = Outcome([outcome.leaves[0].to(before.dtype)])
         same_bits(Outcome([now]), expected, where)
     counts.add("in place", spec.name, done)

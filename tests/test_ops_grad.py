@@ -203,4 +203,6 @@ def test_arrays_are_described() -> None:
     """Samples of differentiable rows hold at least one array that gradients are asked for."""
     for spec in (p.values[0] for p in ROWS):
         for case in grad_cases(spec):
-            assert any(a.grad and a.is_float for a in case.arrays() if isinstance(a, Arr)), spec.name
+            assert any(a.grad and a.is_float for a in case.arrays() if isinstance(a, Arr)), (
+                spec.name
+            )

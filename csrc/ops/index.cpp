@@ -116,7 +116,8 @@ kernels::IndexRows rows_of(const char* name, const Tensor& x, int dim, const Ten
     return rows;
 }
 
-// The plan of one vector of indices along `dim`; `values` has x's dims. A zero-dim x counts as (1,).
+// The plan of one vector of indices along `dim`; `values` has x's dims. A zero-dim x counts as
+// (1,).
 void plan_along(kernels::IndexPlan& plan, const char* name, const Tensor& x, int dim,
                 const Tensor& index, Tensor& values) {
     Tensor strided = x.dim() > 0 ? x : alias(x, {{1}}, {{1}}, x.offset());
@@ -141,17 +142,19 @@ void check_vector(const char* name, const Tensor& index) {
 // Source has x's sizes but for `dim`, where it has one slice an index.
 void check_source(const char* name, const Tensor& x, int dim, const Tensor& index,
                   const Tensor& source) {
-    EMBER_CHECK(x.dtype() == source.dtype(), "%s: self (%s) and source (%s) must have the same dtype",
-                name, dtype_name(x.dtype()), dtype_name(source.dtype()));
+    EMBER_CHECK(x.dtype() == source.dtype(),
+                "%s: self (%s) and source (%s) must have the same dtype", name,
+                dtype_name(x.dtype()), dtype_name(source.dtype()));
     bool fits = source.dim() == x.dim() || x.dim() + source.dim() <= 1;
     for (int d = 0; fits && x.dim() > 0 && d < x.dim(); d++)
         fits = d == dim || source.dim() == 0 || source.impl()->sizes[d] == x.impl()->sizes[d];
     int64_t slices = source.dim() == 0 ? 1 : dim < source.dim() ? source.impl()->sizes[dim] : -1;
     if (fits && slices == index.numel()) return;
-    raise("%s: source must have the shape of self (%s) but for dim %d, where it has one slice for "
-          "each of the %ld indices; got %s",
-          name, to_string(x.sizes()).c_str(), dim, long(index.numel()),
-          to_string(source.sizes()).c_str());
+    raise(
+        "%s: source must have the shape of self (%s) but for dim %d, where it has one slice for "
+        "each of the %ld indices; got %s",
+        name, to_string(x.sizes()).c_str(), dim, long(index.numel()),
+        to_string(source.sizes()).c_str());
 }
 
 }  // namespace
@@ -233,7 +236,8 @@ Tensor index_copy(const Tensor& x, int64_t dim, const Tensor& index, const Tenso
     const char* name = "index_copy";
     int at = wrap_dim(name, dim, x.dim());
     check_vector(name, index);
-    EMBER_CHECK(index.dtype() == DType::Int64, "index_copy: expected an int64 tensor for index, got %s",
+    EMBER_CHECK(index.dtype() == DType::Int64,
+                "index_copy: expected an int64 tensor for index, got %s",
                 dtype_name(index.dtype()));
     check_source(name, x, at, index, source);
     kernels::index_put.require(x.device(), x.dtype());
@@ -247,7 +251,7 @@ Tensor index_copy(const Tensor& x, int64_t dim, const Tensor& index, const Tenso
     if (wanted)
         record("IndexCopyBackward0", out, {x, source}, dest,
                [at, index = Saved(index, dest), shape = Dims(source.sizes())](Backward& bw,
-                                                                             const Tensor& g) {
+                                                                              const Tensor& g) {
                    Tensor places = index.get(bw);
                    if (bw.needs(0))
                        bw.set(0, index_fill(g, at, places, wrapped_number(number(0.0))));
@@ -261,7 +265,8 @@ Tensor index_fill(const Tensor& x, int64_t dim, const Tensor& index, const Tenso
     const char* name = "index_fill";
     int at = wrap_dim(name, dim, x.dim());
     if (index.dtype() != DType::Int64)
-        raise_index("index_fill: expected dtype int64 for index, got %s", dtype_name(index.dtype()));
+        raise_index("index_fill: expected dtype int64 for index, got %s",
+                    dtype_name(index.dtype()));
     EMBER_CHECK(index.dim() <= 1, "index_fill: index must be a vector or a number, got shape %s",
                 to_string(index.sizes()).c_str());
     EMBER_CHECK(value.dim() == 0,
@@ -344,8 +349,7 @@ Tensor embedding(const Tensor& input, const Tensor& weight, std::optional<int64_
                 dtype_name(input.dtype()));
     if (max_norm)
         raise(ErrorKind::NotImplemented, "embedding: max_norm is not supported, got %g", *max_norm);
-    if (sparse)
-        raise(ErrorKind::NotImplemented, "embedding: sparse gradients are not supported");
+    if (sparse) raise(ErrorKind::NotImplemented, "embedding: sparse gradients are not supported");
     int64_t n = weight.impl()->sizes[0], padding = padding_idx.value_or(-1);
     if (padding_idx) {
         EMBER_CHECK(padding >= -n && padding < n,
@@ -364,10 +368,11 @@ Tensor embedding(const Tensor& input, const Tensor& weight, std::optional<int64_
     rows.out = out.data();
     launch(kernels::index_select, weight.device(), work_of(out), rows);
     if (needs_grad(weight))
-        record("EmbeddingBackward0", out, {weight},
-               [n, padding, scale_grad_by_freq, input = Saved(input)](Backward& bw, const Tensor& g) {
-                   bw.set(0, embedding_gradient(g, input.get(bw), n, padding, scale_grad_by_freq));
-               });
+        record(
+            "EmbeddingBackward0", out, {weight},
+            [n, padding, scale_grad_by_freq, input = Saved(input)](Backward& bw, const Tensor& g) {
+                bw.set(0, embedding_gradient(g, input.get(bw), n, padding, scale_grad_by_freq));
+            });
     return out;
 }
 
@@ -413,13 +418,13 @@ int at_least_one(const Tensor& t) { return t.dim() > 0 ? t.dim() : 1; }
 // `index` is no larger than `x` apart from dim.
 void check_beside(const char* name, const Tensor& x, int dim, const Tensor& index) {
     EMBER_CHECK(at_least_one(index) == at_least_one(x),
-                "%s: index must have the number of dims of the input (%d), got shape %s", name, x.dim(),
-                to_string(index.sizes()).c_str());
+                "%s: index must have the number of dims of the input (%d), got shape %s", name,
+                x.dim(), to_string(index.sizes()).c_str());
     for (int d = 0; d < index.dim(); d++) {
         int64_t room = x.dim() > 0 ? x.impl()->sizes[d] : 1;
         EMBER_CHECK(d == dim || index.impl()->sizes[d] <= room,
-                    "%s: expected index %s to be no larger than self %s apart from dimension %d", name,
-                    to_string(index.sizes()).c_str(), to_string(x.sizes()).c_str(), dim);
+                    "%s: expected index %s to be no larger than self %s apart from dimension %d",
+                    name, to_string(index.sizes()).c_str(), to_string(x.sizes()).c_str(), dim);
     }
 }
 
@@ -446,9 +451,9 @@ Tensor source_beside(const char* name, const Tensor& x, const Tensor& index, con
     return part;
 }
 
-Tensor scatter_with(const Slot<void(Context&, const kernels::Gather&)>& slot,
-                    const char* name, const Tensor& x, int at, const Tensor& index,
-                    const Tensor& part, const Dest& dest, bool wanted) {
+Tensor scatter_with(const Slot<void(Context&, const kernels::Gather&)>& slot, const char* name,
+                    const Tensor& x, int at, const Tensor& index, const Tensor& part,
+                    const Dest& dest, bool wanted) {
     slot.require(x.device(), x.dtype());
     if (index.numel() == 0) return written(write_target(name, x, dest, wanted), dest);
     Tensor places = apart(index, dest), from = apart(part, dest);
@@ -468,7 +473,8 @@ Tensor gather(const Tensor& x, int64_t dim, const Tensor& index, bool, const Des
     items = apart(items, dest);
     Tensor out = read_target("gather", x, items.sizes(), dest, needs_grad(x));
     if (items.numel() > 0)
-        launch(kernels::gather, x.device(), 2 * work_of(out), GatherArgs("gather", at, items, from, out));
+        launch(kernels::gather, x.device(), 2 * work_of(out),
+               GatherArgs("gather", at, items, from, out));
     written(out, dest);
     if (needs_grad(x))
         record("GatherBackward0", out, {x},
@@ -485,8 +491,8 @@ Tensor scatter(const Tensor& x, int64_t dim, const Tensor& index, const Tensor& 
     bool adds = false;
     if (reduce) {
         EMBER_CHECK(*reduce == "add" || *reduce == "multiply",
-                    "scatter: reduce must be either add or multiply, got '%.*s'", int(reduce->size()),
-                    reduce->data());
+                    "scatter: reduce must be either add or multiply, got '%.*s'",
+                    int(reduce->size()), reduce->data());
         if (*reduce == "multiply")
             raise(ErrorKind::NotImplemented, "scatter: reduce='multiply' is not supported");
         adds = true;
@@ -498,15 +504,16 @@ Tensor scatter(const Tensor& x, int64_t dim, const Tensor& index, const Tensor& 
         part = source_beside("scatter", x, index, src);
     }
     bool wanted = needs_grad(x, part);
-    Tensor out = scatter_with(adds ? kernels::scatter_add : kernels::scatter, "scatter", x, at, items,
-                              part, dest, wanted);
+    Tensor out = scatter_with(adds ? kernels::scatter_add : kernels::scatter, "scatter", x, at,
+                              items, part, dest, wanted);
     if (wanted)
         record("ScatterBackward0", out, {x, part}, dest,
                [at, adds, index = Saved(index, dest)](Backward& bw, const Tensor& g) {
                    Tensor places = index.get(bw);
                    if (bw.needs(0))
-                       bw.set(0, adds ? g : scatter(g, at, places, wrapped_number(number(0.0)),
-                                                    std::nullopt));
+                       bw.set(0, adds ? g
+                                      : scatter(g, at, places, wrapped_number(number(0.0)),
+                                                std::nullopt));
                    if (bw.needs(1)) bw.set(1, gather(g, at, places));
                });
     return out;
@@ -522,7 +529,8 @@ Tensor scatter_add(const Tensor& x, int64_t dim, const Tensor& index, const Tens
         part = source_beside("scatter_add", x, index, src);
     }
     bool wanted = needs_grad(x, part);
-    Tensor out = scatter_with(kernels::scatter_add, "scatter_add", x, at, items, part, dest, wanted);
+    Tensor out =
+        scatter_with(kernels::scatter_add, "scatter_add", x, at, items, part, dest, wanted);
     if (wanted)
         record("ScatterAddBackward0", out, {x, part}, dest,
                [at, index = Saved(index, dest)](Backward& bw, const Tensor& g) {

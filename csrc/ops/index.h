@@ -21,7 +21,8 @@ Tensor index_copy(const Tensor& x, int64_t dim, const Tensor& index, const Tenso
 // Negative indices wrap; `value` is zero-dim.
 Tensor index_fill(const Tensor& x, int64_t dim, const Tensor& index, const Tensor& value,
                   const Dest& dest = {});
-// Rows of `weight` (n, d) for indices of any shape (*): (*, d). Rows of padding_idx get no gradient.
+// Rows of `weight` (n, d) for indices of any shape (*): (*, d). Rows of padding_idx get no
+// gradient.
 Tensor embedding(const Tensor& input, const Tensor& weight, std::optional<int64_t> padding_idx,
                  std::optional<double> max_norm, double norm_type, bool scale_grad_by_freq,
                  bool sparse);
@@ -58,8 +59,8 @@ Tensor index(const Tensor& x, const std::vector<Tensor>& indices);
 Tensor index_put(const Tensor& x, const std::vector<Tensor>& indices, const Tensor& values,
                  bool accumulate, const Dest& dest = {});
 
-// A wrapped number as a zero-dim tensor of that dtype; RuntimeError where an integer would overflow.
-// Other tensors are cast.
+// A wrapped number as a zero-dim tensor of that dtype; RuntimeError where an integer would
+// overflow. Other tensors are cast.
 Tensor fitting_number(const char* name, const Tensor& value, TensorOptions options);
 
 // ---- Views by integers and slices

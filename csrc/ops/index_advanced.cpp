@@ -64,7 +64,8 @@ void make_index_plan(kernels::IndexPlan& plan, const char* name, const Tensor& s
         if (at == position + count_dims - 1) at -= count_dims;
         int64_t n = strided.impl()->sizes[d];
         if (n == 1) continue;
-        int64_t step = strided.impl()->strides[d] * size, value_step = values.impl()->strides[at] * size;
+        int64_t step = strided.impl()->strides[d] * size,
+                value_step = values.impl()->strides[at] * size;
         int last = plan.kept - 1;
         if (last >= 0 && step == plan.kept_strides[last] * plan.kept_sizes[last] &&
             value_step == plan.kept_values[last] * plan.kept_sizes[last]) {
@@ -109,8 +110,9 @@ struct Advanced {
             if (d < x.dim() && !(d < items.size() && items[d].defined()))
                 result.push_back(x.impl()->sizes[d]);
         }
-        EMBER_CHECK(result.size() <= kMaxDims, "%s: the result has %d dims, at most %d are possible",
-                    name, result.size(), kMaxDims);
+        EMBER_CHECK(result.size() <= kMaxDims,
+                    "%s: the result has %d dims, at most %d are possible", name, result.size(),
+                    kMaxDims);
         checked_numel(name, result, x.dtype());
     }
 
@@ -126,9 +128,10 @@ private:
             for (int d = 0; fits && d < t.dim(); d++)
                 fits = t.impl()->sizes[d] == x.impl()->sizes[at + d];
             if (!fits)
-                raise_index("%s: the mask of shape %s at index %d does not match the indexed tensor "
-                            "of shape %s",
-                            name, to_string(t.sizes()).c_str(), at, to_string(x.sizes()).c_str());
+                raise_index(
+                    "%s: the mask of shape %s at index %d does not match the indexed tensor "
+                    "of shape %s",
+                    name, to_string(t.sizes()).c_str(), at, to_string(x.sizes()).c_str());
             for (Tensor& vector : nonzero_tuple(t)) items.push_back(std::move(vector));
         }
         if (items.size() > x.dim())
@@ -144,9 +147,10 @@ private:
             int64_t& n = count_sizes[lead + d];
             if (sizes[size_t(d)] == 1 || sizes[size_t(d)] == n) continue;
             if (n != 1)
-                raise_index("%s: shape mismatch: indexing tensors could not be broadcast together, "
-                            "%s beside %s",
-                            name, to_string(sizes).c_str(), to_string(count_sizes).c_str());
+                raise_index(
+                    "%s: shape mismatch: indexing tensors could not be broadcast together, "
+                    "%s beside %s",
+                    name, to_string(sizes).c_str(), to_string(count_sizes).c_str());
             n = sizes[size_t(d)];
         }
     }
@@ -217,10 +221,11 @@ Tensor index_put(const Tensor& x, const std::vector<Tensor>& indices, const Tens
     if (!accumulate && values.numel() == 1)
         if (Tensor mask = sole_mask(x, indices); mask.defined())
             return masked_fill(x, mask, values.dim() == 0 ? values : reshape(values, {}), dest);
-    EMBER_CHECK(values.dtype() == x.dtype(),
-                "index_put: the source and destination dtypes must match, got %s for the destination "
-                "and %s for the source",
-                dtype_name(x.dtype()), dtype_name(values.dtype()));
+    EMBER_CHECK(
+        values.dtype() == x.dtype(),
+        "index_put: the source and destination dtypes must match, got %s for the destination "
+        "and %s for the source",
+        dtype_name(x.dtype()), dtype_name(values.dtype()));
     kernels::index_put.require(x.device(), x.dtype());
     Advanced a(name, x, indices);
     int lead = a.result.size() - values.dim();
@@ -229,10 +234,11 @@ Tensor index_put(const Tensor& x, const std::vector<Tensor>& indices, const Tens
         int64_t n = values.impl()->sizes[d];
         fits = n == 1 || (lead + d >= 0 && n == a.result[lead + d]);
     }
-    EMBER_CHECK(fits,
-                "index_put: shape mismatch: the value tensor of shape %s cannot be broadcast to the "
-                "indexing result of shape %s",
-                to_string(values.sizes()).c_str(), to_string(a.result).c_str());
+    EMBER_CHECK(
+        fits,
+        "index_put: shape mismatch: the value tensor of shape %s cannot be broadcast to the "
+        "indexing result of shape %s",
+        to_string(values.sizes()).c_str(), to_string(a.result).c_str());
     bool wanted = needs_grad(x, values);
     // Leading dims of size 1 that the result lacks go.
     Tensor source = values;
@@ -250,7 +256,8 @@ Tensor index_put(const Tensor& x, const std::vector<Tensor>& indices, const Tens
                [accumulate, indices = save_all(indices, dest)](Backward& bw, const Tensor& g) {
                    std::vector<Tensor> places = get_all(indices, bw);
                    if (bw.needs(0))
-                       bw.set(0, accumulate ? g : index_put(g, places, zeros({}, g.options()), false));
+                       bw.set(0,
+                              accumulate ? g : index_put(g, places, zeros({}, g.options()), false));
                    if (bw.needs(1)) bw.set(1, ops::index(g, places));
                });
     return out;
@@ -259,7 +266,8 @@ Tensor index_put(const Tensor& x, const std::vector<Tensor>& indices, const Tens
 Tensor take(const Tensor& x, const Tensor& index, const Dest& dest) {
     EMBER_CHECK(index.dtype() == DType::Int64, "take: expected an int64 tensor for index, got %s",
                 dtype_name(index.dtype()));
-    if (x.numel() == 0 && index.numel() > 0) raise_index("take: tried to take from an empty tensor");
+    if (x.numel() == 0 && index.numel() > 0)
+        raise_index("take: tried to take from an empty tensor");
     Tensor flat = x.is_contiguous() ? x : dense(x);
     flat = apart(alias(flat, {{x.numel()}}, {{1}}, flat.offset()), dest);
     Tensor items[] = {dense(apart(index, dest))};
@@ -275,7 +283,7 @@ Tensor take(const Tensor& x, const Tensor& index, const Dest& dest) {
     if (needs_grad(x))
         record("TakeBackward0", out, {x},
                [index = Saved(index), shape = Dims(x.sizes()), n = x.numel()](Backward& bw,
-                                                                             const Tensor& g) {
+                                                                              const Tensor& g) {
                    Tensor all = zeros({{n}}, g.options());
                    index_put(all, {index.get(bw)}, g, true, Dest::in_place(all));
                    bw.set(0, reshape(all, shape));
@@ -309,14 +317,15 @@ Layout layout_of(const Tensor& x, const ViewItems& items) {
         out.sizes.push_back(item.length);
         // A step that is never taken may be of any size.
         int64_t stepped;
-        out.strides.push_back(__builtin_mul_overflow(stride, item.step, &stepped) ? stride : stepped);
+        out.strides.push_back(__builtin_mul_overflow(stride, item.step, &stepped) ? stride
+                                                                                  : stepped);
     }
     for (; d < x.dim(); d++) {
         out.sizes.push_back(x.impl()->sizes[d]);
         out.strides.push_back(x.impl()->strides[d]);
     }
-    EMBER_CHECK(out.sizes.size() <= kMaxDims, "index: at most %d dims are possible, got %d", kMaxDims,
-                out.sizes.size());
+    EMBER_CHECK(out.sizes.size() <= kMaxDims, "index: at most %d dims are possible, got %d",
+                kMaxDims, out.sizes.size());
     return out;
 }
 

@@ -28,8 +28,8 @@ Tensor expanded(const Tensor& t, IntSpan sizes);
 
 // Advanced indexing of the dims of `strided` that have an index (vectors of one length, contiguous
 // int64; undefined where a dim stays). `values` has the dims that stay, in order, with those of
-// `count_sizes` behind the first `position` of them. Values whose count dims cannot be walked by one
-// stride are replaced by a copy.
+// `count_sizes` behind the first `position` of them. Values whose count dims cannot be walked by
+// one stride are replaced by a copy.
 void make_index_plan(kernels::IndexPlan& plan, const char* name, const Tensor& strided,
                      std::span<const Tensor> indices, IntSpan count_sizes, int position,
                      Tensor& values);

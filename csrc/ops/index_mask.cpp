@@ -26,8 +26,8 @@ struct Counts {
         kernels::nonzero_count.require(items.device(), items.dtype());
         EMBER_CHECK(items.device().is_cpu(), "%s: expected a tensor on the CPU", name);
         blocks.resize(size_t(kernels::nonzero_blocks(items.numel())));
-        launch(kernels::nonzero_count, items.device(), items.numel() / 8, items.data(), items.dtype(),
-               items.numel(), blocks.data());
+        launch(kernels::nonzero_count, items.device(), items.numel() / 8, items.data(),
+               items.dtype(), items.numel(), blocks.data());
         for (int64_t n : blocks) total += n;
     }
 };
@@ -43,7 +43,8 @@ Tensor dense_as(const Tensor& t, IntSpan sizes) {
 
 kernels::Masked masked(const Tensor& mask, const Counts& counts, const Tensor& full,
                        const Tensor& packed) {
-    return {mask.data(), mask.numel(), counts.blocks.data(), full.data(), packed.data(), full.dtype()};
+    return {mask.data(), mask.numel(),  counts.blocks.data(),
+            full.data(), packed.data(), full.dtype()};
 }
 
 // The indices of the nonzero items, a row an item; `columns` lays them out dim by dim.
@@ -119,10 +120,9 @@ Tensor masked_scatter(const Tensor& x, const Tensor& mask, const Tensor& source,
     if (wanted)
         record("MaskedScatterBackward0", out, {x, source}, dest,
                [mask = Saved(mask, dest), shape = Dims(source.sizes())](Backward& bw,
-                                                                       const Tensor& g) {
+                                                                        const Tensor& g) {
                    Tensor chosen = mask.get(bw);
-                   if (bw.needs(0))
-                       bw.set(0, masked_fill(g, chosen, wrapped_number(number(0.0))));
+                   if (bw.needs(0)) bw.set(0, masked_fill(g, chosen, wrapped_number(number(0.0))));
                    if (!bw.needs(1)) return;
                    Tensor part = masked_select(g, chosen);
                    int64_t items = 1;
@@ -145,7 +145,8 @@ Tensor nonzero(const Tensor& x, const Dest& dest) {
 }
 
 std::vector<Tensor> nonzero_tuple(const Tensor& x) {
-    Tensor items = nonzero_items("nonzero", x.dim() > 0 ? x : alias(x, {{1}}, {{1}}, x.offset()), true);
+    Tensor items =
+        nonzero_items("nonzero", x.dim() > 0 ? x : alias(x, {{1}}, {{1}}, x.offset()), true);
     std::vector<Tensor> out;
     for (int d = 0; d < items.impl()->sizes[0]; d++) {
         int64_t count = items.impl()->sizes[1];

@@ -30,9 +30,7 @@ namespace {
 
 constexpr int kNone = -1;
 
-int category(DType d) {
-    return d == DType::Bool ? 0 : is_integral(d) ? 1 : is_floating(d) ? 2 : 3;
-}
+int category(DType d) { return d == DType::Bool ? 0 : is_integral(d) ? 1 : is_floating(d) ? 2 : 3; }
 
 int combine(int a, int b) {
     return a == kNone ? b : b == kNone ? a : int(promote(DType(a), DType(b)));
@@ -56,7 +54,8 @@ DType result_type(std::span<const Tensor> inputs) {
         else if (!t.impl()->wrapped_number)
             zero_dims = combine(zero_dims, dtype);
         else
-            numbers = combine(numbers, is_floating(t.dtype()) ? int(modes::default_dtype()) : dtype);
+            numbers =
+                combine(numbers, is_floating(t.dtype()) ? int(modes::default_dtype()) : dtype);
     }
     int result = prefer(dims, prefer(zero_dims, numbers));
     return result == kNone ? modes::default_dtype() : DType(result);
@@ -113,8 +112,8 @@ void resize_out(const char* name, const Tensor& out, IntSpan sizes) {
                 to_string(sizes).c_str(), to_string(out.sizes()).c_str());
     Tensor fresh = empty(sizes, out.options());
     TensorImpl& impl = *out.impl();
-    EMBER_CHECK(impl.ndim == int(sizes.size()) ||
-                    (impl.ndim <= TensorImpl::kInlineDims && sizes.size() <= TensorImpl::kInlineDims),
+    EMBER_CHECK(impl.ndim == int(sizes.size()) || (impl.ndim <= TensorImpl::kInlineDims &&
+                                                   sizes.size() <= TensorImpl::kInlineDims),
                 "%s: out must have %zu dims, got %d", name, sizes.size(), impl.ndim);
     // The old block may lie in this tensor's own header, so the fresh storage is shared, not moved.
     impl.share(fresh.impl()->storage);
@@ -299,6 +298,7 @@ void check_dest(const char* name, const Dest& dest, Operands inputs, IntSpan siz
     for (const Tensor* t : inputs) wants_grad |= t->requires_grad();
     if (dest.is_in_place()) {
         check_in_place(name, out, wants_grad);
+        for (const Tensor* t : inputs) check_operand(name, *t);
         EMBER_CHECK(can_cast(result, out.dtype()),
                     "%s: result type %s can't be cast to the desired output type %s", name,
                     dtype_name(result), dtype_name(out.dtype()));
@@ -356,8 +356,8 @@ Tensor pointwise(const kernels::Pointwise& slot, const char* name, Operands inpu
     }
     if (out.numel() > 0) {
         // A half's result is rounded to the half before a wider `out=` takes it.
-        bool rounds = item_size(options.out) == 2 && is_floating(options.out) &&
-                      item_size(out.dtype()) > 2;
+        bool rounds =
+            item_size(options.out) == 2 && is_floating(options.out) && item_size(out.dtype()) > 2;
         Tensor half = rounds ? empty(out.sizes(), {options.out, device}) : Tensor();
         if (rounds) operands[0] = &half;
         Plan plan;

@@ -12,8 +12,7 @@ namespace {
 bool is_text(PyObject* o) { return PyUnicode_Check(o) || PyBytes_Check(o); }
 
 Tensor from_tensor(const Tensor& x, const DataOptions& options) {
-    if (!options.copy)
-        return ops::to(x, options.device, options.dtype, false, false, std::nullopt);
+    if (!options.copy) return ops::to(x, options.device, options.dtype, false, false, std::nullopt);
     GradModeGuard no_grad(false);
     return ops::to(x, options.device, options.dtype, false, true, std::nullopt);
 }
@@ -64,9 +63,7 @@ Tensor new_tensor(const Tensor& self, PyObject* data, std::optional<DType> dtype
 }
 
 PyObject* item(const Tensor& t) { return item_of(t); }
-PyObject* tolist(const Tensor& t) {
-    return list_of(t, 0, static_cast<const char*>(t.data()));
-}
+PyObject* tolist(const Tensor& t) { return list_of(t, 0, static_cast<const char*>(t.data())); }
 
 // ---- Tensor(…): sizes, or data in the default dtype
 
@@ -89,8 +86,7 @@ Tensor construct(PyObject* args) {
     size.name = name;
     if (all_integers(args)) return empty(read_ints(args, size), options);
     PyObject* data = PyTuple_GET_ITEM(args, 0);
-    if (n > 1)
-        raise_type("Tensor: expected sizes or one sequence of data, got %zd arguments", n);
+    if (n > 1) raise_type("Tensor: expected sizes or one sequence of data, got %zd arguments", n);
     if (PyTuple_Check(data) && !PyTuple_CheckExact(data))  // an ember.Size
         return empty(read_ints(data, size), options);
     if (is_tensor(data)) return ops::view(tensor_of(data), Dims(tensor_of(data).sizes()));
@@ -117,20 +113,25 @@ PyObject* tensor_new(PyTypeObject* type, PyObject* args, PyObject* kwargs) {
 
 void bind_creation(BindTable& t) {
     bind<&tensor>(t, kFunction,
-        "tensor(data, *, dtype=None, device=None, requires_grad=False, pin_memory=False)",
-        "A new tensor with a copy of data: numbers, nested sequences, numpy's arrays, tensors. Whole "
-        "numbers give int64, floats the default dtype, bools bool. ValueError for ragged sequences.");
-    bind<&as_tensor>(t, kFunction, "as_tensor(data, dtype=None, device=None)",
+                  "tensor(data, *, dtype=None, device=None, requires_grad=False, pin_memory=False)",
+                  "A new tensor with a copy of data: numbers, nested sequences, numpy's arrays, "
+                  "tensors. Whole "
+                  "numbers give int64, floats the default dtype, bools bool. ValueError for ragged "
+                  "sequences.");
+    bind<&as_tensor>(
+        t, kFunction, "as_tensor(data, dtype=None, device=None)",
         "data as a tensor: tensors and numpy's arrays share memory where dtype and device agree.");
     bind<&asarray>(t, kFunction,
-        "asarray(obj, *, dtype=None, device=None, copy=None, requires_grad=False)",
-        "obj as a tensor; copy True always copies, False raises ValueError where it would have to.");
+                   "asarray(obj, *, dtype=None, device=None, copy=None, requires_grad=False)",
+                   "obj as a tensor; copy True always copies, False raises ValueError where it "
+                   "would have to.");
     bind<&new_tensor>(t, kMethod,
-        "new_tensor(input, data, *, dtype=None, device=None, requires_grad=False)",
-        "tensor(data) with this tensor's dtype and device by default.");
+                      "new_tensor(input, data, *, dtype=None, device=None, requires_grad=False)",
+                      "tensor(data) with this tensor's dtype and device by default.");
     bind<&item>(t, kMethod, "item(input)",
-        "The only element as a Python number. RuntimeError for more or fewer.");
-    bind<&tolist>(t, kMethod, "tolist(input)", "Nested lists of Python numbers; a number if zero-dim.");
+                "The only element as a Python number. RuntimeError for more or fewer.");
+    bind<&tolist>(t, kMethod, "tolist(input)",
+                  "Nested lists of Python numbers; a number if zero-dim.");
 }
 
 }  // namespace

@@ -36,15 +36,16 @@ Tensor tensor_from_data(const char* name, PyObject* data, const DataOptions& opt
 // Of a nested sequence or a number.
 Tensor tensor_from_sequence(const char* name, PyObject* data, std::optional<DType> dtype);
 
-PyObject* item_of(const Tensor& t);            // of the one element
+PyObject* item_of(const Tensor& t);  // of the one element
 PyObject* item_at(DType dtype, const void* p);
-PyObject* list_of(const Tensor& t, int dim, const char* data);  // nested lists of dims from `dim` on
-std::string type_name(const Tensor& t);        // "ember.FloatTensor"
+PyObject* list_of(const Tensor& t, int dim,
+                  const char* data);     // nested lists of dims from `dim` on
+std::string type_name(const Tensor& t);  // "ember.FloatTensor"
 
-bool is_array(PyObject* o);                    // numpy.ndarray
-bool is_array_scalar(PyObject* o);             // numpy.generic
+bool is_array(PyObject* o);                                   // numpy.ndarray
+bool is_array_scalar(PyObject* o);                            // numpy.generic
 Tensor tensor_from_array(const char* name, PyObject* array);  // shares memory
-PyObject* array_of(const Tensor& t);           // shares memory
+PyObject* array_of(const Tensor& t);                          // shares memory
 
 // Each file's functions and methods; add_conversions puts them together.
 void bind_numpy(BindTable& table);     // convert_numpy.cpp

@@ -41,7 +41,14 @@ struct DlVersioned {
 
 constexpr int32_t kCpu = 1;
 constexpr uint64_t kReadOnly = 1, kCopied = 2;
-enum Code : uint8_t { kInt = 0, kUint = 1, kFloat = 2, kBfloat = 4, kComplexCode = 5, kBoolCode = 6 };
+enum Code : uint8_t {
+    kInt = 0,
+    kUint = 1,
+    kFloat = 2,
+    kBfloat = 4,
+    kComplexCode = 5,
+    kBoolCode = 6
+};
 
 constexpr const char* kName = "dltensor";
 constexpr const char* kUsedName = "used_dltensor";
@@ -61,8 +68,8 @@ DType dtype_of(DlType type) {
             if (code_of(DType(i)) == type.code && 8 * item_size(DType(i)) == type.bits &&
                 !is_complex(DType(i)))
                 return DType(i);
-    raise(ErrorKind::Buffer, "from_dlpack: no dtype for code %d with %d bits and %d lanes", type.code,
-          type.bits, type.lanes);
+    raise(ErrorKind::Buffer, "from_dlpack: no dtype for code %d with %d bits and %d lanes",
+          type.code, type.bits, type.lanes);
 }
 
 // ---- Out
@@ -77,9 +84,13 @@ struct Export {
     explicit Export(const Tensor& t) : tensor(t), sizes(t.sizes()), strides(t.strides()) {
         managed.context = this;
         managed.deleter = [](Managed* m) { delete static_cast<Export*>(m->context); };
-        managed.tensor = {t.data(), {kCpu, 0}, t.dim(),
-                          {code_of(t.dtype()), uint8_t(8 * t.item_bytes()), 1}, sizes.data(),
-                          strides.data(), 0};
+        managed.tensor = {t.data(),
+                          {kCpu, 0},
+                          t.dim(),
+                          {code_of(t.dtype()), uint8_t(8 * t.item_bytes()), 1},
+                          sizes.data(),
+                          strides.data(),
+                          0};
     }
 };
 
@@ -184,8 +195,10 @@ Tensor import_capsule(PyObject* capsule) {
         return t;
     }
     if (!PyCapsule_IsValid(capsule, kName))
-        raise("from_dlpack: expected a capsule named dltensor that was not consumed before; each can be "
-              "consumed once");
+        raise(
+            "from_dlpack: expected a capsule named dltensor that was not consumed before; each can "
+            "be "
+            "consumed once");
     auto* m = static_cast<DlManaged*>(PyCapsule_GetPointer(capsule, kName));
     Tensor t = import_tensor(m->tensor, false, release<DlManaged>, m);
     PyCapsule_SetName(capsule, kUsedName);
@@ -219,15 +232,17 @@ Tensor from_dlpack(PyObject* from, std::optional<Device> device, std::optional<b
 }  // namespace
 
 void bind_dlpack(BindTable& t) {
-    bind<&dlpack>(t, kMethod,
+    bind<&dlpack>(
+        t, kMethod,
         "__dlpack__(input, *, stream=None, max_version=None, dl_device=None, copy=None)",
         "A DLPack capsule over this tensor's memory. BufferError where it requires grad.");
     bind<&dlpack_device>(t, kMethod, "__dlpack_device__(input)", "DLPack's (device type, index).");
     bind<&to_dlpack>(t, kFunction, "to_dlpack(tensor)",
-        "An unversioned DLPack capsule over the tensor's memory.");
+                     "An unversioned DLPack capsule over the tensor's memory.");
     bind<&from_dlpack>(t, kFunction, "from_dlpack(ext_tensor, *, device=None, copy=None)",
-        "A tensor over the memory of an object with __dlpack__, or of a DLPack capsule, which can be "
-        "consumed once. BufferError for other devices and dtypes.");
+                       "A tensor over the memory of an object with __dlpack__, or of a DLPack "
+                       "capsule, which can be "
+                       "consumed once. BufferError for other devices and dtypes.");
 }
 
 }  // namespace ember::python

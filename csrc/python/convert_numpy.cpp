@@ -74,9 +74,10 @@ std::string dtype_text(PyObject* array) {
 
 [[noreturn]] void raise_unsupported(const char* name, PyObject* array) {
     PyErr_Clear();
-    raise_type("%s: can't convert np.ndarray of type %s; supported are float64, float32, float16, "
-               "int64, int32, int16, int8, uint8 and bool",
-               name, dtype_text(array).c_str());
+    raise_type(
+        "%s: can't convert np.ndarray of type %s; supported are float64, float32, float16, "
+        "int64, int32, int16, int8, uint8 and bool",
+        name, dtype_text(array).c_str());
 }
 
 // The dtype of a buffer's item from its format (struct's letters); false for others.
@@ -110,9 +111,10 @@ Tensor tensor_from_array(const char* name, PyObject* array) {
     DType dtype;
     if (!dtype_of_format(view.format, view.itemsize, dtype)) raise_unsupported(name, array);
     if (view.itemsize > 1 && view.format && (*view.format == '>' || *view.format == '!'))
-        raise_value("%s: the array's byte order differs from the machine's; convert it with "
-                    "array.astype(array.dtype.newbyteorder('='))",
-                    name);
+        raise_value(
+            "%s: the array's byte order differs from the machine's; convert it with "
+            "array.astype(array.dtype.newbyteorder('='))",
+            name);
     Dims sizes(view.ndim), strides(view.ndim);
     int64_t expected = 1;
     for (int d = view.ndim; d-- > 0;) {
@@ -121,13 +123,15 @@ Tensor tensor_from_array(const char* name, PyObject* array) {
         expected *= std::max<int64_t>(sizes[d], 1);
         if (sizes[d] <= 1 || view.len == 0) continue;
         if (view.strides[d] < 0)
-            raise_value("%s: the array has a negative stride, which tensors do not support; copy it "
-                        "first with array.copy()",
-                        name);
+            raise_value(
+                "%s: the array has a negative stride, which tensors do not support; copy it "
+                "first with array.copy()",
+                name);
         if (view.strides[d] % view.itemsize != 0)
-            raise_value("%s: the array's strides are not multiples of its item size; copy it first "
-                        "with array.copy()",
-                        name);
+            raise_value(
+                "%s: the array's strides are not multiples of its item size; copy it first "
+                "with array.copy()",
+                name);
         strides[d] = view.strides[d] / view.itemsize;
     }
     return buffer.to_tensor(sizes, strides, dtype, 0);
@@ -139,8 +143,7 @@ namespace {
 
 // Lends a tensor's memory through the buffer protocol; numpy keeps it alive.
 struct Lender {
-    PyObject_HEAD
-    Tensor tensor;
+    PyObject_HEAD Tensor tensor;
 };
 
 const char* format_of(DType dtype) {
@@ -276,26 +279,30 @@ Tensor frombuffer(PyObject* object, DType dtype, int64_t count, int64_t offset,
     Buffer buffer;
     if (PyObject_GetBuffer(object, buffer.view, PyBUF_SIMPLE) < 0) {
         PyErr_Clear();
-        raise_value("frombuffer: %s does not implement the buffer protocol", Py_TYPE(object)->tp_name);
+        raise_value("frombuffer: %s does not implement the buffer protocol",
+                    Py_TYPE(object)->tp_name);
     }
     int64_t bytes = buffer.view->len, size = item_size(dtype);
     if (bytes == 0 || count == 0)
-        raise_value("frombuffer: both buffer length (%ld) and count (%ld) must not be 0", long(bytes),
-                    long(count));
+        raise_value("frombuffer: both buffer length (%ld) and count (%ld) must not be 0",
+                    long(bytes), long(count));
     if (offset < 0 || offset >= bytes)
-        raise_value("frombuffer: offset (%ld bytes) must be non-negative and no greater than buffer "
-                    "length (%ld bytes) minus 1",
-                    long(offset), long(bytes));
+        raise_value(
+            "frombuffer: offset (%ld bytes) must be non-negative and no greater than buffer "
+            "length (%ld bytes) minus 1",
+            long(offset), long(bytes));
     if (count < 0) {
         if ((bytes - offset) % size != 0)
-            raise_value("frombuffer: buffer length (%ld bytes) after offset (%ld bytes) must be a "
-                        "multiple of element size (%ld)",
-                        long(bytes), long(offset), long(size));
+            raise_value(
+                "frombuffer: buffer length (%ld bytes) after offset (%ld bytes) must be a "
+                "multiple of element size (%ld)",
+                long(bytes), long(offset), long(size));
         count = (bytes - offset) / size;
     } else if (count > (bytes - offset) / size) {
-        raise_value("frombuffer: requested buffer length (%ld * %ld bytes) after offset (%ld bytes) "
-                    "must not be greater than actual buffer length (%ld bytes)",
-                    long(count), long(size), long(offset), long(bytes));
+        raise_value(
+            "frombuffer: requested buffer length (%ld * %ld bytes) after offset (%ld bytes) "
+            "must not be greater than actual buffer length (%ld bytes)",
+            long(count), long(size), long(offset), long(bytes));
     }
     return ops::with_grad(buffer.to_tensor({{count}}, {{1}}, dtype, offset), requires_grad);
 }
@@ -303,20 +310,24 @@ Tensor frombuffer(PyObject* object, DType dtype, int64_t count, int64_t offset,
 }  // namespace
 
 void bind_numpy(BindTable& t) {
-    bind<&from_numpy>(t, kFunction, "from_numpy(ndarray)",
-        "A tensor over the array's memory, which it keeps alive; read-only arrays give tensors that "
+    bind<&from_numpy>(
+        t, kFunction, "from_numpy(ndarray)",
+        "A tensor over the array's memory, which it keeps alive; read-only arrays give tensors "
+        "that "
         "cannot be written. ValueError for negative strides and foreign byte orders, TypeError for "
         "dtypes that tensors do not have.");
-    bind<&numpy>(t, kMethod, "numpy(input, *, force=False)",
+    bind<&numpy>(
+        t, kMethod, "numpy(input, *, force=False)",
         "An array over this tensor's memory. RuntimeError where it requires grad, unless force.");
     bind<&as_array>(t, kMethod, "__array__(input, dtype=None, copy=None)",
-        "numpy's way to make an array of a tensor.");
+                    "numpy's way to make an array of a tensor.");
     bind<&wrap_array>(t, kMethod, "__array_wrap__(input, array, context=None, return_scalar=False)",
-        "The result of one of numpy's functions, as a tensor.");
+                      "The result of one of numpy's functions, as a tensor.");
     bind<&frombuffer>(t, kFunction,
-        "frombuffer(buffer, *, dtype, count=-1, offset=0, requires_grad=False)",
-        "A vector over the memory of an object with the buffer protocol: `count` items (-1: all) from "
-        "byte `offset` on. Read-only buffers give tensors that cannot be written.");
+                      "frombuffer(buffer, *, dtype, count=-1, offset=0, requires_grad=False)",
+                      "A vector over the memory of an object with the buffer protocol: `count` "
+                      "items (-1: all) from "
+                      "byte `offset` on. Read-only buffers give tensors that cannot be written.");
 }
 
 }  // namespace ember::python

@@ -78,6 +78,8 @@ void add_number(const char* name, PyObject* o, Kinds& kinds) {
         raise_type("%s: complex numbers are not supported", name);
     else if (PyUnicode_Check(o) || PyBytes_Check(o))
         raise_text(name, o);
+    else if (is_sequence(o))
+        raise_type("%s: expected a number, got %s", name, Py_TYPE(o)->tp_name);
     else
         raise("%s: could not infer dtype of %s", name, Py_TYPE(o)->tp_name);
 }
@@ -87,7 +89,8 @@ void find_kinds(const char* name, PyObject* o, int depth, Kinds& kinds) {
     if (!is_sequence(o)) raise_type("%s: expected a sequence, got %s", name, Py_TYPE(o)->tp_name);
     Items items(o);
     if (depth > 1) {
-        for (Py_ssize_t i = 0; i < items.size(); i++) find_kinds(name, items.at(i), depth - 1, kinds);
+        for (Py_ssize_t i = 0; i < items.size(); i++)
+            find_kinds(name, items.at(i), depth - 1, kinds);
         return;
     }
     for (Py_ssize_t i = 0; i < items.size(); i++) {
@@ -146,8 +149,9 @@ T integer_value(const char* name, PyObject* o) {
         value = whole_value(name, whole.get());
     }
     // Negative numbers wrap in uint8, as PyTorch's do.
-    bool fits = value <= int64_t(Limits::max()) &&
-                value >= (std::is_signed_v<T> ? int64_t(Limits::lowest()) : -int64_t(Limits::max()));
+    bool fits =
+        value <= int64_t(Limits::max()) &&
+        value >= (std::is_signed_v<T> ? int64_t(Limits::lowest()) : -int64_t(Limits::max()));
     if (!fits) raise_overflow(name, dtype);
     return T(value);
 }
@@ -175,8 +179,8 @@ void fill(const char* name, PyObject* o, const Dims& sizes, int dim, T*& out) {
         return;
     }
     if (!is_sequence(o))
-        raise_type("%s: expected a sequence of length %ld at dim %d, got %s", name, long(sizes[dim]),
-                   dim, Py_TYPE(o)->tp_name);
+        raise_type("%s: expected a sequence of length %ld at dim %d, got %s", name,
+                   long(sizes[dim]), dim, Py_TYPE(o)->tp_name);
     Items items(o);
     for (Py_ssize_t i = 0; i < sizes[dim]; i++) {
         if (items.size() != sizes[dim])
@@ -196,7 +200,8 @@ void fill(const char* name, PyObject* o, const Dims& sizes, int dim, T*& out) {
         }
     }
     if (sizes[dim] == 0 && items.size() != 0)
-        raise_value("%s: expected sequence of length 0 at dim %d (got %zd)", name, dim, items.size());
+        raise_value("%s: expected sequence of length 0 at dim %d (got %zd)", name, dim,
+                    items.size());
 }
 
 // Whether the way down the first items leads to an array with dims: numpy then joins faster.

@@ -47,8 +47,9 @@ Entry tensor_entry(const Tensor& t) {
     bool truth = dtype == DType::Bool || dtype == DType::UInt8;
     if (!truth && dtype != DType::Int64 && dtype != DType::Int32 &&
         !(t.dim() == 0 && is_integral(dtype)))
-        raise_index("index: tensors used as indices must be long, int, byte or bool tensors, got %s",
-                    dtype_name(dtype));
+        raise_index(
+            "index: tensors used as indices must be long, int, byte or bool tensors, got %s",
+            dtype_name(dtype));
     if (t.dim() > 0) return {truth ? Entry::Kind::Mask : Entry::Kind::Index, 0, 0, 1, t};
     Held value(Held::checked(item_of(t)));
     if (truth) return {Entry::Kind::Truth, PyObject_IsTrue(value.get())};
@@ -62,15 +63,15 @@ Entry parse_entry(PyObject* o) {
     if (o == Py_Ellipsis) return {Entry::Kind::Ellipsis};
     if (PyBool_Check(o)) return {Entry::Kind::Truth, o == Py_True};
     if (is_tensor(o)) return tensor_entry(tensor_of(o));
-    if (is_array(o) || is_array_scalar(o))
-        return tensor_entry(tensor_from_data("index", o, {}));
+    if (is_array(o) || is_array_scalar(o)) return tensor_entry(tensor_from_data("index", o, {}));
     if (PyIndex_Check(o)) return integer_entry(o);
     if (PyUnicode_Check(o) || PyBytes_Check(o))
         raise_type("index: a tensor cannot be indexed by %s", Py_TYPE(o)->tp_name);
     if (!PySequence_Check(o))
-        raise_index("index: only integers, slices (`:`), ellipsis (`...`), None and long or byte "
-                    "tensors are valid indices, got %s",
-                    Py_TYPE(o)->tp_name);
+        raise_index(
+            "index: only integers, slices (`:`), ellipsis (`...`), None and long or byte "
+            "tensors are valid indices, got %s",
+            Py_TYPE(o)->tp_name);
     Tensor t = tensor_from_sequence("index", o, std::nullopt);
     if (t.numel() == 0 && is_floating(t.dtype())) t = ops::to_dtype(t, DType::Int64);
     return tensor_entry(t);
@@ -92,10 +93,11 @@ Entries parse_key(PyObject* key) {
     Entries entries;
     Held tuple;
     if (PyList_Check(key) && is_tuple_in_disguise(key)) {
-        if (PyErr_WarnEx(PyExc_UserWarning,
-                         "index: a list that holds slices, None, tensors or sequences is taken for a "
-                         "tuple; write x[tuple(index)], or x[ember.tensor(index)] for an index tensor",
-                         1) < 0)
+        if (PyErr_WarnEx(
+                PyExc_UserWarning,
+                "index: a list that holds slices, None, tensors or sequences is taken for a "
+                "tuple; write x[tuple(index)], or x[ember.tensor(index)] for an index tensor",
+                1) < 0)
             throw PythonError();
         tuple.reset(Held::checked(PyList_AsTuple(key)));
         key = tuple.get();
@@ -142,7 +144,8 @@ Parsed fit(const Tensor& x, const Entries& entries) {
     }
     if (taken > x.dim()) {
         if (x.dim() == 0)
-            raise_index("index: a 0-dim tensor has no dim to index; use tensor.item() for its number");
+            raise_index(
+                "index: a 0-dim tensor has no dim to index; use tensor.item() for its number");
         raise_index("index: too many indices for tensor of dimension %d, got %d", x.dim(), taken);
     }
     if (ellipses > 1) raise_index("index: an index can only have a single ellipsis ('...')");

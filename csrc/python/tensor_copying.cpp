@@ -25,7 +25,8 @@ Tensor storage_bytes(const Tensor& t) {
 }
 
 // A tensor of `like`'s layout and dtype over other bytes, laid out as like's storage.
-Tensor over_bytes(const Tensor& bytes, DType dtype, IntSpan sizes, IntSpan strides, int64_t offset) {
+Tensor over_bytes(const Tensor& bytes, DType dtype, IntSpan sizes, IntSpan strides,
+                  int64_t offset) {
     Tensor out = alias(bytes, sizes, strides, offset);
     out.impl()->dtype = dtype;
     return out;
@@ -37,13 +38,14 @@ Tensor tensor_from_storage(const Tensor& storage, DType dtype, int64_t offset, c
     EMBER_CHECK(storage.dtype() == DType::UInt8 && storage.dim() == 1 && storage.is_contiguous(),
                 "%s: storage must be a contiguous uint8 vector, got %s of shape %s", name,
                 dtype_name(storage.dtype()), to_string(storage.sizes()).c_str());
-    EMBER_CHECK(size.size() == stride.size(), "%s: size %s and stride %s must be equally long", name,
-                to_string(size).c_str(), to_string(stride).c_str());
+    EMBER_CHECK(size.size() == stride.size(), "%s: size %s and stride %s must be equally long",
+                name, to_string(size).c_str(), to_string(stride).c_str());
     int64_t width = item_size(dtype);
     EMBER_CHECK(storage.offset() % width == 0,
                 "%s: the storage must begin at a multiple of %ld bytes, got %ld", name, long(width),
                 long(storage.offset()));
-    int64_t numel = checked_numel(name, size, dtype), last = offset, items = storage.numel() / width;
+    int64_t numel = checked_numel(name, size, dtype), last = offset,
+            items = storage.numel() / width;
     bool inside = offset >= 0;
     for (int d = 0; d < size.size(); d++) {
         int64_t reach = 0;
@@ -52,15 +54,15 @@ Tensor tensor_from_storage(const Tensor& storage, DType dtype, int64_t offset, c
             inside = !__builtin_mul_overflow(size[d] - 1, stride[d], &reach) &&
                      !__builtin_add_overflow(last, reach, &last);
     }
-    EMBER_CHECK(inside && (numel > 0 ? last < items : offset <= items),
-                "%s: size %s, stride %s and offset %ld are out of bounds for a storage of %ld items",
-                name, to_string(size).c_str(), to_string(stride).c_str(), long(offset), long(items));
+    EMBER_CHECK(
+        inside && (numel > 0 ? last < items : offset <= items),
+        "%s: size %s, stride %s and offset %ld are out of bounds for a storage of %ld items", name,
+        to_string(size).c_str(), to_string(stride).c_str(), long(offset), long(items));
     return over_bytes(storage, dtype, size, stride, storage.offset() / width + offset);
 }
 
 struct StorageObject {
-    PyObject_HEAD
-    Tensor bytes;
+    PyObject_HEAD Tensor bytes;
 };
 const Tensor& bytes_of(PyObject* self) { return reinterpret_cast<StorageObject*>(self)->bytes; }
 
@@ -167,27 +169,28 @@ PyObject* reduce(PyObject* self, PyObject*) {
     }
     Held bytes(Held::checked(PyBytes_FromStringAndSize(static_cast<const char*>(items.data()),
                                                        t.numel() * t.item_bytes())));
-    Held dtype(wrap_dtype(t.dtype())), size(int_tuple(t.sizes())), stride(int_tuple(items.strides()));
+    Held dtype(wrap_dtype(t.dtype())), size(int_tuple(t.sizes())),
+        stride(int_tuple(items.strides()));
     PyObject* attributes = attributes_of(self);
-    return Held::checked(Py_BuildValue("O(OOOOOOO)", rebuild_function, Py_TYPE(self), bytes.get(),
-                                       dtype.get(), size.get(), stride.get(),
-                                       t.requires_grad() ? Py_True : Py_False,
-                                       attributes ? attributes : Py_None));
+    return Held::checked(Py_BuildValue(
+        "O(OOOOOOO)", rebuild_function, Py_TYPE(self), bytes.get(), dtype.get(), size.get(),
+        stride.get(), t.requires_grad() ? Py_True : Py_False, attributes ? attributes : Py_None));
 }
 
 PyObject* rebuild(PyObject* cls, PyObject* bytes, DType dtype, const Dims& size, const Dims& stride,
                   bool requires_grad, PyObject* attributes) {
     const char* name = "_rebuild_tensor";
     PyTypeObject* type = checked_class(name, cls);
-    if (!PyBytes_Check(bytes)) raise_type("%s: expected bytes, got %s", name, Py_TYPE(bytes)->tp_name);
+    if (!PyBytes_Check(bytes))
+        raise_type("%s: expected bytes, got %s", name, Py_TYPE(bytes)->tp_name);
     if (attributes != Py_None && !PyDict_Check(attributes))
         raise_type("%s: expected a dict of attributes, got %s", name, Py_TYPE(attributes)->tp_name);
     Tensor t = empty_strided(size, stride, {dtype, {}});
     int64_t expected = t.numel() * t.item_bytes();
     EMBER_CHECK(PyBytes_GET_SIZE(bytes) == expected && t.is_dense(),
                 "%s: size %s and stride %s of %s take %ld bytes without gaps, got %ld", name,
-                to_string(size).c_str(), to_string(stride).c_str(), dtype_name(dtype), long(expected),
-                long(PyBytes_GET_SIZE(bytes)));
+                to_string(size).c_str(), to_string(stride).c_str(), dtype_name(dtype),
+                long(expected), long(PyBytes_GET_SIZE(bytes)));
     std::memcpy(t.data(), PyBytes_AS_STRING(bytes), size_t(expected));
     ops::with_grad(t, requires_grad);
     Held out(Held::checked(wrap_as(type, t)));
@@ -212,8 +215,8 @@ PyObject* call_deepcopy(PyObject* o, PyObject* memo) {
 
 // The copy of a storage, made once in one deep copy: tensors that share memory share it afterwards.
 Tensor copied_storage(const Tensor& t, PyObject* memo) {
-    Held key(Held::checked(Py_BuildValue("(sK)", "ember.storage",
-                                         static_cast<unsigned long long>(storage_id(t)))));
+    Held key(Held::checked(
+        Py_BuildValue("(sK)", "ember.storage", static_cast<unsigned long long>(storage_id(t)))));
     if (PyObject* known = PyDict_GetItemWithError(memo, key.get())) return tensor_of(known);
     if (PyErr_Occurred()) throw PythonError();
     Tensor copy = ops::clone(storage_bytes(t), MemoryFormat::Contiguous);
@@ -229,11 +232,13 @@ PyObject* deep_copy(PyObject* self, PyObject* memo) {
     Held id(Held::checked(PyLong_FromVoidPtr(self)));
     if (PyObject* known = PyDict_GetItemWithError(memo, id.get())) return Py_NewRef(known);
     if (PyErr_Occurred()) throw PythonError();
-    EMBER_CHECK(!t.requires_grad() || !grad_fn(t),
-                "__deepcopy__: only tensors created by the user (graph leaves) can be copied deeply; "
-                "detach this one first");
+    EMBER_CHECK(
+        !t.requires_grad() || !grad_fn(t),
+        "__deepcopy__: only tensors created by the user (graph leaves) can be copied deeply; "
+        "detach this one first");
     GradModeGuard no_grad(false);
-    Tensor copy = over_bytes(copied_storage(t, memo), t.dtype(), t.sizes(), t.strides(), t.offset());
+    Tensor copy =
+        over_bytes(copied_storage(t, memo), t.dtype(), t.sizes(), t.strides(), t.offset());
     ops::with_grad(copy, t.requires_grad());
     Held out(Held::checked(wrap_as(Py_TYPE(self), copy)));
     if (PyDict_SetItem(memo, id.get(), out.get()) < 0) throw PythonError();
@@ -241,7 +246,8 @@ PyObject* deep_copy(PyObject* self, PyObject* memo) {
         Held grad(Held::checked(wrap(t.impl()->meta->grad)));
         Held copied(call_deepcopy(grad.get(), memo));
         if (!is_tensor(copied.get()))
-            raise_type("__deepcopy__: the copy of a gradient is a %s", Py_TYPE(copied.get())->tp_name);
+            raise_type("__deepcopy__: the copy of a gradient is a %s",
+                       Py_TYPE(copied.get())->tp_name);
         autograd_meta(copy).grad = tensor_of(copied.get());
     }
     if (PyObject* attributes = attributes_of(self)) {
@@ -277,20 +283,21 @@ bool put(PyObject* descriptor, const char* name) {
 }  // namespace
 
 void bind_copying(BindTable& t) {
-    bind<&storage_identity>(t, kMethod, "_storage_id(input)", "A number that tells storages apart.");
+    bind<&storage_identity>(t, kMethod, "_storage_id(input)",
+                            "A number that tells storages apart.");
     bind<&storage_bytes>(t, kFunction, "_storage_tensor(input)",
-        "All bytes of the tensor's storage, as a uint8 vector that shares it.");
-    bind<&tensor_from_storage>(t, kFunction,
-        "_tensor_from_storage(storage, dtype, storage_offset, size, stride)",
+                         "All bytes of the tensor's storage, as a uint8 vector that shares it.");
+    bind<&tensor_from_storage>(
+        t, kFunction, "_tensor_from_storage(storage, dtype, storage_offset, size, stride)",
         "A tensor over the memory of a uint8 vector. RuntimeError outside of it.");
     bind<&untyped_storage>(t, kMethod, "untyped_storage(input)", "The memory this tensor lies in.");
     bind<&as_subclass>(t, kMethod, "as_subclass(input, cls)",
-        "A view of this tensor as an instance of a subclass of Tensor.");
+                       "A view of this tensor as an instance of a subclass of Tensor.");
     bind<&make_subclass>(t, kFunction, "_make_subclass(cls, data, require_grad=False)",
-        "An instance of a subclass of Tensor over data's memory: a leaf.");
+                         "An instance of a subclass of Tensor over data's memory: a leaf.");
     bind<&rebuild>(t, kFunction,
-        "_rebuild_tensor(cls, data, dtype, size, stride, requires_grad, attributes)",
-        "What a pickled tensor is rebuilt by.");
+                   "_rebuild_tensor(cls, data, dtype, size, stride, requires_grad, attributes)",
+                   "What a pickled tensor is rebuilt by.");
 }
 
 bool add_copying(PyObject* module) {

@@ -39,7 +39,8 @@ PyObject* data_ptr(const Tensor& t) {
     return PyLong_FromVoidPtr(t.numel() == 0 ? nullptr : t.data());
 }
 bool is_contiguous(const Tensor& t, std::optional<MemoryFormat> format) {
-    EMBER_CHECK(format != MemoryFormat::Preserve, "is_contiguous: preserve_format is not supported");
+    EMBER_CHECK(format != MemoryFormat::Preserve,
+                "is_contiguous: preserve_format is not supported");
     return t.is_contiguous(format.value_or(MemoryFormat::Contiguous));
 }
 bool is_same_size(const Tensor& a, const Tensor& b) { return same(a.sizes(), b.sizes()); }
@@ -60,8 +61,9 @@ void set_default_dtype(DType dtype) { modes::set_default_dtype(dtype); }
 bool is_tensor_object(PyObject* o) { return is_tensor(o); }
 
 constexpr const char* kTypeNames[kDTypeCount] = {
-    "BoolTensor", "ByteTensor",     "CharTensor",  "ShortTensor",  "IntTensor",          "LongTensor",
-    "HalfTensor", "BFloat16Tensor", "FloatTensor", "DoubleTensor", "ComplexFloatTensor", "ComplexDoubleTensor"};
+    "BoolTensor",  "ByteTensor",   "CharTensor",         "ShortTensor",
+    "IntTensor",   "LongTensor",   "HalfTensor",         "BFloat16Tensor",
+    "FloatTensor", "DoubleTensor", "ComplexFloatTensor", "ComplexDoubleTensor"};
 
 PyObject* type(const Tensor& t, PyObject* dtype, bool) {
     if (dtype == Py_None) return PyUnicode_FromString(type_name(t).c_str());
@@ -104,8 +106,8 @@ using Type = std::optional<DType>;
 using Place = std::optional<Device>;
 
 Tensor new_empty(const Tensor& t, const Dims& size, Type dtype, Place device, bool requires_grad) {
-    return ops::empty_op(size, dtype.value_or(t.dtype()), device.value_or(t.device()), requires_grad,
-                         std::nullopt, false);
+    return ops::empty_op(size, dtype.value_or(t.dtype()), device.value_or(t.device()),
+                         requires_grad, std::nullopt, false);
 }
 Tensor new_filled(const char* name, const Tensor& t, const Dims& size, Number value, Type dtype,
                   Place device, bool requires_grad) {
@@ -127,71 +129,76 @@ Tensor new_full(const Tensor& t, const Dims& size, Number value, Type dtype, Pla
 }  // namespace
 
 std::string type_name(const Tensor& t) {
-    return std::string("ember.") + (t.device().is_cpu() ? "" : "cuda.") + kTypeNames[int(t.dtype())];
+    return std::string("ember.") + (t.device().is_cpu() ? "" : "cuda.") +
+           kTypeNames[int(t.dtype())];
 }
 
 void bind_metadata(BindTable& t) {
     constexpr int both = kFunction | kMethod;
-    bind<&size>(t, kMethod, "size(input, dim=None)", "All sizes, as an ember.Size, or that of one dim.");
+    bind<&size>(t, kMethod, "size(input, dim=None)",
+                "All sizes, as an ember.Size, or that of one dim.");
     bind<&stride>(t, kMethod, "stride(input, dim=None)",
-        "All strides, in elements, as a tuple, or that of one dim.");
+                  "All strides, in elements, as a tuple, or that of one dim.");
     bind<&dim>(t, kMethod, "dim(input)", "The number of dims.");
     t.alias("ndimension", "dim");
     bind<&numel>(t, both, "numel(input)", "The number of elements.");
     t.alias("nelement", "numel");
     bind<&element_size>(t, kMethod, "element_size(input)", "Bytes of one element.");
     bind<&storage_offset>(t, kMethod, "storage_offset(input)",
-        "Where the first element lies in the storage, in elements.");
+                          "Where the first element lies in the storage, in elements.");
     bind<&data_ptr>(t, kMethod, "data_ptr(input)", "The address of the first element; 0 if empty.");
-    bind<&is_contiguous>(t, kMethod, "is_contiguous(input, memory_format=None)",
+    bind<&is_contiguous>(
+        t, kMethod, "is_contiguous(input, memory_format=None)",
         "Whether the elements lie in memory in the order of the indices, or of memory_format.");
     bind<&is_same_size>(t, both, "is_same_size(input, other)", "Whether the shapes are equal.");
 
     bind<&is_floating_point>(t, both, "is_floating_point(input)",
-        "Whether the dtype is float64, float32, float16 or bfloat16.");
+                             "Whether the dtype is float64, float32, float16 or bfloat16.");
     bind<&is_complex_dtype>(t, both, "is_complex(input)", "Whether the dtype is complex.");
     bind<&is_signed>(t, both, "is_signed(input)", "Whether the dtype has negative numbers.");
     bind<&can_cast>(t, kFunction, "can_cast(from_, to)",
-        "Whether a result of dtype from_ may be stored as dtype to.");
+                    "Whether a result of dtype from_ may be stored as dtype to.");
     bind<&promote_types>(t, kFunction, "promote_types(type1, type2)",
-        "The smallest dtype that both convert to.");
-    bind<&result_type>(t, kFunction,
-        "result_type(tensor1: Tensor | Number, tensor2: Tensor | Number)",
+                         "The smallest dtype that both convert to.");
+    bind<&result_type>(
+        t, kFunction, "result_type(tensor1: Tensor | Number, tensor2: Tensor | Number)",
         "The dtype of an operation on these: tensors with dims count before zero-dim ones, those "
         "before numbers, unless a later group is of a higher category.");
     bind<&get_default_dtype>(t, kFunction, "get_default_dtype()", "The dtype of new floats.");
-    bind<&set_default_dtype>(t, kFunction, "set_default_dtype(d)",
+    bind<&set_default_dtype>(
+        t, kFunction, "set_default_dtype(d)",
         "Sets the dtype of new floats. TypeError unless it is a floating dtype.");
     bind<&is_tensor_object>(t, kFunction, "is_tensor(obj)", "Whether obj is a Tensor.");
     bind<&type>(t, kMethod, "type(input, dtype=None, non_blocking=False)",
-        "The type's name, or the tensor cast to a dtype.");
+                "The type's name, or the tensor cast to a dtype.");
 
     bind<&get_device>(t, kMethod, "get_device(input)", "The CUDA device's number; -1 for the CPU.");
     bind<&cpu>(t, kMethod, "cpu(input, memory_format=None)", "The tensor in the CPU's memory.");
     bind<&cuda>(t, kMethod, "cuda(input, device=None, non_blocking=False, memory_format=None)",
-        "The tensor in a CUDA device's memory. RuntimeError where there is none.");
-    bind<&pin_memory>(t, kMethod, "pin_memory(input)",
+                "The tensor in a CUDA device's memory. RuntimeError where there is none.");
+    bind<&pin_memory>(
+        t, kMethod, "pin_memory(input)",
         "The tensor itself: without a CUDA device there is nothing to pin memory for.");
     bind<&is_pinned>(t, kMethod, "is_pinned(input)", "Always False on the CPU.");
     bind<&share_memory_>(t, kMethod, "share_memory_(input)",
-        "The tensor itself: threads share memory anyway, processes get copies.");
+                         "The tensor itself: threads share memory anyway, processes get copies.");
     bind<&is_shared>(t, kMethod, "is_shared(input)", "Whether processes share the memory: False.");
 
     bind<&ops::equal>(t, both, "equal(input, other)", "Whether shapes and all elements are equal.");
     bind<&ops::isclose>(t, both, "isclose(input, other, rtol=1e-05, atol=1e-08, equal_nan=False)",
-        "|input - other| <= atol + rtol * |other|, by element. Dtypes must agree.");
+                        "|input - other| <= atol + rtol * |other|, by element. Dtypes must agree.");
     bind<&ops::allclose>(t, both, "allclose(input, other, rtol=1e-05, atol=1e-08, equal_nan=False)",
-        "Whether isclose holds everywhere.");
+                         "Whether isclose holds everywhere.");
 
 #define EMBER_NEW "dtype=None, device=None, requires_grad=False)"
     bind<&new_empty>(t, kMethod, "new_empty(input, *size, " EMBER_NEW,
-        "Uninitialised, with this tensor's dtype and device by default.");
+                     "Uninitialised, with this tensor's dtype and device by default.");
     bind<&new_zeros>(t, kMethod, "new_zeros(input, *size, " EMBER_NEW,
-        "Zeros, with this tensor's dtype and device by default.");
+                     "Zeros, with this tensor's dtype and device by default.");
     bind<&new_ones>(t, kMethod, "new_ones(input, *size, " EMBER_NEW,
-        "Ones, with this tensor's dtype and device by default.");
+                    "Ones, with this tensor's dtype and device by default.");
     bind<&new_full>(t, kMethod, "new_full(input, size, fill_value, *, " EMBER_NEW,
-        "Filled with a number, with this tensor's dtype and device by default.");
+                    "Filled with a number, with this tensor's dtype and device by default.");
 #undef EMBER_NEW
 }
 

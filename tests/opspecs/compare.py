@@ -247,7 +247,9 @@ def check_without_torch(spec: Spec, case: Case) -> str:
     names its function, must agree."""
     where = f"{spec.name}{case}"
     ours, plain = run(spec, ember, case), run(spec, ember, case.plain())
-    assert (ours.error is None) == (plain.error is None), f"{where}: {ours.error!r}, {plain.error!r}"
+    assert (ours.error is None) == (plain.error is None), (
+        f"{where}: {ours.error!r}, {plain.error!r}"
+    )
     if ours.error is not None:
         return "raised"
     for a, b in zip(ours.leaves, plain.leaves, strict=True):
@@ -257,7 +259,9 @@ def check_without_torch(spec: Spec, case: Case) -> str:
         return "ok"
     y = ours.leaves[0]
     if dtype_name(y) in FLOATS and all(a.role == "value" for a in case.arrays()):
-        arrays = [to_numpy(t).astype(np.float64) if is_tensor(t) else t for t in case.build(ember)[0]]
+        arrays = [
+            to_numpy(t).astype(np.float64) if is_tensor(t) else t for t in case.build(ember)[0]
+        ]
         with np.errstate(all="ignore"):
             expected = np.asarray(spec.numpy(*arrays, **case.kwargs), np.float64)
         check_alike(spec, dtype_name(y), to_numpy(y), expected, where + " against numpy")

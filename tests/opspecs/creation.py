@@ -57,7 +57,12 @@ def _like(name: str, *args: Any) -> Spec:
             yield case(x, *args, memory_format=Format("contiguous_format"))
         yield case(arr(rng, (2, 3, 4, 5), dtype), *args, memory_format=Format("channels_last"))
 
-    return Spec(name, make, ALL, bad=(Bad(case(1, *args), "TypeError"), Bad(case(X, *args, dtype="x"), "TypeError")))
+    return Spec(
+        name,
+        make,
+        ALL,
+        bad=(Bad(case(1, *args), "TypeError"), Bad(case(X, *args, dtype="x"), "TypeError")),
+    )
 
 
 def _arange(dtype: str, rng: np.random.Generator) -> Iterable[Case]:
@@ -78,7 +83,15 @@ def _arange(dtype: str, rng: np.random.Generator) -> Iterable[Case]:
 
 
 def _linspace(dtype: str, rng: np.random.Generator) -> Iterable[Case]:
-    for start, end, steps in ((0, 1, 5), (-3, 7, 11), (2, 2, 3), (5, -5, 4), (0, 1, 1), (0, 1, 0), (0, 100, 37)):
+    for start, end, steps in (
+        (0, 1, 5),
+        (-3, 7, 11),
+        (2, 2, 3),
+        (5, -5, 4),
+        (0, 1, 1),
+        (0, 1, 0),
+        (0, 100, 37),
+    ):
         if dtype != "uint8" or (start >= 0 and end >= 0):
             yield case(start, end, steps, dtype=DType(dtype))
     yield case(0, 1, steps=3)

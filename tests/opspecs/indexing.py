@@ -19,8 +19,25 @@ M = mask([[True, False, True], [False, False, True]])
 
 def _basic() -> Iterable[Any]:
     """Subscripts that make views, for a (4, 5, 3)."""
-    yield from (0, -1, slice(None), slice(1, 3), slice(None, None, 2), slice(-3, -1), slice(9, 2), None, ...)
-    yield from ((0, 1, 2), (slice(None), 1), (..., 0), (None, 0, None), (slice(1, None), ..., slice(0, 2)), ())
+    yield from (
+        0,
+        -1,
+        slice(None),
+        slice(1, 3),
+        slice(None, None, 2),
+        slice(-3, -1),
+        slice(9, 2),
+        None,
+        ...,
+    )
+    yield from (
+        (0, 1, 2),
+        (slice(None), 1),
+        (..., 0),
+        (None, 0, None),
+        (slice(1, None), ..., slice(0, 2)),
+        (),
+    )
     yield from ((1, None, ..., 2), (slice(None), slice(None), slice(2, 0)), True, False, (True, 0))
 
 
@@ -108,7 +125,6 @@ BAD_SUBSCRIPTS = (
 )  # fmt: skip
 
 
-
 def row(name: str, *args: Any, **more: Any) -> Spec:
     """PyTorch's layouts of these results follow its implementation; Ember's are contiguous, or the
     input's."""
@@ -132,7 +148,12 @@ SUBSCRIPTS = [
 
 def _sources(rng: np.random.Generator, dtype: str) -> Iterable[tuple[Arr, int, int]]:
     """An input, a dim, and its size."""
-    for shape, layout in (((4, 5, 3), "plain"), ((4, 5, 3), "transposed"), ((4, 6), "stepped"), ((30, 70), "plain")):
+    for shape, layout in (
+        ((4, 5, 3), "plain"),
+        ((4, 5, 3), "transposed"),
+        ((4, 6), "stepped"),
+        ((30, 70), "plain"),
+    ):
         for dim in range(len(shape)):
             yield arr(rng, shape, dtype, layout), dim, shape[dim]
 
@@ -184,7 +205,7 @@ def _gather(dtype: str, rng: np.random.Generator) -> Iterable[Case]:
 
 
 def _scatter(dtype: str, rng: np.random.Generator) -> Iterable[Case]:
-    for x, dim, n in _sources(rng, dtype):
+    for x, dim, _ in _sources(rng, dtype):
         # Each place once: PyTorch's choice among equal places is its own.
         order = np.argsort(rng.random(x.shape), axis=dim)
         yield case(x, dim, index(order), arr(rng, x.shape, dtype, "transposed"))
@@ -193,7 +214,9 @@ def _scatter(dtype: str, rng: np.random.Generator) -> Iterable[Case]:
 
 def _scatter_add(dtype: str, rng: np.random.Generator) -> Iterable[Case]:
     for x, dim, n in _sources(rng, dtype):
-        yield case(x, dim, index(rng.integers(0, n, x.shape)), arr(rng, x.shape, dtype, "transposed"))
+        yield case(
+            x, dim, index(rng.integers(0, n, x.shape)), arr(rng, x.shape, dtype, "transposed")
+        )
         shape = [max(s - 1, 1) for s in x.shape]
         yield case(x, dim, index(rng.integers(0, n, shape)), arr(rng, x.shape, dtype))
 
@@ -272,8 +295,14 @@ def _masked_select(dtype: str, rng: np.random.Generator) -> Iterable[Case]:
 
 def _masked_scatter(dtype: str, rng: np.random.Generator) -> Iterable[Case]:
     for layout in ("plain", "transposed"):
-        yield case(arr(rng, (4, 5), dtype, layout), mask(rng.random((4, 5)) < 0.5), arr(rng, (20,), dtype))
-        yield case(arr(rng, (4, 5), dtype, layout), mask(rng.random(5) < 0.5), arr(rng, (5, 5), dtype, "stepped"))
+        yield case(
+            arr(rng, (4, 5), dtype, layout), mask(rng.random((4, 5)) < 0.5), arr(rng, (20,), dtype)
+        )
+        yield case(
+            arr(rng, (4, 5), dtype, layout),
+            mask(rng.random(5) < 0.5),
+            arr(rng, (5, 5), dtype, "stepped"),
+        )
 
 
 def _nonzero(dtype: str, rng: np.random.Generator) -> Iterable[Case]:

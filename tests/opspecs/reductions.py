@@ -23,7 +23,6 @@ from .base import (
     case,
     extremes,
     given,
-    mask,
     ulps,
 )
 
@@ -70,7 +69,9 @@ def dim_cases(
         yield case(scalar, 0, **kwargs)
         yield case(scalar, dim=-1, keepdim=True, **kwargs)
         if several and none:
-            yield case(arr(rng, (2, 3), dtype, "plain", low, high), dim=(), note="no dims", **kwargs)
+            yield case(
+                arr(rng, (2, 3), dtype, "plain", low, high), dim=(), note="no dims", **kwargs
+            )
         for shape in ((0,), (0, 3), (3, 0, 2)):
             x = arr(rng, shape, dtype)
             yield case(x, len(shape) - 1, note="empty", **kwargs)
@@ -99,7 +100,9 @@ def grads(
         if none:
             yield case(x, **kwargs)
         yield case(x, 1, **kwargs)
-        yield case(arr(rng, (3, 2), "float64", "transposed", low, high), dim=0, keepdim=True, **kwargs)
+        yield case(
+            arr(rng, (3, 2), "float64", "transposed", low, high), dim=0, keepdim=True, **kwargs
+        )
         if scalar:
             yield case(arr(rng, (), "float64", "plain", low, high), 0, **kwargs)
 
@@ -275,19 +278,42 @@ def _unbiased(name: str) -> Iterable[Spec]:
         yield case(arr(rng, (3, 1), dtype), 1, note="one value")
         yield case(given(np.full((100,), 1000.0) + np.arange(100) / 8, dtype), note="far from zero")
 
-    tol = VARIANCE if name == "var" else ulps(
-        64, "half the variance's relative error", lambda lib, x, *a, **k: abs(x).double().max() if x.numel() else 0.0)
+    tol = (
+        VARIANCE
+        if name == "var"
+        else ulps(
+            64,
+            "half the variance's relative error",
+            lambda lib, x, *a, **k: abs(x).double().max() if x.numel() else 0.0,
+        )
+    )
 
     def grad_cases(rng: np.random.Generator) -> Iterable[Case]:
         yield from grads(scalar=False)(rng)
         yield case(arr(rng, (3, 4), "float64"), dim=(0, 1), correction=0)
 
-    return [Spec(name, lambda d, r: [*dim_cases(corners=False)(d, r), *cases(d, r)], FLOATS, tol=tol,
-                 method=name, out=False, grad=True, grad_cases=grad_cases,
-                 large=lambda rng: case(arr(rng, LARGE, "float32"), 1),
-                 bad=(*BAD_DIMS[:-1], Bad(case(WHOLE), "RuntimeError"),
-                      Bad(case(given([[1.0]], "float32"), correction=1, unbiased=True),
-                          "RuntimeError", "TypeError")))]
+    return [
+        Spec(
+            name,
+            lambda d, r: [*dim_cases(corners=False)(d, r), *cases(d, r)],
+            FLOATS,
+            tol=tol,
+            method=name,
+            out=False,
+            grad=True,
+            grad_cases=grad_cases,
+            large=lambda rng: case(arr(rng, LARGE, "float32"), 1),
+            bad=(
+                *BAD_DIMS[:-1],
+                Bad(case(WHOLE), "RuntimeError"),
+                Bad(
+                    case(given([[1.0]], "float32"), correction=1, unbiased=True),
+                    "RuntimeError",
+                    "TypeError",
+                ),
+            ),
+        )
+    ]
 
 
 def _sum_to_size(dtype: str, rng: np.random.Generator) -> Iterable[Case]:
@@ -325,7 +351,7 @@ SPECS = [
               Bad(case(given([[1.0]], "float32"), 2, 5), "IndexError"))),
     Spec("count_nonzero", _count, ALL, method="count_nonzero",
          bad=(Bad(case(given([1.0], "float32"), 3), "IndexError"),)),
-    Spec("sum_to_size", _sum_to_size, NUMBERS, fn="Tensor.sum_to_size", 
+    Spec("sum_to_size", _sum_to_size, NUMBERS, fn="Tensor.sum_to_size",
          tol=ulps(8, "sums of 8 terms", lambda lib, x, *size: abs(x).double().sum()),
          grad=True, grad_cases=lambda rng: _sum_to_size("float64", rng),
          bad=(Bad(case(given(np.ones((2, 3)), "float32"), (2, 2)), "RuntimeError"),)),

@@ -241,7 +241,9 @@ def _halves(dtype: str, rng: np.random.Generator) -> Iterable[Case]:
         step = 2.0**-10 if half == "float16" else 2.0**-7
         ties = [1 + step / 2, 1 + 3 * step / 2, 1 + step / 2 + 1e-7, 2.0**-24, 2.0**-25, 3 * 2.0**-25, 2.0**-14,
                 top[half], 65519.0, 65520.0, 1e-45, 0.0, np.inf, np.nan]  # fmt: skip
-        yield case(given([*ties, *(-t for t in ties)], dtype), DType(half, fixed=True), note="rounding")
+        yield case(
+            given([*ties, *(-t for t in ties)], dtype), DType(half, fixed=True), note="rounding"
+        )
 
 
 def _copy_(dtype: str, rng: np.random.Generator) -> Iterable[Case]:

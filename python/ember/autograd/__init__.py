@@ -77,11 +77,17 @@ def grad(
         inputs = tuple(inputs.values())
     if is_grads_batched:
         return _batched_grad(
-            outputs, inputs, grad_outputs, retain_graph, create_graph, allow_unused,
+            outputs,
+            inputs,
+            grad_outputs,
+            retain_graph,
+            create_graph,
+            allow_unused,
             materialize_grads,
         )
-    result = _C._grad(outputs, inputs, grad_outputs, retain_graph, create_graph, allow_unused,
-                      materialize_grads)
+    result = _C._grad(
+        outputs, inputs, grad_outputs, retain_graph, create_graph, allow_unused, materialize_grads
+    )
     if not materialize_grads:
         return result
     targets = (inputs,) if isinstance(inputs, Tensor) else tuple(inputs)
@@ -91,8 +97,9 @@ def grad(
     )
 
 
-def _batched_grad(outputs, inputs, grad_outputs, retain_graph, create_graph, allow_unused,
-                  materialize_grads):
+def _batched_grad(
+    outputs, inputs, grad_outputs, retain_graph, create_graph, allow_unused, materialize_grads
+):
     if isinstance(grad_outputs, Tensor):
         grad_outputs = (grad_outputs,)
     if not grad_outputs or any(g is None or g.dim() == 0 for g in grad_outputs):
@@ -102,9 +109,17 @@ def _batched_grad(outputs, inputs, grad_outputs, retain_graph, create_graph, all
         raise RuntimeError("grad: the batch dims of grad_outputs must be equal")
     keep = create_graph if retain_graph is None else retain_graph
     rows = [
-        grad(outputs, inputs, tuple(g[i] for g in grad_outputs), keep or i + 1 < size,
-             create_graph, True, allow_unused, False, materialize_grads)
+        grad(
+            outputs,
+            inputs,
+            tuple(g[i] for g in grad_outputs),
+            keep or i + 1 < size,
+            create_graph,
+            True,
+            allow_unused,
+            False,
+            materialize_grads,
+        )
         for i in range(size)
     ]
-    return tuple(None if row[0] is None else _C.stack(list(row))
-                 for row in zip(*rows, strict=True))
+    return tuple(None if row[0] is None else _C.stack(list(row)) for row in zip(*rows, strict=True))
