@@ -129,8 +129,8 @@ void bits_kernel(Context&, const Plan& plan) {
 }
 
 template <class T>
-EMBER_INLINE T nonzero(T divisor) {
-    if (EMBER_UNLIKELY(divisor == 0)) raise("ZeroDivisionError");
+EMBER_INLINE T nonzero(T divisor, const char* name) {
+    if (EMBER_UNLIKELY(divisor == 0)) raise("%s: ZeroDivisionError: a divisor is zero", name);
     return divisor;
 }
 
@@ -142,10 +142,13 @@ using Or = decltype([](auto a, auto b) { return a | b; });
 using Xor = decltype([](auto a, auto b) { return a ^ b; });
 using Not = decltype([](auto a) { return ~a; });
 using NotBool = decltype([](auto a) { return a ^ 1; });
-using FloorDivide = decltype([](auto a, auto b) { return divide_flooring(a, nonzero(b)); });
-using TruncDivide = decltype([](auto a, auto b) { return divide_truncating(a, nonzero(b)); });
-using Remainder = decltype([](auto a, auto b) { return remainder_flooring(a, nonzero(b)); });
-using Fmod = decltype([](auto a, auto b) { return remainder_truncating(a, nonzero(b)); });
+using FloorDivide =
+    decltype([](auto a, auto b) { return divide_flooring(a, nonzero(b, "floor_divide")); });
+using TruncDivide =
+    decltype([](auto a, auto b) { return divide_truncating(a, nonzero(b, "div")); });
+using Remainder =
+    decltype([](auto a, auto b) { return remainder_flooring(a, nonzero(b, "remainder")); });
+using Fmod = decltype([](auto a, auto b) { return remainder_truncating(a, nonzero(b, "fmod")); });
 using Power = decltype([](auto a, auto b) { return power(a, b); });
 using Maximum = decltype([](auto a, auto b) { return a > b ? a : b; });
 using Minimum = decltype([](auto a, auto b) { return a < b ? a : b; });

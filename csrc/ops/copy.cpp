@@ -146,7 +146,7 @@ bool is_legacy_empty(const Tensor& t) { return t.dim() == 1 && t.impl()->sizes[0
 }  // namespace
 
 Tensor cat(const std::vector<Tensor>& tensors, int64_t dim, const Dest& dest) {
-    EMBER_CHECK(!tensors.empty(), "cat: expected a non-empty list of Tensors");
+    if (tensors.empty()) raise_value("cat: expected a non-empty list of Tensors");
     const Tensor* shape = nullptr;
     for (const Tensor& t : tensors) {
         EMBER_CHECK(t.dim() > 0, "cat: zero-dimensional tensors cannot be concatenated");

@@ -206,6 +206,7 @@ Tensor eye(int64_t n, std::optional<int64_t> m, std::optional<DType> dtype,
     int64_t columns = m.value_or(n);
     EMBER_CHECK(n >= 0 && columns >= 0, "eye: n and m must not be negative, got %ld and %ld",
                 long(n), long(columns));
+    checked_numel("eye", {{n, columns}}, options_of(dtype, device).dtype);
     Tensor t = zeros({{n, columns}}, options_of(dtype, device));
     if (t.numel() > 0) fill(diagonal(t, 0, 0, 1), number(int64_t(1)));
     return with_grad(t, requires_grad);

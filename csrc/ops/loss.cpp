@@ -63,10 +63,14 @@ struct ClassProblem {
         class_dim = x.dim() == 1 ? 0 : 1;
         Dims expected(x.sizes());
         expected.erase(class_dim);
-        if (!same(t.sizes(), expected))
-            raise_value("%s: expected target of shape %s for input %s, got %s", name,
-                        to_string(expected).c_str(), to_string(x.sizes()).c_str(),
-                        to_string(t.sizes()).c_str());
+        if (!same(t.sizes(), expected)) {
+            // ValueError where PyTorch raises it: for batches of other sizes, and for three dims.
+            bool batches = t.dim() > 0 && x.dim() > 1 && t.impl()->sizes[0] != expected[0];
+            raise(batches || x.dim() == 3 || x.dim() > 4 ? ErrorKind::Value : ErrorKind::Runtime,
+                  "%s: expected target of shape %s for input %s, got %s", name,
+                  to_string(expected).c_str(), to_string(x.sizes()).c_str(),
+                  to_string(t.sizes()).c_str());
+        }
         k.classes = x.impl()->sizes[class_dim];
         EMBER_CHECK(
             !w.defined() || (w.dim() == 1 && w.numel() == k.classes && w.dtype() == x.dtype()),
@@ -345,6 +349,7 @@ Tensor binary_cross_entropy_with_logits(const Tensor& input, const Tensor& targe
                     to_string(target.sizes()).c_str(), to_string(input.sizes()).c_str());
     Tensor loss;
     if (pos_weight.defined()) {
+        broadcast_sizes(name, input.sizes(), pos_weight.sizes());  // checks
         // (1 - t) x + (1 + (p - 1) t) log(1 + exp(-x)), the latter as softplus(-x).
         Tensor factor = add(mul(add(pos_weight, -1.0), target), 1.0);
         Tensor penalty = softplus(neg(input), 1, INFINITY);

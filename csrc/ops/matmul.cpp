@@ -171,6 +171,9 @@ Tensor ranked(const char* name, const Tensor& a, int a_dim, const Tensor& b, int
     EMBER_CHECK(a.dim() == a_dim && b.dim() == b_dim,
                 "%s: expected tensors with %d and %d dims, got %dD and %dD", name, a_dim, b_dim,
                 a.dim(), b.dim());
+    EMBER_CHECK(a.size(-1) == b.size(b_dim == 1 ? 0 : -2),
+                "%s: shapes cannot be multiplied (%s and %s)", name, to_string(a.sizes()).c_str(),
+                to_string(b.sizes()).c_str());
     return matmul(a, b, dest);
 }
 

@@ -32,9 +32,9 @@ Tensor comparison(const kernels::Pointwise& slot, const char* name, const Tensor
     return pointwise(slot, name, {a, b}, dest, {pair_type(a, b), DType::Bool});
 }
 
-void require_number_type(const char* name, const Tensor& a, const Tensor& b) {
-    EMBER_CHECK(pair_type(a, b) != DType::Bool, "%s: bool tensors have no %s; use logical_xor",
-                name, name);
+void refuse_bool(const char* name, const Tensor& a, const Tensor& b) {
+    EMBER_CHECK(a.dtype() != DType::Bool && b.dtype() != DType::Bool,
+                "%s: bool tensors cannot be subtracted; use logical_xor, or `~` for a mask", name);
 }
 
 bool is_one(Number n) { return n.kind == Number::Kind::Float ? n.d == 1 : n.i == 1; }
@@ -70,7 +70,7 @@ Tensor add(const Tensor& a, const Tensor& b, Number alpha, const Dest& dest) {
 }
 
 Tensor sub(const Tensor& a, const Tensor& b, Number alpha, const Dest& dest) {
-    require_number_type("sub", a, b);
+    refuse_bool("sub", a, b);
     if (!is_one(alpha)) check_alpha("sub", pair_type(a, b), alpha);
     Tensor out = binary(kernels::add, "sub", a, b, dest, negated(alpha));
     if (needs_grad(a, b))
@@ -167,7 +167,9 @@ Tensor fmod(const Tensor& a, const Tensor& b, const Dest& dest) {
 
 Tensor pow(const Tensor& a, const Tensor& b, const Dest& dest) {
     DType dtype = pair_type(a, b);
-    if (is_integral(dtype) && b.numel() > 0 && b.impl()->wrapped_number)
+    bool by_number = b.impl()->wrapped_number;
+    if (dtype == DType::Bool && by_number) return logical_or(a, logical_not(b, {}), dest);
+    if (is_integral(dtype) && by_number && b.dtype() == DType::Int64)
         EMBER_CHECK(*b.as<int64_t>() >= 0,
                     "pow: integers to negative integer powers are not allowed");
     Tensor copy;
@@ -259,7 +261,8 @@ Tensor clamp_tensor(const Tensor& x, const Tensor& min, const Tensor& max, const
 Tensor addcmul(const Tensor& x, const Tensor& a, const Tensor& b, Number value, const Dest& dest) {
     Tensor all[] = {x, a, b};
     DType dtype = result_type(all);
-    check_alpha("addcmul", dtype, value);
+    if (is_integral(dtype) && value.kind == Number::Kind::Float)
+        value = number(value.as<int64_t>());  // cut off, as PyTorch does
     Tensor out = pointwise(kernels::addcmul, "addcmul", {x, a, b}, dest, {dtype, dtype, {value}});
     if (needs_grad(x, a, b))
         record("AddcmulBackward0", out, {x, a, b}, dest,
@@ -295,6 +298,8 @@ Tensor addcdiv(const Tensor& x, const Tensor& a, const Tensor& b, Number value, 
 Tensor lerp(const Tensor& a, const Tensor& b, const Tensor& weight, const Dest& dest) {
     Tensor all[] = {a, b, weight};
     DType dtype = float_result_type(all);
+    EMBER_CHECK(is_floating(a.dtype()), "lerp: expected floating point tensors, got %s",
+                dtype_name(a.dtype()));
     EMBER_CHECK(a.dtype() == b.dtype(), "lerp: expected dtype %s for `end` but got dtype %s",
                 dtype_name(a.dtype()), dtype_name(b.dtype()));
     Tensor copy;

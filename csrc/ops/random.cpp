@@ -1,5 +1,6 @@
 #include "ops/random.h"
 
+#include <bit>
 #include <cmath>
 #include <limits>
 
@@ -79,19 +80,14 @@ void check_probability(const char* name, double p) {
 
 Tensor rand(const Dims& size, Generator* generator, TensorOptions options) {
     require_floating("rand", options.dtype);
+    checked_numel("rand", size, options.dtype);
     return uniform_(empty(size, options), 0, 1, generator);
 }
 
 Tensor randn(const Dims& size, Generator* generator, TensorOptions options) {
     require_floating("randn", options.dtype);
+    checked_numel("randn", size, options.dtype);
     return normal_(empty(size, options), 0, 1, generator);
-}
-
-Tensor randint(int64_t low, int64_t high, const Dims& size, Generator* generator,
-               TensorOptions options) {
-    EMBER_CHECK(low < high, "randint: low must be less than high, got %ld and %ld", long(low),
-                long(high));
-    return random_(empty(size, options), low, high, generator);
 }
 
 Tensor randperm(int64_t n, Generator* generator, TensorOptions options) {
@@ -148,6 +144,26 @@ int64_t exact_limit(DType dtype) {
     }
 }
 
+int digits(DType dtype) {
+    return dtype == DType::Float64   ? 53
+           : dtype == DType::Float32 ? 24
+           : dtype == DType::Float16 ? 11
+                                     : 8;
+}
+
+// How far numbers of v's size lie apart in a floating dtype.
+int64_t spacing(DType dtype, int64_t v) {
+    int bits = 64 - std::countl_zero(std::max<uint64_t>(v < 0 ? 0 - uint64_t(v) : uint64_t(v), 1));
+    return bits > digits(dtype) ? int64_t(1) << (bits - digits(dtype)) : 1;
+}
+
+// v rounded to a floating dtype (halves to even), without its limit of range.
+int64_t nearest(DType dtype, int64_t v) {
+    int64_t step = spacing(dtype, v), down = v & ~(step - 1), rest = v - down;
+    bool up = rest * 2 > step || (rest * 2 == step && (down / step) % 2 != 0);
+    return up ? down + step : down;
+}
+
 int64_t lower_limit(DType dtype) {
     switch (dtype) {
         case DType::Bool:
@@ -162,20 +178,50 @@ int64_t lower_limit(DType dtype) {
 
 }  // namespace
 
+namespace {
+
+// Draws whole numbers of [low, high).
+Tensor draw_range(const char* name, const Tensor& self, int64_t low, int64_t high,
+                  Generator* generator) {
+    DType dtype = self.dtype();
+    if (is_floating(dtype)) {
+        // Bounds that the dtype would round outwards move inwards to the next number it holds.
+        int64_t step_low = spacing(dtype, low + 1), step_high = spacing(dtype, high - 1);
+        int64_t first = nearest(dtype, low + 1), last = nearest(dtype, high - 1);
+        if (first < low) low = first + step_low;
+        if (last >= high) high = last - step_high;
+        EMBER_CHECK(low < high, "%s: no number in [%ld, %ld) is exact in %s", name, long(low),
+                    long(high), dtype_name(dtype));
+    } else {
+        EMBER_CHECK(low >= lower_limit(dtype) && high - 1 <= exact_limit(dtype),
+                    "%s: the range [%ld, %ld) is out of bounds for %s", name, long(low), long(high),
+                    dtype_name(dtype));
+    }
+    return fill(kernels::randint, name, self, generator, 0.6, uint64_t(high) - uint64_t(low), low);
+}
+
+}  // namespace
+
 Tensor random_(const Tensor& self, std::optional<int64_t> first, std::optional<int64_t> second,
                Generator* generator) {
-    if (!first)
-        return fill(kernels::randint, "random_", self, generator, 0.6, uint64_t(0), int64_t(0));
+    if (!first) {
+        fill(kernels::randint, "random_", self, generator, 0.6, uint64_t(0), int64_t(0));
+        return cut_history("RandomBackward0", self);
+    }
     int64_t low = second ? *first : 0, high = second ? *second : *first;
     EMBER_CHECK(low < high,
                 "random_: expects 'from' to be less than 'to', but got from=%ld >= to=%ld",
                 long(low), long(high));
-    DType dtype = self.dtype();
-    bool fits = low >= lower_limit(dtype) && high - 1 <= exact_limit(dtype);
-    EMBER_CHECK(fits || is_floating(dtype), "random_: the range [%ld, %ld) is out of bounds for %s",
-                long(low), long(high), dtype_name(dtype));
-    fill(kernels::randint, "random_", self, generator, 0.6, uint64_t(high) - uint64_t(low), low);
+    draw_range("random_", self, low, high, generator);
     return cut_history("RandomBackward0", self);
+}
+
+Tensor randint(int64_t low, int64_t high, const Dims& size, Generator* generator,
+               TensorOptions options) {
+    EMBER_CHECK(low < high, "randint: low must be less than high, got %ld and %ld", long(low),
+                long(high));
+    checked_numel("randint", size, options.dtype);
+    return draw_range("randint", empty(size, options), low, high, generator);
 }
 
 Tensor bernoulli_(const Tensor& self, double p, Generator* generator) {

@@ -125,15 +125,16 @@ Tensor scaled_sum(const char* name, const Tensor& x, const Reduced& reduced, boo
     return reduce(kernels::sum, name, input, reduced, keepdim, dtype, scale, dest);
 }
 
-void check_not_empty(const char* name, const Tensor& x, const Reduced& reduced) {
+void check_not_empty(const char* name, const Tensor& x, const Reduced& reduced,
+                     ErrorKind kind = ErrorKind::Index) {
     if (reduced.numel > 0 || (x.numel() == 0 && reduced.sizes(x, false).size() > 0 && [&] {
             for (int64_t s : reduced.sizes(x, false))
                 if (s == 0) return true;
             return false;
         }()))
         return;
-    raise_index("%s: expected the reduced dims to have non-zero size, got shape %s", name,
-                to_string(x.sizes()).c_str());
+    raise(kind, "%s: expected the reduced dims to have non-zero size, got shape %s", name,
+          to_string(x.sizes()).c_str());
 }
 
 }  // namespace
@@ -215,8 +216,9 @@ Tensor prod(const Tensor& x, std::optional<int64_t> dim, bool keepdim, std::opti
 
 namespace {
 
-double correction_of(std::optional<Number> correction, std::optional<bool> unbiased) {
-    EMBER_CHECK(!correction || !unbiased, "var: give correction or unbiased, not both");
+double correction_of(const char* name, std::optional<Number> correction,
+                     std::optional<bool> unbiased) {
+    EMBER_CHECK(!correction || !unbiased, "%s: give correction or unbiased, not both", name);
     return correction ? correction->as<double>() : unbiased && !*unbiased ? 0 : 1;
 }
 
@@ -241,7 +243,7 @@ Tensor var(const Tensor& x, const std::optional<Dims>& dim, std::optional<Number
            bool keepdim, std::optional<bool> unbiased, const Dest& dest) {
     require_floating("var", x);
     Reduced reduced("var", x, span_of(dim));
-    double c = correction_of(correction, unbiased);
+    double c = correction_of("var", correction, unbiased);
     Tensor out = reduce(kernels::variance, "var", x, reduced, keepdim, x.dtype(), c, dest);
     if (needs_grad(x))
         record("VarBackward0", out, {x},
@@ -256,7 +258,7 @@ Tensor std_deviation(const Tensor& x, const std::optional<Dims>& dim,
                      const Dest& dest) {
     require_floating("std", x);
     Reduced reduced("std", x, span_of(dim));
-    double c = correction_of(correction, unbiased);
+    double c = correction_of("std", correction, unbiased);
     Tensor out;
     {
         GradModeGuard no_grad(false);
@@ -306,7 +308,7 @@ void record_extreme(const char* node, const Tensor& out, const Tensor& x, const 
 Tensor extreme(const kernels::Reduce& slot, const char* name, const char* node, const Tensor& x,
                const Dims& dim, bool keepdim, const Dest& dest) {
     Reduced reduced(name, x, dim);
-    check_not_empty(name, x, reduced);
+    check_not_empty(name, x, reduced, dim.empty() ? ErrorKind::Runtime : ErrorKind::Index);
     Tensor out = reduce(slot, name, x, reduced, keepdim, x.dtype(), 0, dest);
     if (needs_grad(x)) record_extreme(node, out, x, reduced, keepdim);
     return out;
@@ -363,8 +365,8 @@ Tensor index_of(const kernels::ReduceIndex& slot, const char* name, const Tensor
     GradModeGuard no_grad(false);
     if (dim) return index_along(slot, name, x, wrap_dim(name, *dim, x.dim()), keepdim, nullptr);
     Tensor flat = reshape(x, {-1});
-    EMBER_CHECK(flat.numel() > 0,
-                "%s: expected reduction dim to be specified for input.numel() == 0", name);
+    if (flat.numel() == 0)
+        raise_index("%s: expected reduction dim to be specified for input.numel() == 0", name);
     Tensor index = index_along(slot, name, flat, 0, false, nullptr);
     if (!keepdim) return index;
     Dims ones(x.dim());
@@ -478,7 +480,7 @@ Tensor norm(const Tensor& x, double p, const std::optional<Dims>& dim, bool keep
     Tensor input = dtype ? to_dtype(x, *dtype) : x;
     require_floating("norm", input);
     Reduced reduced("norm", input, span_of(dim));
-    if (p < 0 || std::isinf(p)) check_not_empty("norm", input, reduced);
+    if (p < 0 || std::isinf(p)) check_not_empty("norm", input, reduced, ErrorKind::Runtime);
     Tensor out = reduce(kernels::norm, "norm", input, reduced, keepdim, input.dtype(), p, dest);
     if (needs_grad(x))
         record("NormBackward0", out, {input},
@@ -508,6 +510,7 @@ Tensor sum_to_size(const Tensor& x, const Dims& size) {
 }
 
 Tensor count_nonzero(const Tensor& x, const std::optional<Dims>& dim) {
+    Reduced("count_nonzero", x, span_of(dim));  // checks the dims
     GradModeGuard no_grad(false);
     return sum(ne(x, wrapped_number(number(int64_t(0)))), dim, false, std::nullopt, {});
 }

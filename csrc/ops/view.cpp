@@ -325,8 +325,8 @@ Tensor select(const Tensor& x, int64_t dim, int64_t index) {
     int at = wrap_dim("select", dim, x.dim());
     int64_t size = x.impl()->sizes[at];
     if (index < -size || index >= size)
-        raise_index("index %ld is out of bounds for dimension %d with size %ld", long(index), at,
-                    long(size));
+        raise_index("select: index %ld is out of bounds for dimension %d with size %ld",
+                    long(index), at, long(size));
     if (index < 0) index += size;
     Dims sizes(x.sizes()), strides(x.strides());
     int64_t offset = x.offset() + index * strides[at];
@@ -456,7 +456,7 @@ std::vector<Tensor> chunk(const Tensor& x, int64_t chunks, int64_t dim) {
 }
 
 std::vector<Tensor> unbind(const Tensor& x, int64_t dim) {
-    if (x.dim() == 0) raise("unbind: a zero-dim tensor has no dimension to unbind");
+    if (x.dim() == 0) raise_index("unbind: a zero-dim tensor has no dimension to unbind");
     int at = wrap_dim("unbind", dim, x.dim());
     Dims sizes(x.sizes()), strides(x.strides());
     sizes.erase(at);

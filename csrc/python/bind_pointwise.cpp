@@ -23,30 +23,32 @@ Tensor clamp_max(const Tensor& x, Number max, const Dest& dest) {
 void bind_pointwise(BindTable& t) {
     constexpr int all = kFunction | kMethod | kInPlace, both = kFunction | kMethod;
 
-    bind_dest<&ops::add>(t, all, "add(input, other: Tensor | Number, *, alpha=1, out=None)",
-                         "input + alpha * other, broadcast and promoted. Any dtype; alpha must be "
-                         "whole for integers.");
+    bind_dest<&ops::add>(
+        t, all, "add(input: Tensor | Number, other: Tensor | Number, *, alpha=1, out=None)",
+        "input + alpha * other, broadcast and promoted. Any dtype; alpha must be "
+        "whole for integers.");
     bind_dest<&ops::sub>(
-        t, all, "sub(input, other: Tensor | Number, *, alpha=1, out=None)",
+        t, all, "sub(input: Tensor | Number, other: Tensor | Number, *, alpha=1, out=None)",
         "input - alpha * other, broadcast and promoted. Raises RuntimeError for two bool tensors.");
     t.alias("subtract", "sub");
     bind<&ops::rsub>(t, both, "rsub(input, other: Tensor | Number, alpha=1)",
                      "other - alpha * input, broadcast and promoted.");
-    bind_dest<&ops::mul>(t, all, "mul(input, other: Tensor | Number, *, out=None)",
+    bind_dest<&ops::mul>(t, all, "mul(input: Tensor | Number, other: Tensor | Number, *, out=None)",
                          "input * other, broadcast and promoted.");
     t.alias("multiply", "mul");
     bind_dest<&ops::div>(
-        t, all, "div(input, other: Tensor | Number, *, rounding_mode=None, out=None)",
+        t, all,
+        "div(input: Tensor | Number, other: Tensor | Number, *, rounding_mode=None, out=None)",
         "input / other. rounding_mode None divides truly (integers give the default dtype), "
         "'trunc' "
         "rounds towards zero, 'floor' down. Integer division by zero raises RuntimeError.");
     t.alias("divide", "div");
     t.alias("true_divide", "div");
     bind_dest<&ops::floor_divide>(
-        t, all, "floor_divide(input, other: Tensor | Number, *, out=None)",
+        t, all, "floor_divide(input: Tensor | Number, other: Tensor | Number, *, out=None)",
         "input / other rounded down. Integer division by zero raises RuntimeError.");
     bind_dest<&ops::remainder>(
-        t, all, "remainder(input, other: Tensor | Number, *, out=None)",
+        t, all, "remainder(input: Tensor | Number, other: Tensor | Number, *, out=None)",
         "input - other * floor(input / other): has the divisor's sign, as Python's `%`.");
     bind_dest<&ops::fmod>(
         t, all, "fmod(input, other: Tensor | Number, *, out=None)",
@@ -69,12 +71,14 @@ void bind_pointwise(BindTable& t) {
     bind_dest<&ops::lerp>(t, all, "lerp(input, end, weight: Tensor | Number, *, out=None)",
                           "input + weight * (end - input). Floating point only.");
 
-    bind_dest<&ops::bitwise_and>(t, all, "bitwise_and(input, other: Tensor | Number, *, out=None)",
-                                 "Bitwise and of integers or bools; RuntimeError for others.");
-    bind_dest<&ops::bitwise_or>(t, all, "bitwise_or(input, other: Tensor | Number, *, out=None)",
-                                "Bitwise or of integers or bools; RuntimeError for others.");
+    bind_dest<&ops::bitwise_and>(
+        t, all, "bitwise_and(input: Tensor | Number, other: Tensor | Number, *, out=None)",
+        "Bitwise and of integers or bools; RuntimeError for others.");
+    bind_dest<&ops::bitwise_or>(
+        t, all, "bitwise_or(input: Tensor | Number, other: Tensor | Number, *, out=None)",
+        "Bitwise or of integers or bools; RuntimeError for others.");
     bind_dest<&ops::bitwise_xor>(
-        t, all, "bitwise_xor(input, other: Tensor | Number, *, out=None)",
+        t, all, "bitwise_xor(input: Tensor | Number, other: Tensor | Number, *, out=None)",
         "Bitwise exclusive or of integers or bools; RuntimeError for others.");
     bind_dest<&ops::bitwise_not>(t, all, "bitwise_not(input, *, out=None)",
                                  "Bitwise complement of integers, logical not of bools.");

@@ -86,7 +86,7 @@ void bind_view(BindTable& t) {
                       "A copy; dense layouts are kept unless memory_format says otherwise.");
     bind<&contiguous>(t, kMethod, "contiguous(input, memory_format=None)",
                       "The tensor itself where its memory is laid out so, else a copy.");
-    bind<&ops::copy_>(t, kMethod, "copy_(input, src, non_blocking=False)",
+    bind<&ops::copy_>(t, kMethod, "copy_(input, src: Tensor | Number, non_blocking=False)",
                       "Writes src, broadcast and converted, over this tensor.");
     bind<&to_dtype, &to_device, &to_other>(
         t, kMethod,

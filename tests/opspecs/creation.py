@@ -129,6 +129,9 @@ def drawn(name: str, cases: Callable, dtypes: tuple = FLOATS, **more: Any) -> Sp
 
 
 def _randint(dtype: str, rng: np.random.Generator) -> Iterable[Case]:
+    if dtype in ("float32", "bfloat16"):  # bounds that the dtype rounds outwards
+        yield case(2**24 - 2, 2**24 + 4, (40,), dtype=DType(dtype, fixed=True))
+        yield case(0, 2**24 + 2, (40,), dtype=DType(dtype, fixed=True))
     for size in SIZES:
         yield case(10, size, dtype=DType(dtype, fixed=True))
         yield case(3, 100, size, dtype=DType(dtype, fixed=True))

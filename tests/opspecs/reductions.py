@@ -329,7 +329,7 @@ SPECS = [
     reduction("mean", tol=MEAN, dtypes=FLOATS,
               bad=(*BAD_DIMS, Bad(case(WHOLE), "RuntimeError"))),
     reduction("prod", low=0.5, high=1.5, several=False, takes_dtype=True, grad_range=(0.5, 2),
-              tol=ulps(1100, "every factor rounds once")),
+              tol=ulps(1100, "every factor rounds once"), bad=BAD_DIM),
     *_unbiased("var"),
     *_unbiased("std"),
     Spec("var_mean", dim_cases(corners=False), FLOATS, tol=VARIANCE, grad=True,

@@ -1,0 +1,70 @@
+"""Bad input of every row raises PyTorch's type and says which operation it was."""
+
+from __future__ import annotations
+
+import builtins
+
+import ember
+import pytest
+from opspecs import SPECS, counts
+from opspecs.base import Bad, Spec
+from opspecs.compare import quiet, same_type, torch
+
+pytestmark = pytest.mark.kernels
+
+ROWS = [pytest.param(s, id=s.name) for s in SPECS if s.bad]
+# The operations that these are made of may speak for them.
+SPOKEN = {
+    "getitem": ("index", "slice"),
+    "setitem": ("index", "copy_", "fill_", "slice", "masked_fill", "value"),
+    "index_put": ("index",),
+    "rsub": ("sub",),
+    "broadcast_to": ("expand",),
+    "contiguous": ("clone",),
+    "zeros": ("requires_grad",),
+    "ones": ("requires_grad",),
+}
+
+
+def attempt(spec: Spec, lib, bad: Bad) -> Exception | None:
+    args, kwargs = bad.case.build(lib)
+    try:
+        with quiet():
+            if bad.method:
+                getattr(args[0], bad.method)(*args[1:], **kwargs)
+            else:
+                spec.function(lib, reference=lib is torch)(*args, **kwargs)
+    except Exception as e:
+        return e
+    return None
+
+
+@pytest.mark.parametrize("spec", ROWS)
+def test_bad_input_raises(spec: Spec) -> None:
+    for bad in spec.bad:
+        where = f"{bad.method or spec.name}{bad.case}"
+        error = attempt(spec, ember, bad)
+        assert error is not None, f"{where}: no error"
+        allowed = tuple(getattr(builtins, name) for name in bad.error.split("|"))
+        assert isinstance(error, allowed), f"{where}: {error!r}"
+        name = (spec.fn if isinstance(spec.fn, str) and spec.fn else spec.name).rpartition(".")[2]
+        spoken = (name, bad.method.rstrip("_") or name, *SPOKEN.get(spec.name, ()))
+        assert any(s in str(error) for s in spoken), f"{where}: does not name {name}: {error}"
+    counts.add("bad input", spec.name, len(spec.bad))
+
+
+@pytest.mark.skipif(torch is None, reason="PyTorch is the reference")
+@pytest.mark.parametrize("spec", ROWS)
+def test_torch_raises_the_same_type(spec: Spec) -> None:
+    """The table itself: where Ember's type differs the row names both."""
+    for bad in spec.bad:
+        where = f"{bad.method or spec.name}{bad.case}"
+        theirs, ours = attempt(spec, torch, bad), attempt(spec, ember, bad)
+        assert theirs is not None, f"{where}: PyTorch takes it"
+        if bad.torch_error:
+            names = bad.torch_error.split("|")
+            assert isinstance(theirs, tuple(getattr(builtins, n) for n in names)), (
+                f"{where}: {theirs!r}"
+            )
+        else:
+            assert same_type(ours, theirs), f"{where}: {ours!r} for {theirs!r}"
