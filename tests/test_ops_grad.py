@@ -14,6 +14,7 @@ from opspecs import SPECS, counts
 from opspecs.base import EPS, Arr, Case, DType, Spec, rng_of, seed_of
 from opspecs.compare import (
     SEED,
+    bits,
     dtype_name,
     flatten,
     is_tensor,
@@ -206,3 +207,20 @@ def test_arrays_are_described() -> None:
             assert any(a.grad and a.is_float for a in case.arrays() if isinstance(a, Arr)), (
                 spec.name
             )
+
+
+@pytest.mark.skipif(torch is None, reason="PyTorch is the reference")
+@pytest.mark.parametrize("dtype", ["float32", "float64", "float16", "bfloat16"])
+@pytest.mark.parametrize("inplace", [False, True])
+def test_dropout_is_torchs_to_the_bit(dtype: str, inplace: bool) -> None:
+    """Forward and backward, for probabilities whose factor rounds differently in every dtype."""
+    values = np.random.default_rng(0).uniform(-4, 4, 999)
+    for p in (0.1, 0.2, 0.35, 0.5, 0.7, 0.123456, 1 / 3):
+        results = []
+        for lib in (ember, torch):
+            lib.manual_seed(SEED)
+            x = lib.from_numpy(values.copy()).to(getattr(lib, dtype)).requires_grad_()
+            y = lib.nn.functional.dropout(x * 1, p, True, inplace)
+            y.backward(lib.from_numpy(values[::-1].copy()).to(y.dtype))
+            results.append((bits(y), bits(x.grad)))
+        assert results[0] == results[1], p

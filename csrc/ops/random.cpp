@@ -354,12 +354,14 @@ Tensor dropout(const Tensor& input, double p, bool training, bool inplace) {
         launch(kernels::dropout, x.device(), x.numel() * 2, x.data(), out.data(), mask.as<bool>(),
                x.numel(), x.dtype(), source.twister(), p);
     }
-    double scale = 1 / (1 - p);
-    if (inplace) return mul(input, mul(to_dtype(mask, input.dtype()), scale), dest);
+    // The factor as the kernel has it, rounded to the dtype: gradients are PyTorch's to the bit.
+    bool wide = input.dtype() == DType::Float64;
+    Tensor factor = full({}, number(wide ? 1 / (1 - p) : double(1 / float(1 - p))), input.options());
+    if (inplace) return mul(input, mul(to_dtype(mask, input.dtype()), factor), dest);
     if (needs_grad(input))
         record(
             "NativeDropoutBackward0", out, {input},
-            [mask, scale](Backward& bw, const Tensor& g) { bw.set(0, mul(mul(g, mask), scale)); });
+            [mask, factor](Backward& bw, const Tensor& g) { bw.set(0, mul(mul(g, mask), factor)); });
     return out;
 }
 

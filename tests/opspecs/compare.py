@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import ember
@@ -16,7 +16,7 @@ try:
 except ImportError:
     torch = None
 
-from .base import EPS, FLOATS, LARGEST, Case, Spec, Tol, from_bfloat16
+from .base import EPS, FLOATS, INTS, LARGEST, Case, Spec, Tol, from_bfloat16
 
 SEED = 20240607
 
@@ -247,10 +247,8 @@ def check_without_torch(spec: Spec, case: Case) -> str:
     names its function, must agree."""
     where = f"{spec.name}{case}"
     ours, plain = run(spec, ember, case), run(spec, ember, case.plain())
-    assert (ours.error is None) == (plain.error is None), (
-        f"{where}: {ours.error!r}, {plain.error!r}"
-    )
-    if ours.error is not None:
+    assert plain.error is None or ours.error is not None, f"{where}: {plain.error!r}"
+    if ours.error is not None:  # views may need the plain layout
         return "raised"
     for a, b in zip(ours.leaves, plain.leaves, strict=True):
         if is_tensor(a) and not spec.seeded:
@@ -258,13 +256,15 @@ def check_without_torch(spec: Spec, case: Case) -> str:
     if spec.numpy is None or "extremes" in case.note or not is_tensor(ours.leaves[0]):
         return "ok"
     y = ours.leaves[0]
-    if dtype_name(y) in FLOATS and all(a.role == "value" for a in case.arrays()):
+    kinds = {a.dtype for a in case.arrays()}
+    if dtype_name(y) in FLOATS and len(kinds) == 1 and kinds <= {dtype_name(y), *INTS, "bool"}:
         arrays = [
             to_numpy(t).astype(np.float64) if is_tensor(t) else t for t in case.build(ember)[0]
         ]
         with np.errstate(all="ignore"):
             expected = np.asarray(spec.numpy(*arrays, **case.kwargs), np.float64)
-        check_alike(spec, case, dtype_name(y), to_numpy(y), expected, where + " against numpy")
+        rounded = replace(spec, tol=replace(spec.tol, ulps=max(spec.tol.ulps, 1)))
+        check_alike(rounded, case, dtype_name(y), to_numpy(y), expected, where + " against numpy")
     return "ok"
 
 
@@ -283,7 +283,7 @@ def check_alike(
         # Halves round what differs before: to neighbours, at the most.
         bound += EPS[dtype] * np.abs(other) if dtype in ("float16", "bfloat16") else 0
         same = (ours == other) | (np.isnan(ours) & np.isnan(other))
-        good = same | (np.abs(ours - other) <= np.where(np.isfinite(bound), bound, 0))
+        good = same | (np.abs(ours - other) <= np.where(np.isfinite(bound), bound, np.inf))
     assert good.all(), f"{where}: {ours[~good][:3]} for {other[~good][:3]}"
 
 
