@@ -1,5 +1,6 @@
 #pragma once
 
+#include "ops/factory.h"
 #include "ops/pointwise.h"
 #include "ops/reduce.h"
 
@@ -21,6 +22,9 @@ inline Tensor sum(const Tensor& x) { return ops::sum(x, std::nullopt, false, std
 inline Tensor sum(const Tensor& x, const Dims& dim, bool keepdim) {
     return ops::sum(x, dim, keepdim, std::nullopt, {});
 }
+
+// The gradient of what is constant by pieces, also where g is infinite.
+inline Tensor no_slope(const Tensor& g) { return zeros(g.sizes(), g.options()); }
 
 }  // namespace formula
 

@@ -115,7 +115,8 @@ Tensor class_shares(const kernels::ClassLoss& k, const Tensor& input, const Tens
 Tensor row_gradient(const Tensor& g, const kernels::ClassLoss& k, double total_weight,
                     int class_dim) {
     if (k.reduction == LossReduction::None) return unsqueeze(g, class_dim);
-    return k.reduction == LossReduction::Mean ? mul(g, 1 / total_weight) : g;
+    if (k.reduction == LossReduction::Sum) return g;
+    return mul(g, total_weight == 0 ? 0 : 1 / total_weight);  // 0: no row counts
 }
 
 Tensor cross_entropy_with_classes(const Tensor& input, const Tensor& target, const Tensor& weight,
@@ -271,14 +272,15 @@ const ElementLoss kSquaredError = {
     [](const Tensor& x, const Tensor& t) { return mul(sub(x, t), 2.0); },
     [](const Tensor& x, const Tensor& t) { return mul(sub(t, x), 2.0); }};
 
-// PyTorch bounds the denominator by 1e-12.
+// PyTorch bounds the denominator by the float nearest to 1e-12.
 const ElementLoss kBinaryCrossEntropy = {
     "binary_cross_entropy",
     "BinaryCrossEntropyBackward0",
     kernels::bce,
     kernels::bce_backward,
     [](const Tensor& x, const Tensor& t) {
-        return div(sub(x, t), clamp(mul(x, one_minus(x)), number(1e-12), std::nullopt, {}));
+        return div(sub(x, t),
+                   clamp(mul(x, one_minus(x)), number(double(1e-12f)), std::nullopt, {}));
     },
     [](const Tensor& x, const Tensor& t) {
         (void)t;

@@ -106,11 +106,10 @@ Tensor div(const Tensor& a, const Tensor& b, std::optional<std::string_view> rou
                     int(rounding_mode->size()), rounding_mode->data());
         Tensor out = binary(kernels::trunc_divide, "div", a, b, dest);
         if (needs_grad(a, b))
-            record("DivBackward1", out, {a, b}, dest,
-                   [b = Saved(b, dest)](Backward& bw, const Tensor& g) {
-                       if (bw.needs(0)) bw.set(0, mul(g, 0.0));
-                       if (bw.needs(1)) bw.set(1, mul(mul(g, b.get(bw)), 0.0));
-                   });
+            record("DivBackward1", out, {a, b}, dest, [](Backward& bw, const Tensor& g) {
+                if (bw.needs(0)) bw.set(0, no_slope(g));
+                if (bw.needs(1)) bw.set(1, no_slope(g));
+            });
         return out;
     }
     DType dtype = floating(pair_type(a, b));
@@ -131,11 +130,10 @@ Tensor div(const Tensor& a, const Tensor& b, std::optional<std::string_view> rou
 Tensor floor_divide(const Tensor& a, const Tensor& b, const Dest& dest) {
     Tensor out = binary(kernels::floor_divide, "floor_divide", a, b, dest);
     if (needs_grad(a, b))
-        record("FloorDivideBackward0", out, {a, b}, dest,
-               [b = Saved(b, dest)](Backward& bw, const Tensor& g) {
-                   if (bw.needs(0)) bw.set(0, mul(g, 0.0));
-                   if (bw.needs(1)) bw.set(1, mul(mul(g, b.get(bw)), 0.0));
-               });
+        record("FloorDivideBackward0", out, {a, b}, dest, [](Backward& bw, const Tensor& g) {
+            if (bw.needs(0)) bw.set(0, no_slope(g));
+            if (bw.needs(1)) bw.set(1, no_slope(g));
+        });
     return out;
 }
 

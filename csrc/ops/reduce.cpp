@@ -1,11 +1,11 @@
-#include "ops/reduce.h"
+#include "kernels/reduce.h"
 
 #include <cmath>
 
-#include "kernels/reduce.h"
 #include "ops/copy.h"
 #include "ops/factory.h"
 #include "ops/formula.h"
+#include "ops/reduce.h"
 #include "ops/view.h"
 
 namespace ember::kernels {
@@ -48,6 +48,12 @@ struct Reduced {
             for (int d = 0; d < ndim; d++) marked[d] = true;
         for (int d = 0; d < ndim; d++)
             if (marked[d]) numel *= x.impl()->sizes[d];
+    }
+    Dims dims() const {
+        Dims list;
+        for (int d = 0; d < ndim; d++)
+            if (marked[d]) list.push_back(d);
+        return list;
     }
     Dims sizes(const Tensor& x, bool keepdim) const {
         Dims out;
@@ -217,11 +223,10 @@ double correction_of(std::optional<Number> correction, std::optional<bool> unbia
 // 2 (x - mean) / (n - correction) times g.
 Tensor var_backward(const Tensor& g, const Tensor& x, const Reduced& reduced, bool keepdim,
                     double correction) {
-    Dims dims;
-    for (int d = 0; d < reduced.ndim; d++)
-        if (reduced.marked[d]) dims.push_back(d);
     double scale = 2 / std::max(0.0, double(reduced.numel) - correction);
-    Tensor centred = sub(x, mean(x, dims, true, std::nullopt, {}));
+    // In float32 for halves: what is left after the mean may be smaller than the mean's rounding.
+    Tensor value = item_size(x.dtype()) == 2 ? to_dtype(x, DType::Float32) : x;
+    Tensor centred = sub(value, mean(value, reduced.dims(), true, std::nullopt, {}));
     return mul(mul(with_dims(g, reduced, keepdim), centred), scale);
 }
 
@@ -292,11 +297,8 @@ void record_extreme(const char* node, const Tensor& out, const Tensor& x, const 
            [reduced, keepdim, x = Saved(x), y = Saved::output(out)](Backward& bw, const Tensor& g) {
                Tensor value = x.get(bw);
                Tensor winners = eq(value, with_dims(y.get(bw), reduced, keepdim));
-               Dims dims;
-               for (int d = 0; d < reduced.ndim; d++)
-                   if (reduced.marked[d]) dims.push_back(d);
                Tensor share = to_dtype(winners, g.dtype());
-               Tensor count = sum(share, dims, true);
+               Tensor count = sum(share, reduced.dims(), true);
                bw.set(0, mul(share, div(with_dims(g, reduced, keepdim), count)));
            });
 }
@@ -429,12 +431,19 @@ Tensor logsumexp(const Tensor& x, const Dims& dim, bool keepdim, const Dest& des
         record("LogsumexpBackward0", out, {x},
                [reduced, keepdim, x = Saved(x), y = Saved::output(out)](Backward& bw,
                                                                         const Tensor& g) {
-                   Tensor result = with_dims(y.get(bw), reduced, keepdim);
+                   Tensor value = x.get(bw), result = y.get(bw);
+                   if (item_size(value.dtype()) == 2) {
+                       // The exponent of a rounded result would be off by half an ULP of the
+                       // result.
+                       value = to_dtype(value, DType::Float32);
+                       result = logsumexp(value, reduced.dims(), keepdim, {});
+                   }
+                   result = with_dims(result, reduced, keepdim);
                    // -inf - -inf has no value, its limit is a gradient of zero.
                    Tensor finite =
                        masked_fill(result, eq(abs(result, {}), wrapped_number(number(INFINITY))),
                                    wrapped_number(number(0.0)));
-                   bw.set(0, mul(with_dims(g, reduced, keepdim), exp(sub(x.get(bw), finite))));
+                   bw.set(0, mul(with_dims(g, reduced, keepdim), exp(sub(value, finite))));
                });
     return out;
 }
@@ -475,11 +484,9 @@ Tensor norm(const Tensor& x, double p, const std::optional<Dims>& dim, bool keep
         record("NormBackward0", out, {input},
                [reduced, keepdim, p, x = Saved(input), y = Saved::output(out)](Backward& bw,
                                                                                const Tensor& g) {
-                   Dims dims;
-                   for (int d = 0; d < reduced.ndim; d++)
-                       if (reduced.marked[d]) dims.push_back(d);
-                   bw.set(0, norm_backward(with_dims(g, reduced, keepdim), x.get(bw),
-                                           with_dims(y.get(bw), reduced, keepdim), p, dims));
+                   bw.set(0,
+                          norm_backward(with_dims(g, reduced, keepdim), x.get(bw),
+                                        with_dims(y.get(bw), reduced, keepdim), p, reduced.dims()));
                });
     return out;
 }

@@ -1,6 +1,7 @@
 #include <cmath>
 #include <limits>
 
+#include "ops/copy.h"
 #include "ops/formula.h"
 
 // Pointwise functions of one tensor: arithmetic, elementary functions, activations.
@@ -68,7 +69,7 @@ Tensor step_function(const kernels::Pointwise& slot, const char* name, const cha
                      const Tensor& x, const Dest& dest) {
     Tensor out = unary(slot, name, x, dest);
     if (needs_grad(x))
-        record(node, out, {x}, dest, [](Backward& bw, const Tensor& g) { bw.set(0, mul(g, 0.0)); });
+        record(node, out, {x}, dest, [](Backward& bw, const Tensor& g) { bw.set(0, no_slope(g)); });
     return out;
 }
 
@@ -261,7 +262,11 @@ Tensor softplus(const Tensor& x, double beta, double threshold) {
     if (needs_grad(x))
         record("SoftplusBackward0", out, {x},
                [x = Saved(x), beta, threshold](Backward& bw, const Tensor& g) {
-                   Tensor scaled_x = mul(x.get(bw), beta);
+                   // In float32 for halves: close to the threshold rounding would choose the other
+                   // side.
+                   Tensor value = x.get(bw);
+                   if (item_size(value.dtype()) == 2) value = to_dtype(value, DType::Float32);
+                   Tensor scaled_x = mul(value, beta);
                    bw.set(0, where(gt(scaled_x, wrapped_number(number(threshold))), g,
                                    mul(g, sigmoid(scaled_x))));
                });

@@ -217,8 +217,9 @@ def _embedding(dtype: str, rng: np.random.Generator) -> Iterable[Case]:
 
 def _embedding_grads(rng: np.random.Generator) -> Iterable[Case]:
     table = arr(rng, (4, 2), "float64")
+    # Not with padding_idx: its rows get no gradient, whatever the differences say.
     yield case(index([[0, 1], [1, 3]]), table)
-    yield case(index([0, 1, 1, 3]), table, padding_idx=1)
+    yield case(index([0, 1, 1]), table)
 
 
 TABLE = given(np.ones((4, 2)), "float32")

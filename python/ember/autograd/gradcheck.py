@@ -69,9 +69,10 @@ def _check_undefined(outputs: Sequence[Tensor], inputs: Sequence[Tensor]) -> Non
 
     if len(outputs) < 2:
         return
-    for o in outputs:
+    for i, o in enumerate(outputs):
         alone = grad(o, inputs, _C.ones_like(o), retain_graph=True, allow_unused=True)
-        seeds = [_C.ones_like(p) if p is o else _C.zeros_like(p) for p in outputs]
+        # By position: one tensor may be several outputs.
+        seeds = [_C.ones_like(p) if k == i else _C.zeros_like(p) for k, p in enumerate(outputs)]
         together = grad(outputs, inputs, seeds, retain_graph=True, allow_unused=True)
         for a, b in zip(alone, together, strict=True):
             zero = a is None or b is None
@@ -272,7 +273,7 @@ def gradgradcheck(
 
 def _random_like(o: Tensor, non_contiguous: bool) -> Tensor:
     if not non_contiguous or o.dim() == 0:
-        seed = _C.rand(*o.shape, dtype=o.dtype)
+        seed = _C.rand(o.shape, dtype=o.dtype)
     else:
-        seed = _C.rand(*o.shape, 2, dtype=o.dtype).select(-1, 0)
+        seed = _C.rand((*o.shape, 2), dtype=o.dtype).select(-1, 0)
     return seed.detach().requires_grad_()
