@@ -5,9 +5,8 @@ from __future__ import annotations
 import textwrap
 import warnings
 
-import numpy as np
-
 import ember
+import numpy as np
 
 
 def _torch():
@@ -25,12 +24,13 @@ class Raised:
 
 
 def run(code: str, module, names: dict | None = None):
-    """Execute ``code`` with ``torch`` bound to ``module``; the value of ``out``, or what it raised."""
-    scope = {"torch": module, "np": np, **(names or {})}
+    """Execute ``code``, in which ``torch`` is ``module``; return ``out`` or what it raised."""
+    scope = {} if names is None else names
+    scope.update(torch=module, np=np)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            exec(compile(textwrap.dedent(code), "<case>", "exec"), scope)  # noqa: S102
+            exec(compile(textwrap.dedent(code), "<case>", "exec"), scope)
         except (RuntimeError, TypeError, ValueError, IndexError, NotImplementedError) as error:
             return Raised(error)
     return scope["out"]
@@ -42,11 +42,14 @@ def same(a, b, where: str = "out", rtol: float = 1e-5, atol: float = 1e-6) -> No
         assert isinstance(a, Raised) and isinstance(b, Raised), f"{where}: {a!r} != {b!r}"
         assert a.kind == b.kind, f"{where}: {a!r} != {b!r}"
     elif isinstance(a, ember.Tensor):
-        assert str(a.dtype).split(".")[1] == str(b.dtype).split(".")[1], f"{where}: {a.dtype} {b.dtype}"
+        assert b is not None, f"{where}: {a} is not None"
+        dtypes = [str(t.dtype).split(".")[1] for t in (a, b)]
+        assert dtypes[0] == dtypes[1], f"{where}: {dtypes}"
         assert tuple(a.shape) == tuple(b.shape), f"{where}: {a.shape} {b.shape}"
         assert a.requires_grad == b.requires_grad, f"{where}: requires_grad {a.requires_grad}"
-        np.testing.assert_allclose(a.detach().numpy(), b.detach().numpy(), rtol=rtol, atol=atol,
-                                   err_msg=where)
+        np.testing.assert_allclose(
+            a.detach().numpy(), b.detach().numpy(), rtol=rtol, atol=atol, err_msg=where
+        )
     elif isinstance(a, dict):
         assert a.keys() == b.keys(), f"{where}: {a} {b}"
         for key in a:

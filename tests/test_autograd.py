@@ -7,10 +7,9 @@ import threading
 import time
 import weakref
 
+import ember
 import pytest
 from side_by_side import compare, compare_error
-
-import ember
 
 pytest.importorskip("torch")
 
@@ -22,69 +21,104 @@ VALUES = {
     # ---- plain passes
     "scalar": X + "y = (x * x).sum(); y.backward(); out = x.grad, y, y.requires_grad",
     "gradient given": X + "(x * 2).backward(torch.tensor([1., 0., 3.])); out = x.grad",
-    "gradient of another dtype": X + "(x * 2).backward(torch.ones(3, dtype=torch.float64)); out = x.grad",
+    "gradient of another dtype": X
+    + """
+(x * 2).backward(torch.ones(3, dtype=torch.float64))
+out = x.grad""",
     "accumulates": X + "x.sum().backward(); (x * x).sum().backward(); out = x.grad",
-    "accumulates into the same tensor": X + """
+    "accumulates into the same tensor": X
+    + """
 x.sum().backward()
 g = x.grad
 (x * x).sum().backward()
 out = g is x.grad, g""",
-    "grad given is not changed": X + """
+    "grad given is not changed": X
+    + """
 g = torch.ones(3)
 (x * 1).backward(g)
 (x * 1).backward(g)
 out = g, x.grad""",
-    "does not share the gradient given": X + """
+    "does not share the gradient given": X
+    + """
 g = torch.ones(3)
 x.backward(g)
 x.backward(g)
 out = g, x.grad""",
     "diamond": X + "a = x * 2; b = a + x; c = a * b; c.sum().backward(); out = x.grad",
     "same input twice": X + "(x + x).sum().backward(); out = x.grad",
-    "same root twice": X + """
+    "same root twice": X
+    + """
 y = (x * x).sum()
 torch.autograd.backward([y, y])
 out = x.grad""",
-    "root above another root": X + """
+    "root above another root": X
+    + """
 y = x * 2
 z = y * y
 torch.autograd.backward([y.sum(), z.sum()])
 out = x.grad""",
-    "root is a node on the way": X + """
+    "root is a node on the way": X
+    + """
 y = (x * 2).sum()
 z = y * 3
 torch.autograd.backward([y, z])
 out = x.grad""",
-    "broadcast": X + """
+    "broadcast": X
+    + """
 b = torch.ones(2, 1, requires_grad=True)
 (x * b).sum().backward()
 out = x.grad, b.grad""",
-    "broadcast of a scalar": X + "s = torch.tensor(2., requires_grad=True); (x * s).sum().backward(); out = s.grad",
-    "mixed dtypes": X + """
+    "broadcast of a scalar": X
+    + """
+s = torch.tensor(2., requires_grad=True)
+(x * s).sum().backward()
+out = s.grad""",
+    "mixed dtypes": X
+    + """
 d = torch.ones(3, dtype=torch.float64, requires_grad=True)
 (x * d).sum().backward()
 out = x.grad, d.grad""",
     "cast": X + "(x.double() * 2).sum().backward(); out = x.grad",
     "integer operand": X + "(x * torch.tensor([1, 2, 3])).sum().backward(); out = x.grad",
-    "not needed": X + "c = torch.ones(3); (x * c).sum().backward(); out = x.grad, c.grad, c.requires_grad",
-    "detach": X + "y = x * 2; (y.detach() * x).sum().backward(); out = x.grad, y.detach().requires_grad",
+    "not needed": X
+    + """
+c = torch.ones(3)
+(x * c).sum().backward()
+out = x.grad, c.grad, c.requires_grad""",
+    "detach": X
+    + """
+y = x * 2
+(y.detach() * x).sum().backward()
+out = x.grad, y.detach().requires_grad""",
     "detach shares": X + "y = x * 2; y.detach().zero_(); out = y",
     "detach_": X + "y = x * 2; y.detach_(); out = y.requires_grad, y.is_leaf, y.grad_fn",
-    "data": X + "(x.data * 2); x.data.mul_(2); (x * x).sum().backward(); out = x, x.grad, x.data.requires_grad",
-    "data unnoticed": X + """
+    "data": X
+    + """
+(x.data * 2)
+x.data.mul_(2)
+(x * x).sum().backward()
+out = x, x.grad, x.data.requires_grad""",
+    "data unnoticed": X
+    + """
 y = (x * x).sum()
 x.data.mul_(10)
 y.backward()
 out = x.grad""",
-    "set data": X + "x.data = torch.zeros(2, 2); (x + 1).sum().backward(); out = x, x.grad, x.is_leaf",
-    "set data keeps identity": X + """
+    "set data": X
+    + """
+x.data = torch.zeros(2, 2)
+(x + 1).sum().backward()
+out = x, x.grad, x.is_leaf""",
+    "set data keeps identity": X
+    + """
 y = (x * 2).sum()
 x.data = torch.ones(3)
 y.backward()
 out = x.grad, x""",
     "set grad": X + "x.grad = torch.ones(3); x.sum().backward(); out = x.grad",
     "delete grad": X + "x.sum().backward(); x.grad = None; out = x.grad",
-    "retain graph": X + """
+    "retain graph": X
+    + """
 y = (x * x).sum()
 y.backward(retain_graph=True)
 y.backward()
@@ -92,14 +126,22 @@ out = x.grad""",
     "nothing saved, twice": X + "y = (x + 1).sum(); y.backward(); y.backward(); out = x.grad",
     "zero-size": "x = torch.ones(0, 3, requires_grad=True); (x * 2).sum().backward(); out = x.grad",
     "zero-dim": "x = torch.tensor(3., requires_grad=True); (x * x).backward(); out = x.grad",
-    "gradient layout": M + "y = x.t() * 2; y.backward(torch.ones(4, 3)); out = x.grad, x.grad.stride()",
+    "gradient layout": M
+    + """
+y = x.t() * 2
+y.backward(torch.ones(4, 3))
+out = x.grad, x.grad.stride()""",
     "expanded gradient": X + "x.sum().backward(); x.grad.add_(1); out = x.grad",
-    "leaf flags": X + """
+    "leaf flags": X
+    + """
 y = x * 2
 out = (x.is_leaf, y.is_leaf, x.grad_fn, y.requires_grad, y.grad_fn.name(),
        x.output_nr, y.output_nr, type(y.grad_fn).__name__)""",
-    "requires_grad_": "x = torch.ones(2); out = x.requires_grad_() is x, x.requires_grad, x.requires_grad_(False).requires_grad",
-    "switched off": X + """
+    "requires_grad_": """
+x = torch.ones(2)
+out = x.requires_grad_() is x, x.requires_grad, x.requires_grad_(False).requires_grad""",
+    "switched off": X
+    + """
 y = (x * 2).sum()
 x.requires_grad_(False)
 y.backward()
@@ -108,147 +150,127 @@ out = x.grad""",
     "grad": X + W + "out = torch.autograd.grad((x * w).sum(), [x, w]), x.grad",
     "grad of non-leaf": X + "y = x * 2; out = torch.autograd.grad((y * y).sum(), y)",
     "grad of both": X + "y = x * 2; out = torch.autograd.grad((y * x).sum(), [y, x])",
-    "grad outputs": X + "out = torch.autograd.grad([x * 2, (x * 3).sum()], x, [torch.ones(3), None])",
+    "grad outputs": X
+    + """
+out = torch.autograd.grad([x * 2, (x * 3).sum()], x, [torch.ones(3), None])""",
     "grad allow_unused": X + W + "out = torch.autograd.grad(x.sum(), [x, w], allow_unused=True)",
-    "grad materialize": X + W + "out = torch.autograd.grad(x.sum(), [x, w], materialize_grads=True)",
+    "grad materialize": X
+    + W
+    + """
+out = torch.autograd.grad(x.sum(), [x, w], materialize_grads=True)""",
     "grad same input twice": X + "out = torch.autograd.grad((x * x).sum(), [x, x])",
     "grad of the output itself": X + "y = (x * 2).sum(); out = torch.autograd.grad(y, y)",
-    "grad runs leaf hooks": X + "x.register_hook(lambda g: g * 2); out = torch.autograd.grad((x * 3).sum(), x), x.grad",
-    "grad leaves others alone": X + W + "y = x * 2; out = torch.autograd.grad((y * w).sum(), w), x.grad, w.grad",
-    "grad batched": X + """
+    "grad runs leaf hooks": X
+    + """
+x.register_hook(lambda g: g * 2)
+out = torch.autograd.grad((x * 3).sum(), x), x.grad""",
+    "grad leaves others alone": X
+    + W
+    + """
+y = x * 2
+out = torch.autograd.grad((y * w).sum(), w), x.grad, w.grad""",
+    "grad batched": X
+    + """
 y = x * x
 out = torch.autograd.grad(y, x, torch.eye(3), is_grads_batched=True)""",
     "backward inputs": X + W + "(x * w).sum().backward(inputs=[x]); out = x.grad, w.grad",
-    "backward inputs non-leaf": X + "y = x * 2; (y * y).sum().backward(inputs=[y]); out = y.grad, x.grad",
-    "backward inputs both": X + "y = x * 2; (y * y).sum().backward(inputs=[x, y]); out = y.grad, x.grad",
-    "backward inputs twice": X + "x.sum().backward(inputs=x); (x * x).sum().backward(inputs=x); out = x.grad",
-    "gradient edge": X + """
+    "backward inputs non-leaf": X
+    + """
+y = x * 2
+(y * y).sum().backward(inputs=[y])
+out = y.grad, x.grad""",
+    "backward inputs both": X
+    + """
+y = x * 2
+(y * y).sum().backward(inputs=[x, y])
+out = y.grad, x.grad""",
+    "backward inputs twice": X
+    + """
+x.sum().backward(inputs=x)
+(x * x).sum().backward(inputs=x)
+out = x.grad""",
+    "gradient edge": X
+    + """
 y = x * 2
 edge = torch.autograd.graph.get_gradient_edge(y)
 z = (y * y).sum()
 out = torch.autograd.grad(z, edge), edge.output_nr""",
-    "from a gradient edge": X + """
+    "from a gradient edge": X
+    + """
 edge = torch.autograd.graph.get_gradient_edge(x * x)
 out = torch.autograd.grad(edge, x, torch.ones(3))""",
     # ---- higher orders
-    "double": X + """
+    "double": X
+    + """
 g, = torch.autograd.grad((x ** 3).sum(), x, create_graph=True)
 out = g, torch.autograd.grad(g.sum(), x)""",
-    "triple": X + """
+    "triple": X
+    + """
 g, = torch.autograd.grad((x ** 4).sum(), x, create_graph=True)
 h, = torch.autograd.grad(g.sum(), x, create_graph=True)
 out = torch.autograd.grad(h.sum(), x)""",
-    "double backward into grad": X + """
+    "double backward into grad": X
+    + """
 (x ** 3).sum().backward(create_graph=True)
 g = x.grad
 x.grad = None
 g.sum().backward()
 out = x.grad, g.requires_grad""",
-    "gradient penalty": X + W + """
+    "gradient penalty": X
+    + W
+    + """
 y = (x * w).tanh().sum()
 g, = torch.autograd.grad(y, x, create_graph=True)
 (y + (g * g).sum()).backward()
 out = x.grad, w.grad""",
-    "double through exp": X + """
+    "double through exp": X
+    + """
 g, = torch.autograd.grad(x.exp().sum(), x, create_graph=True)
 out = torch.autograd.grad((g * g).sum(), x)""",
-    "double in place": X + """
+    "double in place": X
+    + """
 y = x * 1
 y.exp_()
 g, = torch.autograd.grad(y.sum(), x, create_graph=True)
 out = torch.autograd.grad((g * g).sum(), x)""",
-    "double of views in place": M + """
+    "double of views in place": M
+    + """
 y = x * 1
 y[:, 1] *= x[:, 2]
 y[0].exp_()
 g, = torch.autograd.grad((y * y).sum(), x, create_graph=True)
 out = g, torch.autograd.grad((g * g).sum(), x)""",
-    "gradient of the gradient given": X + """
+    "gradient of the gradient given": X
+    + """
 v = torch.ones(3, requires_grad=True)
 g, = torch.autograd.grad(x * x, x, v, create_graph=True)
 out = torch.autograd.grad(g.sum(), [v, x])""",
-    # ---- in place
-    "in place on a temporary": X + "y = x * 2; y.add_(1); y.mul_(3); y.sum().backward(); out = x.grad, y",
-    "in place input kept": X + W + "y = x * 1; y.mul_(w); y.sum().backward(); out = x.grad, w.grad",
-    "in place div": X + W + "y = x * 1; y.div_(w); y.sum().backward(); out = x.grad, w.grad",
-    "in place sin": X + "y = x * 1; y.sin_(); y.sum().backward(); out = x.grad",
-    "in place relu": X + "y = x - 2; y.relu_(); y.sum().backward(); out = x.grad",
-    "in place pow": X + "y = x * 1; y.pow_(3); y.sum().backward(); out = x.grad",
-    "in place abs, clamp": X + "y = x - 2; y.abs_().clamp_(max=0.5); y.sum().backward(); out = x.grad",
-    "in place lerp": X + W + "y = x * 1; y.lerp_(torch.ones(3), w); y.sum().backward(); out = x.grad, w.grad",
-    "in place addcmul": X + W + "y = x * 1; y.addcmul_(w, w); y.sum().backward(); out = x.grad, w.grad",
-    "in place masked_fill": X + "y = x * 2; y.masked_fill_(y > 3, 0.); y.sum().backward(); out = x.grad",
-    "in place onto a constant": X + "y = torch.zeros(3); y.add_(x); (y * y).sum().backward(); out = x.grad, y.requires_grad, y.is_leaf",
-    "copy_": X + "y = torch.zeros(3); y.copy_(x); (y * y).sum().backward(); out = x.grad",
-    "copy_ broadcasts": "x = torch.ones(1, requires_grad=True); y = torch.zeros(3); y.copy_(x); y.sum().backward(); out = x.grad",
-    "fill_, zero_": X + "y = x * 2; z = y * 1; z.zero_(); (y + z).sum().backward(); out = x.grad",
-    "saved before in place elsewhere": X + "y = x * 2; z = y + 1; z.add_(1); (y * z).sum().backward(); out = x.grad",
-    "version": X + "y = x * 1; v = [y._version]; y.add_(1); v.append(y._version); y[0] = 2; v.append(y._version); out = v",
-    "leaf in no_grad": X + "\nwith torch.no_grad(): x.mul_(2)\n(x * x).sum().backward()\nout = x, x.grad",
-    "in place on itself": X + "y = x * 1; y.add_(y); y.sum().backward(); out = x.grad",
-    # ---- views
-    "view": M + "(x.view(12)[3:7] ** 2).sum().backward(); out = x.grad",
-    "chained views": M + "(x.t()[1:3].reshape(6)[::2] ** 2).sum().backward(); out = x.grad",
-    "permute, expand, unsqueeze": M + "(x.permute(1, 0).unsqueeze(0).expand(2, 4, 3) ** 2).sum().backward(); out = x.grad",
-    "select, diagonal": M + "(x.select(1, 2).sum() + x.diagonal().sum()).backward(); out = x.grad",
-    "split": M + "a, b = x.split(2, 1); (a * b).sum().backward(); out = x.grad",
-    "split unused": M + "a, b = x.split(2, 1); (b * b).sum().backward(); out = x.grad",
-    "unbind": M + "a, b, c = x.unbind(); (a * c).sum().backward(); out = x.grad",
-    "as_strided": M + "(x.as_strided((2, 2), (1, 2), 3) ** 2).sum().backward(); out = x.grad",
-    "as_strided overlapping": M + "(x.as_strided((3, 3), (1, 1), 2) ** 2).sum().backward(); out = x.grad",
-    "base": M + "y = x * 1; v = y[0]; u = v[1:]; out = v._base is y, u._base is y, y._base, v._is_view(), y._is_view()",
-    "assign a row": M + W + "y = x * 1; y[0, :3] = w; (y * y).sum().backward(); out = x.grad, w.grad",
-    "assign an element": M + "y = x * 1; y[1, 2] = 5.; (y * y).sum().backward(); out = x.grad, y",
-    "assign into zeros": X + "y = torch.zeros(2, 3); y[1] = x; y[0] = x * 2; (y * y).sum().backward(); out = x.grad, y",
-    "scale a column": M + W + "y = x * 1; y[:, 1] *= w; (y * y).sum().backward(); out = x.grad, w.grad",
-    "add to a view": M + "y = x * 1; y[1:].add_(1); y.t()[2].mul_(2); (y * y).sum().backward(); out = x.grad",
-    "view of a view in place": M + "y = x * 1; v = y[1:]; u = v[:, 2]; u.mul_(3); (y * y).sum().backward(); out = x.grad, v, u",
-    "view read after base changed": M + "y = x * 1; v = y[1]; y.mul_(2); (v * v).sum().backward(); out = x.grad",
-    "view read after view changed": M + "y = x * 1; v = y[1]; u = y[:, 1]; v.mul_(2); (u * u).sum().backward(); out = x.grad",
-    "view and base both used": M + "y = x * 1; v = y[1]; v.mul_(2); (v.sum() + (y * y).sum()).backward(); out = x.grad",
-    "view before in place, used before": M + "y = x * 1; v = y[1]; z = (v + 1).sum(); y.add_(3); (z + (v * v).sum()).backward(); out = x.grad",
-    "many changes of views": M + """
-y = x * 1
-for i in range(3):
-    y[i] = y[i - 1] * (i + 2)
-    y[:, i] += y[:, i + 1]
-(y * y).sum().backward()
-out = x.grad, y""",
-    "view of a constant in place": X + "y = torch.zeros(4); v = y[1:]; v.mul_(x); v.add_(x); (y * 2).sum().backward(); out = x.grad, y.requires_grad, v.requires_grad, y.is_leaf",
-    "copy into a view": X + "y = torch.zeros(2, 3); y.view(6)[1:4].copy_(x); (y * y).sum().backward(); out = x.grad, y",
-    "view grad_fn name": M + "y = x * 1; v = y[0]; n = [v.grad_fn]; y.mul_(2); n.append(v.grad_fn); n.append(y.grad_fn); v.add_(1); n.append(y.grad_fn); out = [type(f).__name__ for f in n]",
-    "view of no_grad": X + """
-with torch.no_grad():
-    v = x.view(3)
-y = v * 2
-out = v.requires_grad, v.is_leaf, v.grad_fn, y.requires_grad, y.grad_fn.next_functions[0][0]""",
-    "leaf that is a view": "b = torch.zeros(4)\nx = b[:2]\nx.requires_grad_()\n(x + 1).sum().backward()\nb.add_(1)\nout = x.grad, x.is_leaf, x",
-    "base of base changed twice": M + "y = x * 1; v = y.view(12); v[2:5] *= 2; y[0] *= 3; v[1] = 7.; (v * v).sum().backward(); out = x.grad",
-    "in place on a transposed base": M + "y = (x * 1).t().contiguous(); y[1].mul_(2); (y * y).sum().backward(); out = x.grad",
-    "sum into row by view": M + "y = torch.zeros(4); [y.add_(r) for r in x.unbind()]; (y * y).sum().backward(); out = x.grad",
-    "base with its own view as operand": M + "y = x * 1; y[:, :2].add_(y.chunk(2, 1)[1]); (y * y).sum().backward(); out = x.grad",
-    "in place with a view as operand": M + "y = x * 1; y[0].add_(y[1]); (y * y).sum().backward(); out = x.grad",
-    "view in inference mode": X + "\nwith torch.inference_mode():\n    v = x.view(3); y = x * 2\nout = v.requires_grad, v.is_inference(), y.is_inference(), y.requires_grad",
-    "expand then in place on base": "x = torch.ones(1, requires_grad=True); y = x * 1; v = y.expand(3); y.mul_(2); v.sum().backward(); out = x.grad",
-    "where": X + "torch.where(x > 1.5, x * x, x).sum().backward(); out = x.grad",
-    "stack, cat": X + "(torch.stack([x, x * 2]) * torch.cat([x, x]).view(2, 3)).sum().backward(); out = x.grad",
-    "indexing": M + "(x[[0, 2, 0], [1, 1, 1]] ** 2).sum().backward(); out = x.grad",
-    "mask": M + "(x[x > 4] ** 2).sum().backward(); out = x.grad",
-    "index assign": M + W + "y = x * 1; y[[0, 1, 2], [3, 2, 1]] = w; (y * y).sum().backward(); out = x.grad, w.grad",
-    "mask assign": M + "y = x * 1; y[x > 4] = 0.; (y * y).sum().backward(); out = x.grad",
     # ---- graph structure
-    "next functions": X + W + """
+    "next functions": X
+    + W
+    + """
 y = (x * 2) + w
 f = y.grad_fn
 mul, acc = f.next_functions[0][0], f.next_functions[1][0]
 out = (f.name(), mul.name(), type(acc).__name__, acc.variable is w, f.next_functions[1][1],
        mul.next_functions[0][0].variable is x, mul.next_functions[1], hasattr(f, "variable"))""",
-    "node identity": X + "y = x * 2; out = y.grad_fn is y.grad_fn, y.grad_fn == y.grad_fn, hash(y.grad_fn) == hash(y.grad_fn)",
+    "node identity": X
+    + """
+y = x * 2
+out = y.grad_fn is y.grad_fn, y.grad_fn == y.grad_fn, hash(y.grad_fn) == hash(y.grad_fn)""",
     "node metadata": X + "y = x * 2; y.grad_fn.metadata['a'] = 1; out = y.grad_fn.metadata",
-    "node type": X + "y = x * 2; z = x * 3; out = type(y.grad_fn) is type(z.grad_fn), isinstance(y.grad_fn, torch.autograd.graph.Node)",
-    "split output_nr": M + "a, b = x.split(2, 1); out = a.output_nr, b.output_nr, a.grad_fn is b.grad_fn",
+    "node type": X
+    + """
+y = x * 2
+z = x * 3
+out = type(y.grad_fn) is type(z.grad_fn), isinstance(y.grad_fn, torch.autograd.graph.Node)""",
+    "split output_nr": M
+    + """
+a, b = x.split(2, 1)
+out = a.output_nr, b.output_nr, a.grad_fn is b.grad_fn""",
     # ---- saved tensor hooks
-    "saved tensor hooks": X + """
+    "saved tensor hooks": X
+    + """
 log = []
 def pack(t):
     log.append("pack")
@@ -260,8 +282,10 @@ with torch.autograd.graph.saved_tensors_hooks(pack, unpack):
     y = (x.exp() * x).sum()
 y.backward()
 out = x.grad, log.count("pack"), log.count("unpack")""",
-    "saved tensor hooks, twice": X + """
-with torch.autograd.graph.saved_tensors_hooks(lambda t: t.numpy().copy(), lambda a: torch.from_numpy(a)):
+    "saved tensor hooks, twice": X
+    + """
+pack = lambda t: t.numpy().copy()
+with torch.autograd.graph.saved_tensors_hooks(pack, torch.from_numpy):
     y = x.exp() * x
     g, = torch.autograd.grad(y.sum(), x, create_graph=True)
     h, = torch.autograd.grad(g.sum(), x)
@@ -280,61 +304,44 @@ ERRORS = {
     "shape of gradient": (X + "(x * 2).backward(torch.ones(2)); out = 0", "Mismatch in shape"),
     "twice": (X + "y = x.exp().sum(); y.backward(); y.backward(); out = 0", "second time"),
     "twice through a shared part": (
-        X + "y = x.exp(); y.sum().backward(); (y * 2).sum().backward(); out = 0", "second time"),
+        X + "y = x.exp(); y.sum().backward(); (y * 2).sum().backward(); out = 0",
+        "second time",
+    ),
     "gradient of a string": (X + "(x * 2).backward('a'); out = 0", "backward"),
-    "saved tensor modified": (
-        X + "y = x * 1; z = (y * y).sum(); y.add_(1); z.backward(); out = 0", "modified by an inplace"),
-    "saved result modified": (
-        X + "y = x.exp(); y.add_(1); y.sum().backward(); out = 0", "modified by an inplace"),
-    "saved tensor modified by a view": (
-        X + "y = x * 1; z = (y * y).sum(); y[0] = 1.; z.backward(); out = 0", "modified by an inplace"),
-    "saved tensor modified through detach": (
-        X + "y = x * 1; z = (y * y).sum(); y.detach().add_(1); z.backward(); out = 0",
-        "modified by an inplace"),
-    "saved leaf modified": (
-        X + W + "y = (x * w).sum()\nwith torch.no_grad(): w.add_(1)\ny.backward(); out = 0",
-        "modified by an inplace"),
-    "operand overwritten": (X + "y = x * 1; y.mul_(y); y.sum().backward(); out = 0",
-                            "modified by an inplace"),
-    "leaf in place": (X + "x.add_(1); out = 0", "leaf Variable"),
-    "leaf assigned": (X + "x[0] = 1.; out = 0", "leaf Variable"),
-    "view of leaf in place": (X + "x.view(3).add_(1); out = 0", "view of a leaf"),
-    "leaf that is a view in place": (
-        "b = torch.zeros(4); x = b[:2].requires_grad_(); x.add_(1); out = 0", "view of a leaf"),
-    "view of no_grad in place": (
-        X + "y = x * 1\nwith torch.no_grad(): v = y.view(3)\nv.add_(1); out = 0", "no_grad"),
-    "view of no_grad, other operand": (
-        X + "b = torch.zeros(3)\nwith torch.no_grad(): v = b.view(3)\nv.mul_(x); out = 0", "no_grad"),
-    "view of no_grad, base changed": (
-        X + "\nwith torch.no_grad(): v = x.view(3); x.add_(1)\nout = v.grad_fn", "no_grad"),
-    "view of inference mode in place": (
-        X + "y = x * 1\nwith torch.inference_mode(): v = y.view(3)\nv.add_(1); out = 0", "inference"),
-    "split in place": (M + "y = x * 1; a, b = y.split(2, 1); a.add_(1); out = 0", "several"),
-    "unbind in place": (M + "y = x * 1; y.unbind()[0].mul_(2); out = 0", "several"),
-    "split with a changed base": (
-        M + "y = x * 1; a, b = y.split(2, 1); y.add_(1); (a * a).sum().backward(); out = 0", "several"),
     "integer": ("torch.ones(3, dtype=torch.int64).requires_grad_(); out = 0", "floating point"),
-    "integer, by attribute": ("x = torch.ones(3, dtype=torch.int64); x.requires_grad = True; out = 0",
-                              "floating point"),
+    "integer, by attribute": (
+        """
+x = torch.ones(3, dtype=torch.int64)
+x.requires_grad = True
+out = 0""",
+        "floating point",
+    ),
     "non-leaf switched off": (X + "y = x * 1; y.requires_grad_(False); out = 0", "leaf variables"),
     "grad of another shape": (X + "x.grad = torch.ones(2); out = 0", "shape"),
     "grad of another dtype": (X + "x.grad = torch.ones(3, dtype=torch.float64); out = 0", "dtype"),
     "grad of another type": (X + "x.grad = 3; out = 0", "Tensor"),
     "unused": (X + W + "out = torch.autograd.grad(x.sum(), [x, w])", "not have been used"),
-    "grad without requires": (X + "w = torch.ones(3); out = torch.autograd.grad((x * w).sum(), [w])",
-                              "does not require grad"),
+    "grad without requires": (
+        X
+        + """
+w = torch.ones(3)
+out = torch.autograd.grad((x * w).sum(), [w])""",
+        "does not require grad",
+    ),
     "grad without inputs": (X + "out = torch.autograd.grad(x.sum(), [])", "inputs"),
     "grad materialize and not allowed": (
         X + "out = torch.autograd.grad(x.sum(), x, allow_unused=False, materialize_grads=True)",
-        "allow_unused"),
+        "allow_unused",
+    ),
     "backward without inputs": (X + "x.sum().backward(inputs=[]); out = 0", "cannot be empty"),
-    "detach_ of a view": (X + "y = (x * 2).view(3); y.detach_(); out = 0", "detach"),
     "inference tensor saved": (
-        W + "\nwith torch.inference_mode(): x = torch.ones(3)\nout = x * w", "inference"),
-    "inference tensor in place": (
-        "with torch.inference_mode(): x = torch.ones(3)\nx.add_(1)\nout = 0", "inference"),
+        W + "\nwith torch.inference_mode(): x = torch.ones(3)\nout = x * w",
+        "inference",
+    ),
     "inference tensor requires_grad": (
-        "with torch.inference_mode(): x = torch.ones(3)\nx.requires_grad_()\nout = 0", "inference"),
+        "with torch.inference_mode(): x = torch.ones(3)\nx.requires_grad_()\nout = 0",
+        "inference",
+    ),
     "retain_grad": ("torch.ones(3).retain_grad(); out = 0", "retain_grad"),
     "out= with gradients": (X + "torch.add(x, x, out=torch.ones(3)); out = 0", "add"),
     "numpy of a graph": (X + "(x * 2).numpy(); out = 0", "grad"),
@@ -374,15 +381,6 @@ def test_long_chain_freed_unused(step):
     assert x.grad is None
 
 
-def test_long_chain_of_changed_views():
-    x = ember.ones(1, 2, requires_grad=True)
-    y = x * 1
-    for _ in range(20_000):
-        y[:, 0] += 1
-    y.sum().backward()
-    assert x.grad.tolist() == [[1, 1]]
-
-
 def test_graph_is_freed():
     x = ember.ones(3, requires_grad=True)
     kept = ember.ones(1000)
@@ -392,35 +390,6 @@ def test_graph_is_freed():
     assert alive() is not None
     y.backward()
     assert alive() is None
-
-
-def test_unneeded_operand_is_not_kept():
-    x = ember.ones(3, requires_grad=True)
-    other = (x * 1).detach()
-    left = x * 1
-    alive = weakref.ref(left)
-    y = left * other  # only the gradient of left is asked for, and that needs `other` alone
-    del left
-    assert alive() is None
-    y.sum().backward()
-    assert x.grad.tolist() == [1, 1, 1]
-
-
-def test_in_place_makes_no_cycle():
-    before = ember.memory_stats()["allocated_bytes"]
-    gc.disable()
-    try:
-        for _ in range(20):
-            x = ember.ones(100_000, requires_grad=True)
-            y = x * 1
-            y.exp_()
-            y.mul_(x)
-            y[:10].sigmoid_()
-            y.sin_()
-            del x, y
-    finally:
-        gc.enable()
-    assert ember.memory_stats()["allocated_bytes"] - before < 100_000
 
 
 def test_threads_have_their_own_passes():
@@ -446,8 +415,10 @@ def test_threads_have_their_own_passes():
 
 def test_threads_share_a_leaf():
     x = ember.ones(300, 1000, requires_grad=True)  # large enough for kernels to let the lock go
-    threads = [threading.Thread(target=lambda: [(x * 2).sum().backward() for _ in range(5)])
-               for _ in range(8)]
+    threads = [
+        threading.Thread(target=lambda: [(x * 2).sum().backward() for _ in range(5)])
+        for _ in range(8)
+    ]
     for t in threads:
         t.start()
     for t in threads:
@@ -528,3 +499,15 @@ def test_cycle_through_a_hook_is_collected():
     del token
     gc.collect()
     assert alive() is None
+
+
+def test_unneeded_operand_is_not_kept():
+    x = ember.ones(3, requires_grad=True)
+    other = (x * 1).detach()
+    left = x * 1
+    alive = weakref.ref(left)
+    y = left * other  # only the gradient of left is asked for, and that needs `other` alone
+    del left
+    assert alive() is None
+    y.sum().backward()
+    assert x.grad.tolist() == [1, 1, 1]

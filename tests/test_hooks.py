@@ -5,34 +5,55 @@ from __future__ import annotations
 import gc
 import weakref
 
+import ember
 import pytest
 from side_by_side import compare, compare_error
-
-import ember
 
 pytest.importorskip("torch")
 
 X = "x = torch.tensor([1., 2., 3.], requires_grad=True)\nlog = []\n"
 
 VALUES = {
-    "leaf": X + "x.register_hook(lambda g: log.append(g.clone())); (x * 2).sum().backward(); out = log, x.grad",
+    "leaf": X
+    + """
+x.register_hook(lambda g: log.append(g.clone()))
+(x * 2).sum().backward()
+out = log, x.grad""",
     "leaf changes": X + "x.register_hook(lambda g: g * 10); (x * 2).sum().backward(); out = x.grad",
-    "leaf with several paths": X + "x.register_hook(lambda g: log.append(g.clone())); (x * 2 + x * x).sum().backward(); out = log",
-    "non-leaf": X + "y = x * 2; y.register_hook(lambda g: g * 10); (y * y).sum().backward(); out = x.grad",
-    "several in order": X + """
+    "leaf with several paths": X
+    + """
+x.register_hook(lambda g: log.append(g.clone()))
+(x * 2 + x * x).sum().backward()
+out = log""",
+    "non-leaf": X
+    + """
+y = x * 2
+y.register_hook(lambda g: g * 10)
+(y * y).sum().backward()
+out = x.grad""",
+    "several in order": X
+    + """
 y = x * 2
 y.register_hook(lambda g: log.append(1))
 y.register_hook(lambda g: g + 1)
 y.register_hook(lambda g: log.append(g.clone()))
 y.sum().backward()
 out = log, x.grad""",
-    "removed": X + "h = x.register_hook(lambda g: g * 10); h.remove(); h.remove(); x.sum().backward(); out = x.grad",
-    "with block": X + """
+    "removed": X
+    + """
+h = x.register_hook(lambda g: g * 10)
+h.remove()
+h.remove()
+x.sum().backward()
+out = x.grad""",
+    "with block": X
+    + """
 with x.register_hook(lambda g: g * 10):
     x.sum().backward()
 x.sum().backward()
 out = x.grad""",
-    "removed while running": X + """
+    "removed while running": X
+    + """
 def once(g):
     log.append(1)
     h.remove()
@@ -41,58 +62,105 @@ x.register_hook(lambda g: log.append(2))
 x.sum().backward()
 x.sum().backward()
 out = log""",
-    "added while running": X + """
+    "added while running": X
+    + """
 x.register_hook(lambda g: log.append(1) or x.register_hook(lambda g: log.append(2)) and None)
 x.sum().backward()
 out = log""",
-    "one hook twice": X + """
+    "one hook twice": X
+    + """
 def hook(g): log.append(g.clone())
 a = x.register_hook(hook); b = x.register_hook(hook)
 x.sum().backward()
 a.remove()
 x.sum().backward()
 out = log""",
-    "output of split": X + "a, b = x.split([1, 2]); b.register_hook(lambda g: g * 5); (a.sum() + b.sum()).backward(); out = x.grad",
-    "create_graph": X + """
+    "output of split": X
+    + """
+a, b = x.split([1, 2])
+b.register_hook(lambda g: g * 5)
+(a.sum() + b.sum()).backward()
+out = x.grad""",
+    "create_graph": X
+    + """
 x.register_hook(lambda g: g * g)
 g, = torch.autograd.grad((x ** 3).sum(), x, create_graph=True)
 out = g, torch.autograd.grad(g.sum(), x)""",
     # ---- in place
-    "before a change in place": X + """
+    "before a change in place": X
+    + """
 y = x * 2
 y.register_hook(lambda g: log.append(("old", g.clone())))
 y.mul_(3)
 y.register_hook(lambda g: log.append(("new", g.clone())))
 y.sum().backward()
 out = log, x.grad""",
-    "retained before a change in place": X + "y = x * 2; y.retain_grad(); y.mul_(3); (y * 5).sum().backward(); out = y.grad, x.grad",
-    "retained before a change of a view": X + "y = x * 2; y.retain_grad(); y[0] = 7.; (y * 5).sum().backward(); out = y.grad, x.grad",
-    "retained view changed": X + "y = x * 2; v = y[1:]; v.retain_grad(); v.mul_(3); (v * 5).sum().backward(); out = v.grad, x.grad",
+    "retained before a change in place": X
+    + """
+y = x * 2
+y.retain_grad()
+y.mul_(3)
+(y * 5).sum().backward()
+out = y.grad, x.grad""",
+    "retained before a change of a view": X
+    + """
+y = x * 2
+y.retain_grad()
+y[0] = 7.
+(y * 5).sum().backward()
+out = y.grad, x.grad""",
+    "retained view changed": X
+    + """
+y = x * 2
+v = y[1:]
+v.retain_grad()
+v.mul_(3)
+(v * 5).sum().backward()
+out = v.grad, x.grad""",
     # ---- retain_grad
-    "retain_grad": X + "y = x * 2; y.retain_grad(); y.retain_grad(); (y * y).sum().backward(); out = y.grad, x.grad, y.retains_grad, x.retains_grad",
-    "retain_grad accumulates": X + """
+    "retain_grad": X
+    + """
+y = x * 2
+y.retain_grad()
+y.retain_grad()
+(y * y).sum().backward()
+out = y.grad, x.grad, y.retains_grad, x.retains_grad""",
+    "retain_grad accumulates": X
+    + """
 y = x + 1
 y.retain_grad()
 z = (y * 2).sum()
 z.backward(retain_graph=True)
 z.backward()
 out = y.grad""",
-    "retain_grad of a leaf": X + "x.retain_grad(); x.sum().backward(); out = x.grad, x.retains_grad",
-    "retain_grad sees hooks": X + """
+    "retain_grad of a leaf": X
+    + """
+x.retain_grad()
+x.sum().backward()
+out = x.grad, x.retains_grad""",
+    "retain_grad sees hooks": X
+    + """
 y = x * 2
 y.retain_grad()
 y.register_hook(lambda g: g * 10)
 y.sum().backward()
 out = y.grad, x.grad""",
     "grad not retained": X + "y = x * 2; y.sum().backward(); out = y.grad",
-    "retained with grad()": X + "y = x * 2; y.retain_grad(); torch.autograd.grad(y.sum(), y); out = y.grad",
+    "retained with grad()": X
+    + """
+y = x * 2
+y.retain_grad()
+torch.autograd.grad(y.sum(), y)
+out = y.grad""",
     # ---- after accumulation
-    "post accumulate": X + """
+    "post accumulate": X
+    + """
 x.register_post_accumulate_grad_hook(lambda p: log.append((p is x, p.grad.clone())))
 x.sum().backward()
 x.sum().backward()
 out = log""",
-    "post accumulate clears": X + """
+    "post accumulate clears": X
+    + """
 def step(p):
     with torch.no_grad():
         p.sub_(p.grad)
@@ -101,31 +169,46 @@ h = x.register_post_accumulate_grad_hook(step)
 x.sum().backward()
 h.remove()
 out = x, x.grad""",
-    "post accumulate after leaf hooks": X + """
+    "post accumulate after leaf hooks": X
+    + """
 x.register_post_accumulate_grad_hook(lambda p: log.append(p.grad.clone()))
 x.register_hook(lambda g: g * 4)
 x.sum().backward()
 out = log""",
-    "post accumulate with inputs": X + """
+    "post accumulate with inputs": X
+    + """
 w = torch.ones(3, requires_grad=True)
 x.register_post_accumulate_grad_hook(lambda p: log.append("x"))
 w.register_post_accumulate_grad_hook(lambda p: log.append("w"))
 (x * w).sum().backward(inputs=[w])
 out = log""",
     # ---- nodes
-    "node hook": X + """
+    "node hook": X
+    + """
 y = x * 2
-y.grad_fn.register_hook(lambda gi, go: log.append([None if g is None else g.clone() for g in gi + go]))
+y.grad_fn.register_hook(lambda gi, go: log.append([g is None or g.clone() for g in gi + go]))
 y.sum().backward()
 out = log""",
-    "node hook changes": X + "y = x * 2; y.grad_fn.register_hook(lambda gi, go: (gi[0] * 3, None)); y.sum().backward(); out = x.grad",
-    "node prehook": X + "y = x * 2; y.grad_fn.register_prehook(lambda go: (go[0] * 3,)); y.sum().backward(); out = x.grad",
-    "node hook on AccumulateGrad": X + """
+    "node hook changes": X
+    + """
+y = x * 2
+y.grad_fn.register_hook(lambda gi, go: (gi[0] * 3, None))
+y.sum().backward()
+out = x.grad""",
+    "node prehook": X
+    + """
+y = x * 2
+y.grad_fn.register_prehook(lambda go: (go[0] * 3,))
+y.sum().backward()
+out = x.grad""",
+    "node hook on AccumulateGrad": X
+    + """
 acc = x.view_as(x).grad_fn.next_functions[0][0]
 acc.register_hook(lambda gi, go: log.append((len(gi), go[0].clone())))
 x.sum().backward()
 out = log""",
-    "order of all": X + """
+    "order of all": X
+    + """
 y = x * 2
 f = y.grad_fn
 f.register_hook(lambda gi, go: log.append("post"))
@@ -133,15 +216,23 @@ f.register_prehook(lambda go: log.append("pre"))
 y.register_hook(lambda g: log.append("tensor"))
 y.sum().backward()
 out = log""",
-    "node prehook and inputs": X + """
+    "node prehook and inputs": X
+    + """
 y = x * 2
 y.grad_fn.register_prehook(lambda go: log.append("pre"))
 y.register_hook(lambda g: log.append("tensor"))
 g, = torch.autograd.grad(y.sum(), y)
 out = log, g""",
-    "node hook removed": X + "y = x * 2; h = y.grad_fn.register_hook(lambda gi, go: log.append(1)); h.remove(); y.sum().backward(); out = log",
+    "node hook removed": X
+    + """
+y = x * 2
+h = y.grad_fn.register_hook(lambda gi, go: log.append(1))
+h.remove()
+y.sum().backward()
+out = log""",
     # ---- passes within passes
-    "backward in a hook": X + """
+    "backward in a hook": X
+    + """
 w = torch.ones(3, requires_grad=True)
 y = x * 2
 def hook(g):
@@ -150,7 +241,8 @@ def hook(g):
 y.register_hook(hook)
 y.sum().backward()
 out = x.grad, w.grad""",
-    "same leaf in a hook": X + """
+    "same leaf in a hook": X
+    + """
 y = x * 2
 def hook(g):
     with torch.enable_grad():
@@ -158,13 +250,15 @@ def hook(g):
 y.register_hook(hook)
 y.sum().backward()
 out = x.grad""",
-    "grad mode in hooks": X + """
+    "grad mode in hooks": X
+    + """
 y = x * 2
 y.register_hook(lambda g: log.append(torch.is_grad_enabled()))
 y.sum().backward(retain_graph=True)
 y.sum().backward(create_graph=True)
 out = log""",
-    "hook within no_grad": X + """
+    "hook within no_grad": X
+    + """
 y = x * 2
 y.register_hook(lambda g: g * 2)
 z = y.sum()
@@ -180,19 +274,48 @@ def test_same_as_pytorch(name):
 
 ERRORS = {
     "without requires_grad": ("torch.ones(3).register_hook(print); out = 0", "register_hook"),
-    "returns a number": (X + "x.register_hook(lambda g: 3); x.sum().backward(); out = 0", "returned int"),
-    "changes the shape": (X + "x.register_hook(lambda g: g.sum()); x.sum().backward(); out = 0", "size"),
-    "changes the dtype": (X + "x.register_hook(lambda g: g.double()); x.sum().backward(); out = 0", "type"),
+    "returns a number": (
+        X
+        + """
+x.register_hook(lambda g: 3)
+x.sum().backward()
+out = 0""",
+        "returned int",
+    ),
+    "changes the shape": (
+        X
+        + """
+x.register_hook(lambda g: g.sum())
+x.sum().backward()
+out = 0""",
+        "size",
+    ),
+    "changes the dtype": (
+        X
+        + """
+x.register_hook(lambda g: g.double())
+x.sum().backward()
+out = 0""",
+        "type",
+    ),
     "raises": (X + "x.register_hook(lambda g: [][0]); x.sum().backward(); out = 0", "index"),
     "post accumulate of a non-leaf": (
-        X + "(x * 2).register_post_accumulate_grad_hook(print); out = 0", "non-leaf"),
+        X + "(x * 2).register_post_accumulate_grad_hook(print); out = 0",
+        "non-leaf",
+    ),
     "post accumulate without requires_grad": (
-        "torch.ones(3).register_post_accumulate_grad_hook(print); out = 0", "gradient"),
+        "torch.ones(3).register_post_accumulate_grad_hook(print); out = 0",
+        "gradient",
+    ),
     "post accumulate returns": (
-        X + "x.register_post_accumulate_grad_hook(lambda p: 1); x.sum().backward(); out = 0", "None"),
+        X + "x.register_post_accumulate_grad_hook(lambda p: 1); x.sum().backward(); out = 0",
+        "None",
+    ),
     "node hook with a wrong count": (
-        X + "y = x * 2; y.grad_fn.register_hook(lambda gi, go: (gi[0],)); y.sum().backward(); out = 0",
-        "number of"),
+        X
+        + "y = x * 2; y.grad_fn.register_hook(lambda gi, go: gi[:1])\ny.sum().backward(); out = 0",
+        "number of",
+    ),
 }
 
 
@@ -231,8 +354,10 @@ def test_removed_hooks_do_not_pile_up():
     x = ember.ones(3, requires_grad=True)
     alive = []
     for _ in range(50):
+
         def hook(grad):
             return None
+
         alive.append(weakref.ref(hook))
         x.register_hook(hook).remove()
         del hook

@@ -49,15 +49,17 @@ Tensor fit_gradient(Tensor grad, const GradMeta& meta, const Node& from, int ind
         grad = prim::sum_to_size(grad, meta.sizes);
     }
     if (EMBER_UNLIKELY(grad.dtype() != meta.dtype)) {
-        EMBER_CHECK(is_floating(grad.dtype()) || is_complex(grad.dtype()),
-                    "Function %s returned an invalid gradient at index %d: expected dtype %s but got %s",
-                    from.name().c_str(), index, dtype_name(meta.dtype), dtype_name(grad.dtype()));
+        EMBER_CHECK(
+            is_floating(grad.dtype()) || is_complex(grad.dtype()),
+            "Function %s returned an invalid gradient at index %d: expected dtype %s but got %s",
+            from.name().c_str(), index, dtype_name(meta.dtype), dtype_name(grad.dtype()));
         grad = prim::cast(grad, meta.dtype);
     }
-    EMBER_CHECK(grad.device().type == meta.device.type,
-                "Function %s returned an invalid gradient at index %d: expected device %s but got %s",
-                from.name().c_str(), index, to_string(meta.device).c_str(),
-                to_string(grad.device()).c_str());
+    EMBER_CHECK(
+        grad.device().type == meta.device.type,
+        "Function %s returned an invalid gradient at index %d: expected device %s but got %s",
+        from.name().c_str(), index, to_string(meta.device).c_str(),
+        to_string(grad.device()).c_str());
     return grad;
 }
 
@@ -333,8 +335,8 @@ private:
             if (!outs[i].defined() || !is_floating(outs[i].dtype()) || !prim::has_nan(outs[i]))
                 continue;
             std::string first = take_first_nan();
-            raise("Function '%s' returned nan values in its output %d.%s%s%s%s", node.name().c_str(),
-                  i, node.trace ? " Its forward was called at\n" : "",
+            raise("Function '%s' returned nan values in its output %d.%s%s%s%s",
+                  node.name().c_str(), i, node.trace ? " Its forward was called at\n" : "",
                   node.trace ? node.trace->c_str() : "",
                   first.empty() ? "" : "\nThe first forward that made a NaN: ", first.c_str());
         }
@@ -348,8 +350,8 @@ private:
     std::vector<std::pair<uint64_t, int>> ready_;
 };
 
-// Two threads may add to one leaf while a kernel works without Python's lock; so the leaf is locked,
-// and who waits for it lets Python's lock go, or the first could not finish.
+// Two threads may add to one leaf while a kernel works without Python's lock; so the leaf is
+// locked, and who waits for it lets Python's lock go, or the first could not finish.
 class LeafLock {
 public:
     explicit LeafLock(const TensorImpl* leaf)
@@ -370,21 +372,25 @@ private:
 
 // The gradient a pass starts from.
 Tensor first_gradient(const Edge& root, const Tensor& given, size_t i) {
-    EMBER_CHECK(root, "backward: element %zu of tensors does not require grad and does not have a "
-                "grad_fn", i);
+    EMBER_CHECK(root,
+                "backward: element %zu of tensors does not require grad and does not have a "
+                "grad_fn",
+                i);
     const GradMeta& meta = root.node->outputs[int(root.input_nr)];
     if (!given.defined()) {
         int64_t numel = 1;
         for (int64_t size : meta.sizes) numel *= size;
-        EMBER_CHECK(numel == 1,
-                    "backward: grad can be implicitly created only for scalar outputs, got shape %s",
-                    to_string(meta.sizes).c_str());
+        EMBER_CHECK(
+            numel == 1,
+            "backward: grad can be implicitly created only for scalar outputs, got shape %s",
+            to_string(meta.sizes).c_str());
         return prim::ones(meta.sizes, {meta.dtype, meta.device});
     }
-    EMBER_CHECK(same(given.sizes(), meta.sizes),
-                "backward: Mismatch in shape: grad_output[%zu] has a shape of %s and output[%zu] has "
-                "a shape of %s",
-                i, to_string(given.sizes()).c_str(), i, to_string(meta.sizes).c_str());
+    EMBER_CHECK(
+        same(given.sizes(), meta.sizes),
+        "backward: Mismatch in shape: grad_output[%zu] has a shape of %s and output[%zu] has "
+        "a shape of %s",
+        i, to_string(given.sizes()).c_str(), i, to_string(meta.sizes).c_str());
     if (given.dtype() == meta.dtype) return given;
     EMBER_CHECK(is_floating(given.dtype()) || is_complex(given.dtype()),
                 "backward: grad_output[%zu] must be of a floating point dtype, got %s", i,
@@ -420,7 +426,8 @@ void accumulate_grad(const Tensor& leaf, Tensor grad) {
 }
 
 void retain_grad(const Tensor& t) {
-    EMBER_CHECK(t.requires_grad(), "retain_grad: can't retain_grad on Tensor that has "
+    EMBER_CHECK(t.requires_grad(),
+                "retain_grad: can't retain_grad on Tensor that has "
                 "requires_grad=False");
     Node* node = grad_fn(t);
     if (!node || t.impl()->retains_grad) return;
@@ -439,7 +446,8 @@ GradList backward(std::span<const Edge> roots, std::span<const Tensor> grads,
     GradModeGuard mode(options.create_graph);
     Pass pass(inputs, options);
     for (size_t i = 0; i < roots.size(); i++)
-        pass.add_root(roots[i], first_gradient(roots[i], i < grads.size() ? grads[i] : Tensor(), i));
+        pass.add_root(roots[i],
+                      first_gradient(roots[i], i < grads.size() ? grads[i] : Tensor(), i));
     GradList results = pass.run();
     for (size_t i = 0; i < queued.size(); i++) {
         auto callback = std::move(queued[i]);  // it may queue others

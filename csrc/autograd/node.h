@@ -45,8 +45,8 @@ struct NodeHooks {
     std::shared_ptr<void> metadata;  // Python's `grad_fn.metadata`
 };
 
-// One differentiable operation that ran. Inputs of apply are the gradients of the forward's outputs,
-// its results the gradients of the forward's inputs, one for each edge of `next`.
+// One differentiable operation that ran. Inputs of apply are the gradients of the forward's
+// outputs, its results the gradients of the forward's inputs, one for each edge of `next`.
 class EMBER_EXPORT Node {
 public:
     explicit Node(const char* node_name);

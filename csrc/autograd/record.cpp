@@ -44,8 +44,7 @@ private:
 struct Layout {
     Dims sizes, strides;
     int64_t offset;
-    explicit Layout(const Tensor& t)
-        : sizes(t.sizes()), strides(t.strides()), offset(t.offset()) {}
+    explicit Layout(const Tensor& t) : sizes(t.sizes()), strides(t.strides()), offset(t.offset()) {}
 };
 
 // The origin of a base after one of its views was changed in place by `fn`: the gradient of the
@@ -60,6 +59,7 @@ public:
             if (i != self_) next.push_back(fn_->next[i]);
         fn_->outputs.clear();
         fn_->add_output(view);
+        if (view.numel() == 0) view_.offset = base_.offset;  // it may lie behind the end
     }
 
     void apply(GradList& grads, GradList& results) override {
@@ -76,8 +76,8 @@ public:
             if (i != self_) results[to++] = std::move(part_results[i]);
         if (!needs(0)) return;
         Tensor& passed = part_results[self_];
-        prim::copy_in_place(part, passed.defined() ? passed
-                                                   : prim::zeros(part.sizes(), part.options()));
+        prim::copy_in_place(part,
+                            passed.defined() ? passed : prim::zeros(part.sizes(), part.options()));
         results[0] = all;
     }
     void release_saved() override { fn_.reset(); }
@@ -104,24 +104,28 @@ void replace_grad_fn(TensorImpl& t, Ref<Node> node, uint32_t output_nr) {
     switch (origin) {
         case ViewOrigin::Plain: break;
         case ViewOrigin::NoGrad:
-            raise("%s: a view was created in no_grad mode and %s modified inplace with grad mode "
-                  "enabled; move both the view and the change into the no_grad block, or both out "
-                  "of it",
-                  name, what);
+            raise(
+                "%s: a view was created in no_grad mode and %s modified inplace with grad mode "
+                "enabled; move both the view and the change into the no_grad block, or both out "
+                "of it",
+                name, what);
         case ViewOrigin::Inference:
-            raise("%s: a view was created in inference mode and %s modified inplace in normal "
-                  "mode; move both the view and the change into the inference_mode block, or both "
-                  "out of it",
-                  name, what);
+            raise(
+                "%s: a view was created in inference mode and %s modified inplace in normal "
+                "mode; move both the view and the change into the inference_mode block, or both "
+                "out of it",
+                name, what);
         case ViewOrigin::Many:
-            raise("%s: a view is one of several that one call returned (split, chunk, unbind) and "
-                  "%s modified inplace; use an operation that is not in place",
-                  name, what);
+            raise(
+                "%s: a view is one of several that one call returned (split, chunk, unbind) and "
+                "%s modified inplace; use an operation that is not in place",
+                name, what);
         case ViewOrigin::Function:
-            raise("%s: a view was created inside a custom Function (or is an input it returned as "
-                  "it was) and %s modified inplace, which would override the Function's own "
-                  "backward; return a clone from the Function",
-                  name, what);
+            raise(
+                "%s: a view was created inside a custom Function (or is an input it returned as "
+                "it was) and %s modified inplace, which would override the Function's own "
+                "backward; return a clone from the Function",
+                name, what);
     }
     raise("%s: unknown origin of a view", name);
 }
@@ -235,9 +239,10 @@ void Saved::pack() {
 namespace {
 
 [[noreturn]] void raise_modified(const Node& node) {
-    raise("%s: one of the variables needed for gradient computation has been modified by an inplace "
-          "operation: a tensor that it saved was overwritten by the operation itself",
-          node.name().c_str());
+    raise(
+        "%s: one of the variables needed for gradient computation has been modified by an inplace "
+        "operation: a tensor that it saved was overwritten by the operation itself",
+        node.name().c_str());
 }
 
 // The same memory as an output of `edge`'s node.
@@ -276,9 +281,10 @@ const Tensor& copy_original(const Tensor& x, const Tensor& of, Tensor& copy) {
 }
 
 void raise_backward_twice(const Node& node) {
-    raise("%s: trying to backward through the graph a second time, but its saved tensors were "
-          "freed; pass retain_graph=True to the first backward to keep them",
-          node.name().c_str());
+    raise(
+        "%s: trying to backward through the graph a second time, but its saved tensors were "
+        "freed; pass retain_graph=True to the first backward to keep them",
+        node.name().c_str());
 }
 
 void set_history(const Tensor& out, Ref<Node> node, const Dest& dest, int self_input) {
@@ -338,6 +344,14 @@ void check_in_place(const char* name, const Tensor& self, bool recorded) {
     EMBER_CHECK(!requires_grad || impl.grad_fn,
                 "%s: a leaf Variable that requires grad is being used in an in-place operation",
                 name);
+}
+
+void check_operand(const char* name, const Tensor& t) {
+    const TensorImpl& impl = *t.impl();
+    if (EMBER_LIKELY(!impl.view_base) || impl.view_origin == ViewOrigin::Plain ||
+        impl.attr_version == t.version() || !needs_grad(t))
+        return;
+    raise_unclear_view(name, impl.view_origin, "its base or another view of its base was");
 }
 
 void mark_view(const Tensor& view, const Tensor& base, bool one_of_many) {

@@ -11,16 +11,17 @@
 //     Tensor exp(const Tensor& x, Dest dest) {
 //         Tensor out = pointwise(kernels::exp, "exp", {x}, dest);
 //         if (needs_grad(x))
-//             record("ExpBackward0", out, {x}, dest, [y = Saved::output(out)](Backward& bw, const Tensor& g) {
+//             record("ExpBackward0", out, {x}, dest, [y = Saved::output(out)](Backward& bw, const
+//             Tensor& g) {
 //                 bw.set(0, mul(g, y.get(bw)));
 //             });
 //         return out;
 //     }
 //
 // A closure computes the gradients of the inputs; the engine sums them over broadcast dims and
-// casts them to the input's dtype, so formulas are plain mathematics. Under create_graph the closure
-// runs with gradient mode on, so what it calls must be differentiable; a fused kernel may stand
-// beside the formula behind `if (!modes::grad_enabled())`.
+// casts them to the input's dtype, so formulas are plain mathematics. Under create_graph the
+// closure runs with gradient mode on, so what it calls must be differentiable; a fused kernel may
+// stand beside the formula behind `if (!modes::grad_enabled())`.
 namespace ember {
 
 // Where an operation puts its result: a fresh tensor, `out=`, or its first input in place.
@@ -163,14 +164,14 @@ void ClosureNode<F>::raise_released() {
     raise_backward_twice(*this);
 }
 
-// Makes `node` the origin of `out`: its next output. In place on a view rewrites the base's history;
-// `self_input` is the number of the input that was changed.
+// Makes `node` the origin of `out`: its next output. In place on a view rewrites the base's
+// history; `self_input` is the number of the input that was changed.
 EMBER_EXPORT void set_history(const Tensor& out, Ref<Node> node, const Dest& dest,
                               int self_input = 0);
 // Makes `node` the origin of `out` by its output `output_nr`, which the node knows already.
 EMBER_EXPORT void set_origin(const Tensor& out, Ref<Node> node, uint32_t output_nr);
-// `dest` in place: its change is counted already, and views of the same memory lead to where they led
-// before it.
+// `dest` in place: its change is counted already, and views of the same memory lead to where they
+// led before it.
 EMBER_EXPORT void connect(Node& node, std::initializer_list<TensorRef> inputs, const Dest& dest);
 EMBER_EXPORT void connect(Node& node, std::span<const Tensor> inputs);
 // Anomaly mode: keeps the trace and notes the first operation whose output has a NaN.
@@ -206,9 +207,12 @@ void record_list(const char* name, const Tensor& out, std::span<const Tensor> in
     set_history(out, std::move(node), Dest());
 }
 
-// Before a change in place: leaf rules, views, inference tensors, read-only memory. `recorded`: other
-// inputs of the operation need gradients, so that it will be recorded whatever self is.
+// Before a change in place: leaf rules, views, inference tensors, read-only memory. `recorded`:
+// other inputs of the operation need gradients, so that it will be recorded whatever self is.
 EMBER_EXPORT void check_in_place(const char* name, const Tensor& self, bool recorded = false);
+// Before a change in place: raises for an operand whose gradient would have no way (a view that
+// cannot be derived from its changed base).
+EMBER_EXPORT void check_operand(const char* name, const Tensor& t);
 // `view` shares memory with `base`: keeps the relation for later changes in place.
 EMBER_EXPORT void mark_view(const Tensor& view, const Tensor& base, bool one_of_many = false);
 

@@ -92,10 +92,10 @@ struct TypeTag {
 
 template <class T>
 struct DTypeOf;
-#define EMBER_DTYPE_OF(type, name)                    \
-    template <>                                       \
-    struct DTypeOf<type> {                            \
-        static constexpr DType value = DType::name;   \
+#define EMBER_DTYPE_OF(type, name)                  \
+    template <>                                     \
+    struct DTypeOf<type> {                          \
+        static constexpr DType value = DType::name; \
     };
 EMBER_DTYPE_OF(bool, Bool)
 EMBER_DTYPE_OF(uint8_t, UInt8)

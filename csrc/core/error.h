@@ -33,7 +33,7 @@ EMBER_EXPORT std::string format(const char* fmt, ...) __attribute__((format(prin
 }  // namespace ember
 
 // EMBER_CHECK(k > 0, "topk: k must be positive, got %ld", k) raises RuntimeError.
-#define EMBER_CHECK(condition, ...)                                       \
-    do {                                                                  \
-        if (EMBER_UNLIKELY(!(condition))) ::ember::raise(__VA_ARGS__);    \
+#define EMBER_CHECK(condition, ...)                                    \
+    do {                                                               \
+        if (EMBER_UNLIKELY(!(condition))) ::ember::raise(__VA_ARGS__); \
     } while (0)

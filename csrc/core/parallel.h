@@ -37,7 +37,8 @@ EMBER_INLINE void parallel_for(int64_t n, int64_t grain, F&& f) {
     parallel_tasks((n + grain - 1) / grain, run, &call);
 }
 
-// Bytes of memory traffic, or the equivalent in arithmetic, that make one task worth waking a worker.
+// Bytes of memory traffic, or the equivalent in arithmetic, that make one task worth waking a
+// worker.
 constexpr int64_t kGrainBytes = 64 * 1024;
 
 }  // namespace ember

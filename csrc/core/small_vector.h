@@ -128,6 +128,8 @@ private:
 using Dims = SmallVector<int64_t, 6>;
 using IntSpan = std::span<const int64_t>;
 
-inline bool same(IntSpan a, IntSpan b) { return std::equal(a.begin(), a.end(), b.begin(), b.end()); }
+inline bool same(IntSpan a, IntSpan b) {
+    return std::equal(a.begin(), a.end(), b.begin(), b.end());
+}
 
 }  // namespace ember

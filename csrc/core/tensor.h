@@ -50,18 +50,18 @@ struct TensorImpl {
     bool owns_pyobject : 1 = false;    // the Python object outlived its last Python reference
     bool retains_grad : 1 = false;
     ViewOrigin view_origin = ViewOrigin::Plain;
-    uint32_t output_nr = 0;            // which output of grad_fn this is
-    uint32_t attr_version = 0;         // base version at which a view's grad_fn was made
-    uint32_t own_version = 0;          // the counter when private_version (a view uses its base's)
+    uint32_t output_nr = 0;     // which output of grad_fn this is
+    uint32_t attr_version = 0;  // base version at which a view's grad_fn was made
+    uint32_t own_version = 0;   // the counter when private_version (a view uses its base's)
 
     Storage* storage = nullptr;
     int64_t offset = 0;  // elements
     int64_t numel = 0;
     int64_t* sizes = inline_dims;
     int64_t* strides = inline_dims + kInlineDims;
-    Node* grad_fn = nullptr;           // owned
-    TensorImpl* view_base = nullptr;   // owned; never itself a view
-    AutogradMeta* meta = nullptr;      // owned; what only some tensors need
+    Node* grad_fn = nullptr;          // owned
+    TensorImpl* view_base = nullptr;  // owned; never itself a view
+    AutogradMeta* meta = nullptr;     // owned; what only some tensors need
     void* pyobject = nullptr;
     int64_t inline_dims[2 * kInlineDims];
     Storage embedded;

@@ -179,8 +179,8 @@ void run_pointwise(const Plan& plan, const LoopInfo& info) {
         job.native[k] = k == 0 ? info.out : k == 1 ? info.first : info.in;
         dense = dense && dtype == job.native[k];
         bool half = kHalves.has(plan.compute) && job.native[k] == DType::Float32;
-        job.rounds[k] = k > 0 && half && dtype != plan.compute &&
-                        !(info.exact_numbers && is_number(plan, k));
+        job.rounds[k] =
+            k > 0 && half && dtype != plan.compute && !(info.exact_numbers && is_number(plan, k));
         if (alone) job.operand[k] = {dtype, item_size(dtype), plan.operand[k].strides[0], 0};
     }
     if (alone) return run_alone(job);

@@ -29,6 +29,7 @@ constexpr int64_t kDepth = 256;         // k of a packed panel: a panel of A sta
 constexpr int64_t kBlockColumns = 512;  // times kDepth: a block of B stays in L2
 constexpr int64_t kBlockRows = 168;  // the block of C that a task owns: kBlockRows x kBlockColumns
 constexpr int64_t kTaskWork = 400'000;   // multiplications that deserve a task of their own
+constexpr int64_t kFlatRows = 256;       // up to here B is packed strip by strip
 constexpr int64_t kPackItems = 8 << 20;  // of B that are packed at one time
 
 template <class T>
@@ -84,26 +85,19 @@ EMBER_INLINE void pack_strips(const Product<S, T>& x, int64_t first, int64_t las
 template <class S, class T>
 EMBER_NOINLINE void finish(const Product<S, T>& x, Range rows, Range columns, const T* sums,
                            int64_t stride) {
-    const T alpha = scale_of<T>(x.alpha), beta = scale_of<T>(x.beta);
+    constexpr int64_t kLanes = Vec<T>::size;
+    const Vec<T> alpha(scale_of<T>(x.alpha)), beta(scale_of<T>(x.beta));
     for (int64_t i = rows.begin; i < rows.end; i++) {
         S* c = x.c + i * x.c_row;
         const T* from = sums + (i - rows.begin) * stride - columns.begin;
-        for (int64_t j = columns.begin; j < columns.end; j++) {
-            T v = alpha * from[j];
-            if (x.beta != 0) v += beta * item_as<T>(c[j]);
-            if (x.column_bias) v += item_as<T>(x.column_bias[j]);
-            if (x.row_bias) v += item_as<T>(x.row_bias[i]);
-            if constexpr (std::is_floating_point_v<T>) {
-                if (x.relu && v < T(0)) v = T(0);
-            } else {
-                if (x.relu && std::make_signed_t<T>(v) < 0) v = T(0);
-            }
-            if constexpr (std::is_same_v<S, Half>)
-                c[j] = to_half(v);
-            else if constexpr (std::is_same_v<S, BFloat16>)
-                c[j] = to_bfloat16(v);
-            else
-                c[j] = S(v);
+        for (int64_t j = columns.begin; j < columns.end; j += kLanes) {
+            const int64_t n = least(kLanes, columns.end - j);
+            Vec<T> v = alpha * load_first<T>(from + j, n);
+            if (x.beta != 0) v += beta * load_lanes<T>(c + j, n);
+            if (x.column_bias) v += load_lanes<T>(x.column_bias + j, n);
+            if (x.row_bias) v += Vec<T>(item_as<T>(x.row_bias[i]));
+            if (x.relu) v = rectify(v);
+            store_lanes(c + j, v, n);
         }
     }
 }
@@ -173,6 +167,29 @@ EMBER_INLINE void block(const Product<S, T>& x, Range rows, Range columns, const
         }
     }
     if constexpr (!kSame) finish(x, rows, columns, sums, call.c_row);
+}
+
+// One strip of columns of C from column j on, packing B's in pieces that stay in L1.
+template <class T>
+EMBER_NOINLINE void strip_product(Product<T, T> x, Range rows, int64_t j) {
+    constexpr int64_t kStrip = TileShape<T>::kColumns;
+    alignas(64) T packed[kDepth * kStrip];
+    const int64_t width = least(kStrip, x.n - j), depths = most(1, ceil_div(x.k, kDepth));
+    for (int64_t d = 0; d < depths; d++) {
+        const Range depth = piece(x.k, depths, d);
+        Product<T, T> part = x;
+        part.k = depth.end - depth.begin;
+        part.a += depth.begin * x.a_col;
+        part.b += depth.begin * x.b_row + j * x.b_col;
+        part.c += j;
+        if (d > 0) part.beta = 1;
+        const bool last = d + 1 == depths;
+        part.column_bias = last && x.column_bias ? x.column_bias + j : nullptr;
+        if (!last) part.row_bias = nullptr;
+        part.relu = last && x.relu;
+        pack(part.b, x.b_col, x.b_row, width, part.k, packed, kStrip);
+        block<T, T>(part, rows, {0, width}, packed, true, nullptr);
+    }
 }
 
 // One row of C from columns of B that lie side by side.
@@ -292,7 +309,7 @@ EMBER_INLINE void products(Context& context, const Product<S, T>& first, int64_t
     constexpr int64_t kLocalItems = 16 << 10;
     const int64_t m = first.m, n = first.n, k = first.k, work = m * n * k;
 
-    if constexpr (std::is_floating_point_v<T>) {
+    if constexpr (kSame || std::is_floating_point_v<T>) {
         if (batch == 1 && m <= kFewRows && k > 0 && few_rows(first)) return;
     }
     // Rows a page or more apart cost too many address translations, and share too few cache sets.
@@ -327,6 +344,24 @@ EMBER_INLINE void products(Context& context, const Product<S, T>& first, int64_t
             }
         });
         return;
+    }
+
+    // Not so many rows: a task packs its own strips of B as it goes, and reads A where it lies.
+    if constexpr (kSame) {
+        if (!b_in_place && m <= kFlatRows && (a_reach < 1024 || first.a_col == 1)) {
+            const int64_t strips = ceil_div(n, kStrip);
+            int64_t row_blocks = 1;
+            if (work * batch >= 2 * kTaskWork && strips * batch < 4)
+                row_blocks = most(1, least(ceil_div(4, strips * batch), m / 48));
+            const int64_t tasks = batch * strips * row_blocks;
+            const int64_t each = kTaskWork / 2 / (ceil_div(work * batch, tasks) + 1) + 1;
+            parallel_for(tasks, each, [&](int64_t begin, int64_t end) {
+                for (int64_t t = begin; t < end; t++)
+                    strip_product(at(t / row_blocks / strips), piece(m, row_blocks, t % row_blocks),
+                                  t / row_blocks % strips * kStrip);
+            });
+            return;
+        }
     }
 
     // Large ones: B is packed by all, as many columns and products at a time as the limit admits.

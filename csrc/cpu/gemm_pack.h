@@ -10,13 +10,25 @@ namespace {
 // The first n items at p as a register of T; n <= kLanes.
 template <class T, class S>
 EMBER_INLINE Vec<T> load_lanes(const S* p, int64_t n) {
-    if constexpr (std::is_floating_point_v<T>) {
-        if (n == Vec<T>::size) return load_as<Vec<T>>(p);
-        return load_first_as<Vec<T>>(p, n);
+    if constexpr (std::is_same_v<S, T>) {
+        return n == Vec<T>::size ? Vec<T>::load(p) : load_first<T>(p, n);
+    } else if constexpr (std::is_floating_point_v<T>) {
+        return n == Vec<T>::size ? load_as<Vec<T>>(p) : load_first_as<Vec<T>>(p, n);
     } else {
         Vec<T> r{Raw<T>{}};
         for (int64_t i = 0; i < n; i++) r.v[i] = T(p[i]);
         return r;
+    }
+}
+template <class T, class S>
+EMBER_INLINE void store_lanes(S* p, Vec<T> x, int64_t n) {
+    if constexpr (std::is_same_v<S, T>) {
+        store_first(x, p, n);
+    } else if constexpr (std::is_floating_point_v<T>) {
+        if (n == Vec<T>::size) return store_as(p, x);
+        store_first_as(p, x, n);
+    } else {
+        for (int64_t i = 0; i < n; i++) p[i] = S(x.v[i]);
     }
 }
 

@@ -45,8 +45,9 @@ struct Gather {
 extern Slot<void(Context&, const Gather&)> gather, scatter, scatter_add;
 
 // Advanced indexing. `indices` vectors of `count` positions each take the place of as many
-// dimensions of a strided tensor. The dimensions that stay are coalesced, innermost first. `values` holds the result of a read, or what is written; byte strides, and those
-// of values may be 0 where it is read.
+// dimensions of a strided tensor. The dimensions that stay are coalesced, innermost first. `values`
+// holds the result of a read, or what is written; byte strides, and those of values may be 0 where
+// it is read.
 struct IndexPlan {
     const char* operation = nullptr;
     bool wrap = true;         // negative indices count from the end

@@ -38,7 +38,8 @@ Dims weight_sizes(const Conv2d& k) { return {k.k, k.c / k.groups, k.r, k.s}; }
 Dims output_sizes(const Conv2d& k) { return {k.n, k.k, k.out_h, k.out_w}; }
 
 Tensor convolve(const Tensor& x, const Tensor& w, const Tensor& bias, const Conv2d& shape) {
-    Tensor input = contiguous(x), weight = contiguous(w), b = bias.defined() ? contiguous(bias) : bias;
+    Tensor input = contiguous(x), weight = contiguous(w),
+           b = bias.defined() ? contiguous(bias) : bias;
     Tensor out = empty(output_sizes(shape), x.options());
     Conv2d k = shape;
     k.input = input.data();
@@ -112,15 +113,16 @@ Tensor conv2d(const Tensor& input, const Tensor& weight, const Tensor& bias, con
     EMBER_CHECK(weight.dim() == 4, "conv2d: expected a weight of 4 dims, got shape %s",
                 to_string(weight.sizes()).c_str());
     if (input.dim() == 3)
-        return squeeze_dims(conv2d(unsqueeze(input, 0), weight, bias, stride, padding, dilation, groups),
-                            {0});
+        return squeeze_dims(
+            conv2d(unsqueeze(input, 0), weight, bias, stride, padding, dilation, groups), {0});
     EMBER_CHECK(input.dim() == 4,
                 "conv2d: expected 3D (unbatched) or 4D (batched) input, got shape %s",
                 to_string(input.sizes()).c_str());
-    EMBER_CHECK(input.dtype() == weight.dtype() && (!bias.defined() || bias.dtype() == input.dtype()),
-                "conv2d: input, weight and bias must have one dtype, got %s, %s and %s",
-                dtype_name(input.dtype()), dtype_name(weight.dtype()),
-                bias.defined() ? dtype_name(bias.dtype()) : "None");
+    EMBER_CHECK(
+        input.dtype() == weight.dtype() && (!bias.defined() || bias.dtype() == input.dtype()),
+        "conv2d: input, weight and bias must have one dtype, got %s, %s and %s",
+        dtype_name(input.dtype()), dtype_name(weight.dtype()),
+        bias.defined() ? dtype_name(bias.dtype()) : "None");
     EMBER_CHECK(input.device().type == weight.device().type,
                 "conv2d: all tensors must be on one device, got %s and %s",
                 to_string(input.device()).c_str(), to_string(weight.device()).c_str());
@@ -132,21 +134,24 @@ Tensor conv2d(const Tensor& input, const Tensor& weight, const Tensor& bias, con
     read_pair("stride", stride, 1, k.stride);
     read_pair("padding", padding, 0, k.pad);
     read_pair("dilation", dilation, 1, k.dilation);
-    EMBER_CHECK(groups >= 1 && k.k % groups == 0 && k.c % groups == 0,
-                "conv2d: groups must be positive and divide both channel counts, got %ld for %ld and %ld",
-                long(groups), long(k.c), long(k.k));
-    EMBER_CHECK(weight.size(1) == k.c / groups && k.k > 0,
-                "conv2d: given groups=%ld, weight of size %s, expected input %s to have %ld channels, "
-                "but got %ld channels instead",
-                long(groups), to_string(weight.sizes()).c_str(), to_string(input.sizes()).c_str(),
-                long(weight.size(1) * groups), long(k.c));
+    EMBER_CHECK(
+        groups >= 1 && k.k % groups == 0 && k.c % groups == 0,
+        "conv2d: groups must be positive and divide both channel counts, got %ld for %ld and %ld",
+        long(groups), long(k.c), long(k.k));
+    EMBER_CHECK(
+        weight.size(1) == k.c / groups && k.k > 0,
+        "conv2d: given groups=%ld, weight of size %s, expected input %s to have %ld channels, "
+        "but got %ld channels instead",
+        long(groups), to_string(weight.sizes()).c_str(), to_string(input.sizes()).c_str(),
+        long(weight.size(1) * groups), long(k.c));
     EMBER_CHECK(!bias.defined() || (bias.dim() == 1 && bias.numel() == k.k),
                 "conv2d: bias must have shape (%ld,), got %s", long(k.k),
                 bias.defined() ? to_string(bias.sizes()).c_str() : "");
     int64_t reach_h = k.dilation[0] * (k.r - 1) + 1, reach_w = k.dilation[1] * (k.s - 1) + 1;
-    EMBER_CHECK(k.r > 0 && k.s > 0 && k.h + 2 * k.pad[0] >= reach_h && k.w + 2 * k.pad[1] >= reach_w,
-                "conv2d: the padded input (%ld x %ld) must not be smaller than the kernel (%ld x %ld)",
-                long(k.h + 2 * k.pad[0]), long(k.w + 2 * k.pad[1]), long(reach_h), long(reach_w));
+    EMBER_CHECK(
+        k.r > 0 && k.s > 0 && k.h + 2 * k.pad[0] >= reach_h && k.w + 2 * k.pad[1] >= reach_w,
+        "conv2d: the padded input (%ld x %ld) must not be smaller than the kernel (%ld x %ld)",
+        long(k.h + 2 * k.pad[0]), long(k.w + 2 * k.pad[1]), long(reach_h), long(reach_w));
     k.out_h = out_size(k.h, k.pad[0], k.dilation[0], k.r, k.stride[0]);
     k.out_w = out_size(k.w, k.pad[1], k.dilation[1], k.s, k.stride[1]);
     kernels::conv2d.require(input.device(), input.dtype());

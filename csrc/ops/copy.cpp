@@ -28,6 +28,7 @@ bool reads_what_it_writes(const Tensor& to, const Tensor& from) {
 
 Tensor copy_(const Tensor& self, const Tensor& src, bool) {
     check_in_place("copy_", self, src.requires_grad());
+    check_operand("copy_", src);
     EMBER_CHECK(!self.has_overlap(),
                 "copy_: more than one element of the written-to tensor refers to a single memory "
                 "location; clone it first");
@@ -64,8 +65,10 @@ Tensor clone(const Tensor& x, std::optional<MemoryFormat> memory_format) {
         out = empty(x.sizes(), x.options());
     } else {
         bool three = format == MemoryFormat::ChannelsLast3d;
-        EMBER_CHECK(x.dim() == (three ? 5 : 4), "clone: memory format channels_last%s needs a rank %d "
-                    "tensor, got %d dims", three ? "_3d" : "", three ? 5 : 4, x.dim());
+        EMBER_CHECK(x.dim() == (three ? 5 : 4),
+                    "clone: memory format channels_last%s needs a rank %d "
+                    "tensor, got %d dims",
+                    three ? "_3d" : "", three ? 5 : 4, x.dim());
         Dims strides(x.dim());
         int64_t step = 1;
         for (int d : {1, 4, 3, 2, 0}) {
@@ -97,8 +100,8 @@ Tensor to_dtype(const Tensor& x, DType dtype) {
     return out;
 }
 
-Tensor to(const Tensor& x, std::optional<Device> device, std::optional<DType> dtype, bool, bool copy,
-          std::optional<MemoryFormat> memory_format) {
+Tensor to(const Tensor& x, std::optional<Device> device, std::optional<DType> dtype, bool,
+          bool copy, std::optional<MemoryFormat> memory_format) {
     if (device && device->type != x.device().type)
         empty({}, {x.dtype(), *device});  // raises: says why that device is not there
     Tensor out = to_dtype(x, dtype.value_or(x.dtype()));
@@ -114,9 +117,14 @@ Tensor type_as(const Tensor& x, const Tensor& other) {
 
 Tensor fill_(const Tensor& self, const Tensor& value) {
     check_in_place("fill_", self, value.requires_grad());
-    EMBER_CHECK(value.dim() == 0, "fill_: value must be a number or a zero-dim tensor, got shape %s",
+    EMBER_CHECK(value.dim() == 0,
+                "fill_: value must be a number or a zero-dim tensor, got shape %s",
                 to_string(value.sizes()).c_str());
     if (value.impl()->wrapped_number) check_number_fits("fill_", value, self.dtype());
+    // The same number everywhere: then elements may share memory.
+    EMBER_CHECK(value.impl()->wrapped_number || !self.has_overlap(),
+                "fill_: more than one element of the written-to tensor refers to a single memory "
+                "location; clone it first");
     convert_into(self, value);
     self.bump_version();
     if (needs_grad(self, value))
@@ -155,10 +163,11 @@ Tensor cat(const std::vector<Tensor>& tensors, int64_t dim, const Dest& dest) {
         bool fits = skipped || t.dim() == shape->dim();
         for (int d = 0; fits && !skipped && d < t.dim(); d++)
             fits = d == at || t.impl()->sizes[d] == sizes[d];
-        EMBER_CHECK(fits,
-                    "cat: sizes of tensors must match except in dimension %d; expected %s but got %s "
-                    "for tensor number %zu in the list",
-                    at, to_string(shape->sizes()).c_str(), to_string(t.sizes()).c_str(), i);
+        EMBER_CHECK(
+            fits,
+            "cat: sizes of tensors must match except in dimension %d; expected %s but got %s "
+            "for tensor number %zu in the list",
+            at, to_string(shape->sizes()).c_str(), to_string(t.sizes()).c_str(), i);
         lengths.push_back(skipped ? 0 : t.impl()->sizes[at]);
         sizes[at] += lengths.back();
     }
@@ -192,8 +201,9 @@ Tensor cat(const std::vector<Tensor>& tensors, int64_t dim, const Dest& dest) {
             for (int i = 0; i < lengths.size(); i++) {
                 if (bw.needs(i)) {
                     Tensor part = narrow(g, at, start, lengths[i]);
-                    bool skipped = bw.node.next[i].node->outputs[bw.node.next[i].input_nr].sizes.size() == 1 &&
-                                   g.dim() != 1;
+                    bool skipped =
+                        bw.node.next[i].node->outputs[bw.node.next[i].input_nr].sizes.size() == 1 &&
+                        g.dim() != 1;
                     bw.set(i, skipped ? zeros({{0}}, g.options()) : part);
                 }
                 start += lengths[i];
@@ -211,7 +221,8 @@ Tensor stack(const std::vector<Tensor>& tensors, int64_t dim, const Dest& dest) 
         EMBER_CHECK(same(tensors[i].sizes(), tensors[0].sizes()),
                     "stack: expects each tensor to be equal size, but got %s at entry 0 and %s at "
                     "entry %zu",
-                    to_string(tensors[0].sizes()).c_str(), to_string(tensors[i].sizes()).c_str(), i);
+                    to_string(tensors[0].sizes()).c_str(), to_string(tensors[i].sizes()).c_str(),
+                    i);
         rows.push_back(unsqueeze(tensors[i], at));
     }
     return cat(rows, at, dest);
@@ -299,8 +310,8 @@ Tensor pad_dim(const Tensor& x, int dim, int64_t before, int64_t after, std::str
     auto item = [&](int64_t i) { parts.push_back(slice(x, dim, i, i + 1, 1)); };
     if (circular && before > 0) parts.push_back(slice(x, dim, size - before, size, 1));
     for (int64_t i = before; i > 0 && !circular; i--) item(reflect ? i : 0);
-    parts.push_back(slice(x, dim, std::max<int64_t>(0, -before),
-                          size + std::min<int64_t>(0, after), 1));
+    parts.push_back(
+        slice(x, dim, std::max<int64_t>(0, -before), size + std::min<int64_t>(0, after), 1));
     for (int64_t i = 0; i < after && !circular; i++) item(reflect ? size - 2 - i : size - 1);
     if (circular && after > 0) parts.push_back(slice(x, dim, 0, after, 1));
     return cat(parts, dim);

@@ -23,6 +23,7 @@ Tensor cat(const std::vector<Tensor>& tensors, int64_t dim, const Dest& dest = {
 Tensor stack(const std::vector<Tensor>& tensors, int64_t dim, const Dest& dest = {});
 // `padding` holds (before, after) pairs from the last dim on; negative ones crop.
 Tensor constant_pad(const Tensor& x, const Dims& padding, Number value);
-Tensor pad(const Tensor& input, const Dims& pad, std::string_view mode, std::optional<Number> value);
+Tensor pad(const Tensor& input, const Dims& pad, std::string_view mode,
+           std::optional<Number> value);
 
 }  // namespace ember::ops

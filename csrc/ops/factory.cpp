@@ -18,8 +18,8 @@ TensorOptions options_of(std::optional<DType> dtype, std::optional<Device> devic
 void fill(const Tensor& t, Number value) {
     if (t.numel() == 0) return;
     // All bits zero is zero in every dtype.
-    bool zero = value.kind == Number::Kind::Float ? value.d == 0 && !std::signbit(value.d)
-                                                  : value.i == 0;
+    bool zero =
+        value.kind == Number::Kind::Float ? value.d == 0 && !std::signbit(value.d) : value.i == 0;
     if (zero && t.device().is_cpu() && t.is_dense() && t.numel() < 4096) {
         std::memset(t.data(), 0, size_t(t.numel() * t.item_bytes()));
         return;
@@ -41,14 +41,16 @@ DType dtype_of_number(Number n) {
 Tensor filled(const char* name, const Dims& size, Number value, const Dest& out,
               std::optional<DType> dtype, std::optional<Device> device, bool requires_grad) {
     TensorOptions options = options_of(dtype, device);
-    check_number_fits(name, wrapped_number(value), out.fresh() ? options.dtype : out.tensor().dtype());
+    check_number_fits(name, wrapped_number(value),
+                      out.fresh() ? options.dtype : out.tensor().dtype());
     if (out.fresh()) {
         checked_numel(name, size, options.dtype);
         return with_grad(full(size, value, options), requires_grad);
     }
     const Tensor& to = out.tensor();
-    EMBER_CHECK(!dtype || *dtype == to.dtype(), "%s: dtype %s does not match dtype of out parameter %s",
-                name, dtype_name(*dtype), dtype_name(to.dtype()));
+    EMBER_CHECK(!dtype || *dtype == to.dtype(),
+                "%s: dtype %s does not match dtype of out parameter %s", name, dtype_name(*dtype),
+                dtype_name(to.dtype()));
     check_in_place(name, to);
     checked_numel(name, size, to.dtype());
     resize_out(name, to, size);
@@ -154,8 +156,8 @@ Tensor arange(Number start, std::optional<Number> end, Number step, std::optiona
     EMBER_CHECK(by != 0, "arange: step must be nonzero");
     EMBER_CHECK(std::isfinite(a) && std::isfinite(b), "arange: unsupported range: %g -> %g", a, b);
     EMBER_CHECK(by > 0 ? b >= a : b <= a,
-                "arange: upper bound and lower bound inconsistent with step sign, got %g, %g, %g", a,
-                b, by);
+                "arange: upper bound and lower bound inconsistent with step sign, got %g, %g, %g",
+                a, b, by);
     double count = std::ceil((b - a) / by);
     if (whole) {
         __int128 distance = __int128(last.i) - first.i, width = step.i;
@@ -202,8 +204,8 @@ Tensor linspace(double start, double end, int64_t steps, std::optional<DType> dt
 Tensor eye(int64_t n, std::optional<int64_t> m, std::optional<DType> dtype,
            std::optional<Device> device, bool requires_grad) {
     int64_t columns = m.value_or(n);
-    EMBER_CHECK(n >= 0 && columns >= 0, "eye: n and m must not be negative, got %ld and %ld", long(n),
-                long(columns));
+    EMBER_CHECK(n >= 0 && columns >= 0, "eye: n and m must not be negative, got %ld and %ld",
+                long(n), long(columns));
     Tensor t = zeros({{n, columns}}, options_of(dtype, device));
     if (t.numel() > 0) fill(diagonal(t, 0, 0, 1), number(int64_t(1)));
     return with_grad(t, requires_grad);

@@ -2,7 +2,6 @@
 
 #include <optional>
 
-
 #include "autograd/record.h"
 
 // Creation of tensors from sizes and numbers.

@@ -1,7 +1,5 @@
 #include "ops/index.h"
 
-#include <limits>
-
 #include "ops/copy.h"
 #include "ops/factory.h"
 #include "ops/formula.h"
@@ -110,7 +108,7 @@ kernels::IndexRows rows_of(const char* name, const Tensor& x, int dim, const Ten
     rows.dim = dim;
     for (int d = 0; d < dim; d++) rows.outer *= x.impl()->sizes[d];
     for (int d = dim + 1; d < x.dim(); d++) rows.inner *= x.impl()->sizes[d];
-    if (x.dim() > 0) rows.n = x.impl()->sizes[dim];
+    rows.n = x.dim() > 0 ? x.impl()->sizes[dim] : 1;
     rows.count = index.numel();
     rows.index = index.data();
     rows.index_dtype = index.dtype();
@@ -304,24 +302,7 @@ Tensor index_fill(const Tensor& x, int64_t dim, const Tensor& index, const Tenso
 }
 
 Tensor fitting_number(const char* name, const Tensor& value, TensorOptions options) {
-    if (value.impl()->wrapped_number && is_integral(options.dtype) &&
-        options.dtype != DType::Bool) {
-        bool fits;
-        int bits = 8 * item_size(options.dtype);
-        bool is_unsigned = options.dtype == DType::UInt8;
-        int64_t high = bits == 64 ? std::numeric_limits<int64_t>::max()
-                                  : (int64_t(1) << (is_unsigned ? bits : bits - 1)) - 1;
-        int64_t low = is_unsigned ? -high : -high - 1;  // negative numbers wrap, as PyTorch's do
-        if (value.dtype() == DType::Float64) {
-            double d = *value.as<double>();
-            fits = bits == 64 ? d >= -0x1p63 && d < 0x1p63 : d >= double(low) && d <= double(high);
-        } else {
-            int64_t i = value.dtype() == DType::Bool ? *value.as<bool>() : *value.as<int64_t>();
-            fits = i >= low && i <= high;
-        }
-        EMBER_CHECK(fits, "%s: value cannot be converted to type %s without overflow", name,
-                    dtype_name(options.dtype));
-    }
+    if (value.impl()->wrapped_number) check_number_fits(name, value, options.dtype);
     GradModeGuard no_grad(false);
     return to_dtype(value, options.dtype);
 }

@@ -44,7 +44,8 @@ Tensor reduced(const Tensor& loss, LossReduction reduction) {
     return mean(loss, std::nullopt, false, std::nullopt, {});
 }
 
-// Checks a loss with class indices and fills in the kernel's layout; tensors it made stay in `held`.
+// Checks a loss with class indices and fills in the kernel's layout; tensors it made stay in
+// `held`.
 struct ClassProblem {
     kernels::ClassLoss k;
     Tensor input, target, weight;
@@ -57,7 +58,8 @@ struct ClassProblem {
             raise(ErrorKind::NotImplemented, "%s: expected a floating point input, got %s", name,
                   dtype_name(x.dtype()));
         EMBER_CHECK(is_integral(t.dtype()) && t.dtype() != DType::Bool,
-                    "%s: expected class indices of dtype int64, got %s", name, dtype_name(t.dtype()));
+                    "%s: expected class indices of dtype int64, got %s", name,
+                    dtype_name(t.dtype()));
         class_dim = x.dim() == 1 ? 0 : 1;
         Dims expected(x.sizes());
         expected.erase(class_dim);
@@ -66,10 +68,10 @@ struct ClassProblem {
                         to_string(expected).c_str(), to_string(x.sizes()).c_str(),
                         to_string(t.sizes()).c_str());
         k.classes = x.impl()->sizes[class_dim];
-        EMBER_CHECK(!w.defined() || (w.dim() == 1 && w.numel() == k.classes && w.dtype() == x.dtype()),
-                    "%s: weight must have shape (%ld,) and dtype %s, got %s and %s", name,
-                    long(k.classes), dtype_name(x.dtype()), to_string(w.sizes()).c_str(),
-                    dtype_name(w.dtype()));
+        EMBER_CHECK(
+            !w.defined() || (w.dim() == 1 && w.numel() == k.classes && w.dtype() == x.dtype()),
+            "%s: weight must have shape (%ld,) and dtype %s, got %s and %s", name, long(k.classes),
+            dtype_name(x.dtype()), to_string(w.sizes()).c_str(), dtype_name(w.dtype()));
         input = contiguous(x);
         target = contiguous(to_dtype(t, DType::Int64));
         weight = w.defined() ? contiguous(w) : w;
@@ -96,8 +98,8 @@ Tensor class_shares(const kernels::ClassLoss& k, const Tensor& input, const Tens
     Dims column(input.dim());
     for (int64_t& c : column) c = 1;
     column[class_dim] = k.classes;
-    Tensor classes = reshape(arange(number(k.classes), std::nullopt, number(int64_t(1)), DType::Int64,
-                                    input.device(), false),
+    Tensor classes = reshape(arange(number(k.classes), std::nullopt, number(int64_t(1)),
+                                    DType::Int64, input.device(), false),
                              column);
     Tensor place = unsqueeze(target, class_dim);
     Tensor w = weight.defined() ? reshape(detach(weight), column)
@@ -113,7 +115,8 @@ Tensor class_shares(const kernels::ClassLoss& k, const Tensor& input, const Tens
 Tensor row_gradient(const Tensor& g, const kernels::ClassLoss& k, double total_weight,
                     int class_dim) {
     if (k.reduction == LossReduction::None) return unsqueeze(g, class_dim);
-    return k.reduction == LossReduction::Mean ? mul(g, 1 / total_weight) : g;
+    if (k.reduction == LossReduction::Sum) return g;
+    return mul(g, total_weight == 0 ? 0 : 1 / total_weight);  // 0: no row counts
 }
 
 Tensor cross_entropy_with_classes(const Tensor& input, const Tensor& target, const Tensor& weight,
@@ -126,8 +129,8 @@ Tensor cross_entropy_with_classes(const Tensor& input, const Tensor& target, con
     DType statistics = input.dtype() == DType::Float64 ? DType::Float64 : DType::Float32;
     Tensor logsumexp = empty(problem.target.sizes(), {statistics, input.device()});
     double total_weight = 0;
-    launch(kernels::cross_entropy, input.device(), problem.input.numel() * 2, problem.k, loss.data(),
-           logsumexp.data(), &total_weight);
+    launch(kernels::cross_entropy, input.device(), problem.input.numel() * 2, problem.k,
+           loss.data(), logsumexp.data(), &total_weight);
     if (!needs_grad(input)) return loss;
     record("CrossEntropyBackward0", loss, {input},
            [x = Saved(input), t = Saved(target), w = Saved(weight), logsumexp, total_weight,
@@ -138,13 +141,15 @@ Tensor cross_entropy_with_classes(const Tensor& input, const Tensor& target, con
                problem.k.label_smoothing = label_smoothing;
                if (modes::grad_enabled()) {  // g (softmax(x) sum(q) - q)
                    int dim = problem.class_dim;
-                   Tensor q = class_shares(problem.k, problem.input, problem.target, problem.weight, dim);
-                   Tensor slope = sub(mul(softmax(logits, dim, std::nullopt), sum(q, {dim}, true)), q);
+                   Tensor q =
+                       class_shares(problem.k, problem.input, problem.target, problem.weight, dim);
+                   Tensor slope =
+                       sub(mul(softmax(logits, dim, std::nullopt), sum(q, {dim}, true)), q);
                    return bw.set(0, mul(slope, row_gradient(g, problem.k, total_weight, dim)));
                }
                Tensor grad = contiguous(g), out = empty(logits.sizes(), logits.options());
-               launch(kernels::cross_entropy_backward, logits.device(), logits.numel() * 2, problem.k,
-                      static_cast<const void*>(grad.data()),
+               launch(kernels::cross_entropy_backward, logits.device(), logits.numel() * 2,
+                      problem.k, static_cast<const void*>(grad.data()),
                       static_cast<const void*>(logsumexp.data()), &total_weight, out.data());
                bw.set(0, out);
            });
@@ -163,11 +168,12 @@ Tensor cross_entropy(const Tensor& input, const Tensor& target, const Tensor& we
                 label_smoothing);
     bool probabilities = is_floating(target.dtype()) && same(target.sizes(), input.sizes());
     if (!probabilities) {
-        EMBER_CHECK(!is_floating(target.dtype()),
-                    "cross_entropy: expected class indices (int64) or probabilities of shape %s, got "
-                    "%s of shape %s",
-                    to_string(input.sizes()).c_str(), dtype_name(target.dtype()),
-                    to_string(target.sizes()).c_str());
+        EMBER_CHECK(
+            !is_floating(target.dtype()),
+            "cross_entropy: expected class indices (int64) or probabilities of shape %s, got "
+            "%s of shape %s",
+            to_string(input.sizes()).c_str(), dtype_name(target.dtype()),
+            to_string(target.sizes()).c_str());
         return cross_entropy_with_classes(input, target, weight, ignore_index, r, label_smoothing);
     }
     EMBER_CHECK(ignore_index < 0,
@@ -259,15 +265,22 @@ Tensor element_loss(const ElementLoss& loss, const Tensor& input, const Tensor& 
 Tensor one_minus(const Tensor& x) { return sub(wrapped_number(number(1.0)), x); }
 
 const ElementLoss kSquaredError = {
-    "mse_loss", "MseLossBackward0", kernels::mse, kernels::mse_backward,
+    "mse_loss",
+    "MseLossBackward0",
+    kernels::mse,
+    kernels::mse_backward,
     [](const Tensor& x, const Tensor& t) { return mul(sub(x, t), 2.0); },
     [](const Tensor& x, const Tensor& t) { return mul(sub(t, x), 2.0); }};
 
-// PyTorch bounds the denominator by 1e-12.
+// PyTorch bounds the denominator by the float nearest to 1e-12.
 const ElementLoss kBinaryCrossEntropy = {
-    "binary_cross_entropy", "BinaryCrossEntropyBackward0", kernels::bce, kernels::bce_backward,
+    "binary_cross_entropy",
+    "BinaryCrossEntropyBackward0",
+    kernels::bce,
+    kernels::bce_backward,
     [](const Tensor& x, const Tensor& t) {
-        return div(sub(x, t), clamp(mul(x, one_minus(x)), number(1e-12), std::nullopt, {}));
+        return div(sub(x, t),
+                   clamp(mul(x, one_minus(x)), number(double(1e-12f)), std::nullopt, {}));
     },
     [](const Tensor& x, const Tensor& t) {
         (void)t;
@@ -277,8 +290,10 @@ const ElementLoss kBinaryCrossEntropy = {
     }};
 
 const ElementLoss kWithLogits = {
-    "binary_cross_entropy_with_logits", "BinaryCrossEntropyWithLogitsBackward0",
-    kernels::bce_with_logits, kernels::bce_with_logits_backward,
+    "binary_cross_entropy_with_logits",
+    "BinaryCrossEntropyWithLogitsBackward0",
+    kernels::bce_with_logits,
+    kernels::bce_with_logits_backward,
     [](const Tensor& x, const Tensor& t) { return sub(sigmoid(x), t); },
     [](const Tensor& x, const Tensor& t) {
         (void)t;
@@ -312,7 +327,8 @@ Tensor binary_cross_entropy(const Tensor& input, const Tensor& target, const Ten
         Tensor low = amin(input, {}, false, {}), high = amax(input, {}, false, {});
         Tensor inside = logical_and(ge(low, wrapped_number(number(0.0))),
                                     le(high, wrapped_number(number(1.0))), {});
-        EMBER_CHECK(*inside.as<bool>(), "%s: all elements of input should be between 0 and 1", name);
+        EMBER_CHECK(*inside.as<bool>(), "%s: all elements of input should be between 0 and 1",
+                    name);
     }
     Tensor loss = element_loss(kBinaryCrossEntropy, input, target);
     return reduced(weight.defined() ? mul(loss, weight) : loss, r);

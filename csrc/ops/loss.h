@@ -7,8 +7,8 @@
 // Losses. `reduction` is "none", "mean" or "sum"; others raise ValueError.
 namespace ember::ops {
 
-// input: logits (C,), (N, C) or (N, C, ...); target: class indices (int64) without the class dim, or
-// probabilities of input's shape; weight: (C,). The mean divides by the targets' weights.
+// input: logits (C,), (N, C) or (N, C, ...); target: class indices (int64) without the class dim,
+// or probabilities of input's shape; weight: (C,). The mean divides by the targets' weights.
 Tensor cross_entropy(const Tensor& input, const Tensor& target, const Tensor& weight,
                      std::optional<bool> size_average, int64_t ignore_index,
                      std::optional<bool> reduce, std::string_view reduction,

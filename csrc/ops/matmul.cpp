@@ -23,8 +23,10 @@ int64_t estimated_ns(const kernels::Gemm& g) {
 void check_types(const char* name, const Tensor& a, const Tensor& b) {
     EMBER_CHECK(a.dtype() == b.dtype(), "%s: both tensors must have one dtype, got %s and %s", name,
                 dtype_name(a.dtype()), dtype_name(b.dtype()));
-    EMBER_CHECK(a.device().type == b.device().type, "%s: all tensors must be on one device, got %s and "
-                "%s", name, to_string(a.device()).c_str(), to_string(b.device()).c_str());
+    EMBER_CHECK(a.device().type == b.device().type,
+                "%s: all tensors must be on one device, got %s and "
+                "%s",
+                name, to_string(a.device()).c_str(), to_string(b.device()).c_str());
     kernels::gemm.require(a.device(), a.dtype());
 }
 
@@ -66,9 +68,9 @@ void run_batched(kernels::Gemm g, const Tensor& a, const Tensor& b, const Tensor
             continue;
         }
         int64_t sa = stride(a, d), sb = stride(b, d), sc = c.impl()->strides[d];
-        bool even = first == d + 1 && (g.batch == 1 || (sa == g.a_batch * g.batch &&
-                                                        sb == g.b_batch * g.batch &&
-                                                        sc == g.c_batch * g.batch));
+        bool even = first == d + 1 &&
+                    (g.batch == 1 || (sa == g.a_batch * g.batch && sb == g.b_batch * g.batch &&
+                                      sc == g.c_batch * g.batch));
         if (!even) break;
         if (g.batch == 1) g.a_batch = sa, g.b_batch = sb, g.c_batch = sc;
         g.batch *= size;
@@ -96,8 +98,7 @@ void run_batched(kernels::Gemm g, const Tensor& a, const Tensor& b, const Tensor
 // The product of tensors with at least two dims each, into `out` if the kernel can write it.
 Tensor product(const char* name, const Tensor& a, const Tensor& b, const Dest& dest) {
     int64_t k = a.size(-1);
-    EMBER_CHECK(k == b.size(-2),
-                "%s: mat1 and mat2 shapes cannot be multiplied (%s and %s)", name,
+    EMBER_CHECK(k == b.size(-2), "%s: mat1 and mat2 shapes cannot be multiplied (%s and %s)", name,
                 to_string(a.sizes()).c_str(), to_string(b.sizes()).c_str());
     Dims sizes = a.dim() == 2 && b.dim() == 2
                      ? Dims()
@@ -134,7 +135,8 @@ Tensor matmul(const Tensor& a, const Tensor& b, const Dest& dest) {
         EMBER_CHECK(a.size(-1) == b.size(b.dim() == 1 ? 0 : -2),
                     "matmul: shapes cannot be multiplied (%s and %s)", to_string(a.sizes()).c_str(),
                     to_string(b.sizes()).c_str());
-        Tensor wide = matmul(a.dim() == 1 ? unsqueeze(a, 0) : a, b.dim() == 1 ? unsqueeze(b, 1) : b);
+        Tensor wide =
+            matmul(a.dim() == 1 ? unsqueeze(a, 0) : a, b.dim() == 1 ? unsqueeze(b, 1) : b);
         Dims drop;
         if (b.dim() == 1) drop.push_back(-1);
         if (a.dim() == 1) drop.push_back(b.dim() == 1 ? -2 : -2);
@@ -205,8 +207,8 @@ Tensor dot(const Tensor& a, const Tensor& b, const Dest& dest) {
     return ranked("dot", a, 1, b, 1, dest);
 }
 Tensor outer(const Tensor& a, const Tensor& b) {
-    EMBER_CHECK(a.dim() == 1 && b.dim() == 1, "outer: expected 1-D tensors, got %dD and %dD", a.dim(),
-                b.dim());
+    EMBER_CHECK(a.dim() == 1 && b.dim() == 1, "outer: expected 1-D tensors, got %dD and %dD",
+                a.dim(), b.dim());
     return mul(unsqueeze(a, 1), b);
 }
 Tensor addmm(const Tensor& input, const Tensor& a, const Tensor& b, Number beta, Number alpha,
@@ -219,6 +221,10 @@ Tensor baddbmm(const Tensor& input, const Tensor& a, const Tensor& b, Number bet
 }
 
 Tensor linear(const Tensor& input, const Tensor& weight, const Tensor& bias) {
+    if (weight.dim() == 1) {
+        Tensor out = matmul(input, weight, {});
+        return bias.defined() ? add(out, bias, number(int64_t(1)), {}) : out;
+    }
     EMBER_CHECK(weight.dim() == 2 && input.dim() >= 1,
                 "linear: expected an input of at least 1 dim and a weight of 2, got %s and %s",
                 to_string(input.sizes()).c_str(), to_string(weight.sizes()).c_str());
@@ -263,9 +269,11 @@ Tensor linear(const Tensor& input, const Tensor& weight, const Tensor& bias) {
                    bool flat = g.dim() == 2;
                    if (bw.needs(1)) {
                        Tensor value = x.get(bw);
-                       bw.set(1, flat ? matmul(t(g), value) : matmul(t(rows_of(g)), rows_of(value)));
+                       bw.set(1,
+                              flat ? matmul(t(g), value) : matmul(t(rows_of(g)), rows_of(value)));
                    }
-                   if (bw.needs(2)) bw.set(2, g.dim() == 1 ? g : sum(flat ? g : rows_of(g), {0}, false));
+                   if (bw.needs(2))
+                       bw.set(2, g.dim() == 1 ? g : sum(flat ? g : rows_of(g), {0}, false));
                });
     return out;
 }

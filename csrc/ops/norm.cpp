@@ -24,15 +24,16 @@ DType statistics_type(const Tensor& x) {
 
 void* data_of(const Tensor& t) { return t.defined() ? t.data() : nullptr; }
 
-// Weight or bias as the kernel takes them: contiguous, of the input's dtype or, for halves, float32.
+// Weight or bias as the kernel takes them: contiguous, of the input's dtype or, for halves,
+// float32.
 Tensor parameter(const char* name, const char* what, const Tensor& p, const Tensor& x,
                  IntSpan sizes) {
     if (!p.defined()) return p;
     EMBER_CHECK(same(p.sizes(), sizes), "%s: %s must have shape %s, got %s", name, what,
                 to_string(sizes).c_str(), to_string(p.sizes()).c_str());
     bool wide = kHalves.has(x.dtype()) && p.dtype() == DType::Float32;
-    EMBER_CHECK(p.dtype() == x.dtype() || wide, "%s: %s must have the input's dtype %s, got %s", name,
-                what, dtype_name(x.dtype()), dtype_name(p.dtype()));
+    EMBER_CHECK(p.dtype() == x.dtype() || wide, "%s: %s must have the input's dtype %s, got %s",
+                name, what, dtype_name(x.dtype()), dtype_name(p.dtype()));
     return contiguous(p);
 }
 
@@ -78,9 +79,10 @@ Tensor layer_norm(const Tensor& input, const Dims& normalized_shape, const Tenso
     constexpr const char* name = "layer_norm";
     int lead = input.dim() - normalized_shape.size();
     EMBER_CHECK(!normalized_shape.empty(), "layer_norm: normalized_shape must not be empty");
-    EMBER_CHECK(lead >= 0 && same(input.sizes().subspan(size_t(lead < 0 ? 0 : lead)), normalized_shape),
-                "layer_norm: expected an input whose last dims are %s, got %s",
-                to_string(normalized_shape).c_str(), to_string(input.sizes()).c_str());
+    EMBER_CHECK(
+        lead >= 0 && same(input.sizes().subspan(size_t(lead < 0 ? 0 : lead)), normalized_shape),
+        "layer_norm: expected an input whose last dims are %s, got %s",
+        to_string(normalized_shape).c_str(), to_string(input.sizes()).c_str());
     kernels::layer_norm.require(input.device(), input.dtype());
     Tensor x = contiguous(input);
     Tensor w = parameter(name, "weight", weight, x, normalized_shape);
@@ -107,8 +109,8 @@ Tensor layer_norm(const Tensor& input, const Dims& normalized_shape, const Tenso
     if (out.numel() > 0) launch(kernels::layer_norm, x.device(), x.numel(), k);
     if (!needs_grad(input, weight, bias)) return out;
     record("NativeLayerNormBackward0", out, {input, weight, bias},
-           [x = Saved(input), w = Saved(weight), mean, rstd, normalized_shape, lead, eps, param_dtype](
-               Backward& bw, const Tensor& g) {
+           [x = Saved(input), w = Saved(weight), mean, rstd, normalized_shape, lead, eps,
+            param_dtype](Backward& bw, const Tensor& g) {
                Tensor value = x.get(bw), scale = w.get(bw);
                if (modes::grad_enabled()) {  // the statistics depend on x too: made anew
                    Dims axes, others;
@@ -138,7 +140,8 @@ Tensor layer_norm(const Tensor& input, const Dims& normalized_shape, const Tenso
                k.grad_weight = data_of(gw);
                k.grad_bias = data_of(gb);
                k.rows = mean.numel();
-               k.n = k.rows ? value.numel() / k.rows : checked_numel("layer_norm", normalized_shape, DType::Float64);
+               k.n = k.rows ? value.numel() / k.rows
+                            : checked_numel("layer_norm", normalized_shape, DType::Float64);
                k.dtype = value.dtype();
                k.param_dtype = param_dtype;
                launch(kernels::layer_norm_backward, value.device(), value.numel() * 2, k);
@@ -166,9 +169,10 @@ Tensor batch_norm(const Tensor& input, const Tensor& running_mean, const Tensor&
     k.channels = x.impl()->sizes[1];
     for (int d = 2; d < x.dim(); d++) k.inner *= x.impl()->sizes[d];
     if (training && k.channels > 0 && k.n * k.inner == 1)
-        raise_value("batch_norm: expected more than 1 value per channel when training, got input "
-                    "size %s",
-                    to_string(x.sizes()).c_str());
+        raise_value(
+            "batch_norm: expected more than 1 value per channel when training, got input "
+            "size %s",
+            to_string(x.sizes()).c_str());
     Dims channel{k.channels};
     Tensor w = parameter(name, "weight", weight, x, channel);
     Tensor b = parameter(name, "bias", bias, x, channel);

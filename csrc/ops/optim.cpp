@@ -23,8 +23,9 @@ namespace {
 
 void check_lengths(const char* name, const TensorList& params, const TensorList& other,
                    const char* what) {
-    EMBER_CHECK(other.size() == params.size(), "%s: expected %zu %s, one for each parameter, got %zu",
-                name, params.size(), what, other.size());
+    EMBER_CHECK(other.size() == params.size(),
+                "%s: expected %zu %s, one for each parameter, got %zu", name, params.size(), what,
+                other.size());
 }
 
 void check_like(const char* name, const Tensor& param, const Tensor& other, const char* what) {
@@ -141,14 +142,13 @@ void fused_adam_(const TensorList& params, const TensorList& grads, const Tensor
                     dtype_name(step.dtype()), to_string(step.sizes()).c_str());
         double count = *step.as<float>() += 1;
         step.bump_version();
-        return kernels::AdamItem{
-            runs.write(name, p, layout),
-            runs.read(grads[i], layout),
-            runs.write(name, exp_avgs[i], layout),
-            runs.write(name, exp_avg_sqs[i], layout),
-            amsgrad ? runs.write(name, max_exp_avg_sqs[i], layout) : nullptr,
-            p.numel(),
-            count};
+        return kernels::AdamItem{runs.write(name, p, layout),
+                                 runs.read(grads[i], layout),
+                                 runs.write(name, exp_avgs[i], layout),
+                                 runs.write(name, exp_avg_sqs[i], layout),
+                                 amsgrad ? runs.write(name, max_exp_avg_sqs[i], layout) : nullptr,
+                                 p.numel(),
+                                 count};
     };
     kernels::Adam options{lr, beta1, beta2, eps, weight_decay, decoupled, maximize};
     for_each_dtype<kernels::AdamItem>(kernels::adam, params, item, options);
@@ -172,7 +172,8 @@ void for_each_run(const char* name, const TensorList& tensors, bool writes, F f)
         for (const Tensor& t : tensors) {
             if (t.dtype() != dtype) continue;
             Tensor layout = runs.layout(t);
-            items.push_back({writes ? runs.write(name, t, layout) : runs.read(t, layout), t.numel()});
+            items.push_back(
+                {writes ? runs.write(name, t, layout) : runs.read(t, layout), t.numel()});
         }
         f(items, dtype, first.device());
     }

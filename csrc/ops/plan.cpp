@@ -1,6 +1,7 @@
 #include "ops/plan.h"
 
 #include <cmath>
+#include <limits>
 
 namespace ember {
 
@@ -29,9 +30,7 @@ namespace {
 
 constexpr int kNone = -1;
 
-int category(DType d) {
-    return d == DType::Bool ? 0 : is_integral(d) ? 1 : is_floating(d) ? 2 : 3;
-}
+int category(DType d) { return d == DType::Bool ? 0 : is_integral(d) ? 1 : is_floating(d) ? 2 : 3; }
 
 int combine(int a, int b) {
     return a == kNone ? b : b == kNone ? a : int(promote(DType(a), DType(b)));
@@ -55,7 +54,8 @@ DType result_type(std::span<const Tensor> inputs) {
         else if (!t.impl()->wrapped_number)
             zero_dims = combine(zero_dims, dtype);
         else
-            numbers = combine(numbers, is_floating(t.dtype()) ? int(modes::default_dtype()) : dtype);
+            numbers =
+                combine(numbers, is_floating(t.dtype()) ? int(modes::default_dtype()) : dtype);
     }
     int result = prefer(dims, prefer(zero_dims, numbers));
     return result == kNone ? modes::default_dtype() : DType(result);
@@ -73,21 +73,22 @@ bool can_cast(DType from, DType to) {
 }
 
 void check_number_fits(const char* name, const Tensor& value, DType dtype) {
-    if (!is_integral(dtype) || dtype == DType::Bool || value.dtype() == dtype) return;
-    double bits = double(item_size(dtype) * 8 - (dtype == DType::UInt8 ? 0 : 1));
-    double most = std::exp2(bits);
-    bool fits = true;
-    if (value.dtype() == DType::Int64) {
-        double v = double(*value.as<int64_t>());
+    if (dtype == DType::Bool || dtype == DType::Float64 || value.dtype() == dtype) return;
+    Tensor wide = empty({}, {DType::Float64, {}});
+    const Tensor* operands[] = {&wide, &value};
+    Plan plan;
+    make_plan(plan, operands, 1, DType::Float64);
+    launch(kernels::copy, wide.device(), 1, plan);
+    double v = *wide.as<double>();
+    bool fits;
+    if (is_integral(dtype)) {
+        double most = std::exp2(item_size(dtype) * 8 - (dtype == DType::UInt8 ? 0 : 1));
         fits = v >= -most && v < most;
-    } else if (is_floating(value.dtype())) {
-        Tensor wide = empty({}, {DType::Float64, {}});
-        const Tensor* operands[] = {&wide, &value};
-        Plan plan;
-        make_plan(plan, operands, 1, DType::Float64);
-        launch(kernels::copy, wide.device(), 1, plan);
-        double v = *wide.as<double>();
-        fits = v >= -most && v < most;
+    } else {
+        double most = dtype == DType::Float16    ? 65504.0
+                      : dtype == DType::BFloat16 ? 0x1.FEp127
+                                                 : double(std::numeric_limits<float>::max());
+        fits = !(std::abs(v) > most) || std::isinf(v);
     }
     EMBER_CHECK(fits, "%s: value cannot be converted to type %s without overflow", name,
                 dtype_name(dtype));
@@ -111,8 +112,8 @@ void resize_out(const char* name, const Tensor& out, IntSpan sizes) {
                 to_string(sizes).c_str(), to_string(out.sizes()).c_str());
     Tensor fresh = empty(sizes, out.options());
     TensorImpl& impl = *out.impl();
-    EMBER_CHECK(impl.ndim == int(sizes.size()) ||
-                    (impl.ndim <= TensorImpl::kInlineDims && sizes.size() <= TensorImpl::kInlineDims),
+    EMBER_CHECK(impl.ndim == int(sizes.size()) || (impl.ndim <= TensorImpl::kInlineDims &&
+                                                   sizes.size() <= TensorImpl::kInlineDims),
                 "%s: out must have %zu dims, got %d", name, sizes.size(), impl.ndim);
     // The old block may lie in this tensor's own header, so the fresh storage is shared, not moved.
     impl.share(fresh.impl()->storage);
@@ -297,6 +298,7 @@ void check_dest(const char* name, const Dest& dest, Operands inputs, IntSpan siz
     for (const Tensor* t : inputs) wants_grad |= t->requires_grad();
     if (dest.is_in_place()) {
         check_in_place(name, out, wants_grad);
+        for (const Tensor* t : inputs) check_operand(name, *t);
         EMBER_CHECK(can_cast(result, out.dtype()),
                     "%s: result type %s can't be cast to the desired output type %s", name,
                     dtype_name(result), dtype_name(out.dtype()));
@@ -353,10 +355,20 @@ Tensor pointwise(const kernels::Pointwise& slot, const char* name, Operands inpu
         check_dest(name, dest, inputs, sizes, options.out);
     }
     if (out.numel() > 0) {
+        // A half's result is rounded to the half before a wider `out=` takes it.
+        bool rounds =
+            item_size(options.out) == 2 && is_floating(options.out) && item_size(out.dtype()) > 2;
+        Tensor half = rounds ? empty(out.sizes(), {options.out, device}) : Tensor();
+        if (rounds) operands[0] = &half;
         Plan plan;
         make_plan(plan, Operands(operands, inputs.size() + 1), 1, options.compute);
         std::copy(options.immediate, options.immediate + 4, plan.immediate);
         launch(slot, device, int64_t(double(plan.numel) * options.ns_per_item), plan);
+        if (rounds) {
+            const Tensor* move[] = {&out, &half};
+            make_plan(plan, move, 1, out.dtype());
+            launch(kernels::copy, device, plan.numel, plan);
+        }
     }
     if (!dest.fresh()) out.bump_version();
     return out;

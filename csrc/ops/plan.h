@@ -16,18 +16,19 @@ EMBER_EXPORT DType result_type(std::span<const Tensor> inputs);
 // The same, with integers and bool taken to the default dtype.
 EMBER_EXPORT DType float_result_type(std::span<const Tensor> inputs);
 EMBER_EXPORT bool can_cast(DType from, DType to);
-// Raises RuntimeError for a zero-dim `value` outside of an integer dtype. As in PyTorch fractions are
-// cut off, negative numbers wrap around into uint8, and bool takes everything.
+// Raises RuntimeError for a zero-dim `value` outside of a dtype's range. As in PyTorch fractions
+// are cut off, negative numbers wrap around into uint8, and bool takes everything.
 EMBER_EXPORT void check_number_fits(const char* name, const Tensor& value, DType dtype);
 
 // Raises unless `out=` fits: no gradients asked for, castable dtype, same device.
-EMBER_EXPORT void check_out(const char* name, const Tensor& out, DType result, bool inputs_need_grad);
+EMBER_EXPORT void check_out(const char* name, const Tensor& out, DType result,
+                            bool inputs_need_grad);
 // `out` with `sizes`: resized when it has others (as PyTorch resizes `out=`).
 EMBER_EXPORT void resize_out(const char* name, const Tensor& out, IntSpan sizes);
 
 struct PointwiseOptions {
-    DType compute;  // inputs convert to it
-    DType out;      // dtype of a fresh result
+    DType compute;             // inputs convert to it
+    DType out;                 // dtype of a fresh result
     double ns_per_item = 0.5;  // of one core, for letting Python's lock go
     Number immediate[4];
 

@@ -33,18 +33,16 @@ Tensor comparison(const kernels::Pointwise& slot, const char* name, const Tensor
 }
 
 void require_number_type(const char* name, const Tensor& a, const Tensor& b) {
-    EMBER_CHECK(pair_type(a, b) != DType::Bool, "%s: bool tensors have no %s; use logical_xor", name,
-                name);
+    EMBER_CHECK(pair_type(a, b) != DType::Bool, "%s: bool tensors have no %s; use logical_xor",
+                name, name);
 }
 
-bool is_one(Number n) {
-    return n.kind == Number::Kind::Float ? n.d == 1 : n.i == 1;
-}
+bool is_one(Number n) { return n.kind == Number::Kind::Float ? n.d == 1 : n.i == 1; }
 
 void check_alpha(const char* name, DType dtype, Number alpha) {
-    EMBER_CHECK(alpha.kind != Number::Kind::Float || !is_integral(dtype),
-                "%s: for integral input tensors, argument alpha must not be a floating point number",
-                name);
+    EMBER_CHECK(
+        alpha.kind != Number::Kind::Float || !is_integral(dtype),
+        "%s: for integral input tensors, argument alpha must not be a floating point number", name);
     EMBER_CHECK(alpha.kind != Number::Kind::Bool || dtype == DType::Bool,
                 "%s: boolean alpha only supported for bool results", name);
 }
@@ -108,9 +106,9 @@ Tensor div(const Tensor& a, const Tensor& b, std::optional<std::string_view> rou
                     int(rounding_mode->size()), rounding_mode->data());
         Tensor out = binary(kernels::trunc_divide, "div", a, b, dest);
         if (needs_grad(a, b))
-            record("DivBackward1", out, {a, b}, dest, [b = Saved(b, dest)](Backward& bw, const Tensor& g) {
-                if (bw.needs(0)) bw.set(0, mul(g, 0.0));
-                if (bw.needs(1)) bw.set(1, mul(mul(g, b.get(bw)), 0.0));
+            record("DivBackward1", out, {a, b}, dest, [](Backward& bw, const Tensor& g) {
+                if (bw.needs(0)) bw.set(0, no_slope(g));
+                if (bw.needs(1)) bw.set(1, no_slope(g));
             });
         return out;
     }
@@ -120,12 +118,11 @@ Tensor div(const Tensor& a, const Tensor& b, std::optional<std::string_view> rou
     Tensor out = pointwise(kernels::div, "div", {a, b}, dest, {dtype, dtype});
     if (needs_grad(a, b))
         record("DivBackward0", out, {a, b}, dest,
-               [a = Saved::when(b.requires_grad(), first, dest),
-                b = Saved(b, dest)](Backward& bw, const Tensor& g) {
+               [a = Saved::when(b.requires_grad(), first, dest), b = Saved(b, dest)](
+                   Backward& bw, const Tensor& g) {
                    Tensor divisor = b.get(bw);
                    if (bw.needs(0)) bw.set(0, div(g, divisor));
-                   if (bw.needs(1))
-                       bw.set(1, mul(neg(g), div(div(a.get(bw), divisor), divisor)));
+                   if (bw.needs(1)) bw.set(1, mul(neg(g), div(div(a.get(bw), divisor), divisor)));
                });
     return out;
 }
@@ -133,9 +130,9 @@ Tensor div(const Tensor& a, const Tensor& b, std::optional<std::string_view> rou
 Tensor floor_divide(const Tensor& a, const Tensor& b, const Dest& dest) {
     Tensor out = binary(kernels::floor_divide, "floor_divide", a, b, dest);
     if (needs_grad(a, b))
-        record("FloorDivideBackward0", out, {a, b}, dest, [b = Saved(b, dest)](Backward& bw, const Tensor& g) {
-            if (bw.needs(0)) bw.set(0, mul(g, 0.0));
-            if (bw.needs(1)) bw.set(1, mul(mul(g, b.get(bw)), 0.0));
+        record("FloorDivideBackward0", out, {a, b}, dest, [](Backward& bw, const Tensor& g) {
+            if (bw.needs(0)) bw.set(0, no_slope(g));
+            if (bw.needs(1)) bw.set(1, no_slope(g));
         });
     return out;
 }
@@ -149,8 +146,7 @@ Tensor remainder(const Tensor& a, const Tensor& b, const Dest& dest) {
                [a = Saved::when(b.requires_grad(), first, dest),
                 b = Saved::when(b.requires_grad(), b, dest)](Backward& bw, const Tensor& g) {
                    if (bw.needs(0)) bw.set(0, g);
-                   if (bw.needs(1))
-                       bw.set(1, mul(neg(g), div(a.get(bw), b.get(bw), "floor", {})));
+                   if (bw.needs(1)) bw.set(1, mul(neg(g), div(a.get(bw), b.get(bw), "floor", {})));
                });
     return out;
 }
@@ -164,8 +160,7 @@ Tensor fmod(const Tensor& a, const Tensor& b, const Dest& dest) {
                [a = Saved::when(b.requires_grad(), first, dest),
                 b = Saved::when(b.requires_grad(), b, dest)](Backward& bw, const Tensor& g) {
                    if (bw.needs(0)) bw.set(0, g);
-                   if (bw.needs(1))
-                       bw.set(1, mul(neg(g), div(a.get(bw), b.get(bw), "trunc", {})));
+                   if (bw.needs(1)) bw.set(1, mul(neg(g), div(a.get(bw), b.get(bw), "trunc", {})));
                });
     return out;
 }
@@ -202,7 +197,8 @@ namespace {
 
 // Where both are equal each gets half of the gradient.
 Tensor extreme(const kernels::Pointwise& slot, const char* name, const char* node, const Tensor& a,
-               const Tensor& b, const Dest& dest, Tensor (*wins)(const Tensor&, const Tensor&, const Dest&)) {
+               const Tensor& b, const Dest& dest,
+               Tensor (*wins)(const Tensor&, const Tensor&, const Dest&)) {
     Tensor copy;
     const Tensor& first = original(a, dest, a.requires_grad() ? a : b, copy);
     Tensor out = binary(slot, name, a, b, dest);
@@ -227,35 +223,34 @@ Tensor minimum(const Tensor& a, const Tensor& b, const Dest& dest) {
 }
 
 Tensor clamp_tensor(const Tensor& x, const Tensor& min, const Tensor& max, const Dest& dest) {
-    EMBER_CHECK(min.defined() || max.defined(), "clamp: at least one of min or max must not be None");
+    EMBER_CHECK(min.defined() || max.defined(),
+                "clamp: at least one of min or max must not be None");
     auto bounded = [&](const Tensor& value, const Tensor& bound, const kernels::Pointwise& slot,
                        const Dest& to) { return binary(slot, "clamp", value, bound, to); };
     Tensor copy;
-    const Tensor& first =
-        original(x, dest, needs_grad(x) ? x : needs_grad(min) ? min : max, copy);
-    Tensor out = min.defined() ? bounded(x, min, kernels::maximum, max.defined() ? Dest() : dest) : x;
+    const Tensor& first = original(x, dest, needs_grad(x) ? x : needs_grad(min) ? min : max, copy);
+    Tensor out =
+        min.defined() ? bounded(x, min, kernels::maximum, max.defined() ? Dest() : dest) : x;
     if (max.defined()) out = bounded(out, max, kernels::minimum, dest);
     auto record_clamp = [&](auto saved_x, auto saved_min, auto saved_max) {
-        record("ClampBackward0", out, {x, min, max}, dest,
-               [=](Backward& bw, const Tensor& g) {
-                   Tensor v = saved_x.get(bw), low = saved_min.get(bw), high = saved_max.get(bw);
-                   Tensor zero = wrapped_number(number(0.0));
-                   Tensor below = low.defined() ? lt(v, low) : Tensor();
-                   Tensor above = high.defined() ? gt(v, high) : Tensor();
-                   if (below.defined() && above.defined())
-                       below = logical_and(below, ge(high, low), {});
-                   if (bw.needs(0)) {
-                       Tensor inside = g;
-                       if (below.defined()) inside = where(lt(v, low), zero, inside);
-                       if (above.defined()) inside = where(above, zero, inside);
-                       bw.set(0, inside);
-                   }
-                   if (bw.needs(1)) bw.set(1, where(below, g, zero));
-                   if (bw.needs(2)) {
-                       Tensor capped = low.defined() ? logical_or(above, lt(high, low), {}) : above;
-                       bw.set(2, where(capped, g, zero));
-                   }
-               });
+        record("ClampBackward0", out, {x, min, max}, dest, [=](Backward& bw, const Tensor& g) {
+            Tensor v = saved_x.get(bw), low = saved_min.get(bw), high = saved_max.get(bw);
+            Tensor zero = wrapped_number(number(0.0));
+            Tensor below = low.defined() ? lt(v, low) : Tensor();
+            Tensor above = high.defined() ? gt(v, high) : Tensor();
+            if (below.defined() && above.defined()) below = logical_and(below, ge(high, low), {});
+            if (bw.needs(0)) {
+                Tensor inside = g;
+                if (below.defined()) inside = where(lt(v, low), zero, inside);
+                if (above.defined()) inside = where(above, zero, inside);
+                bw.set(0, inside);
+            }
+            if (bw.needs(1)) bw.set(1, where(below, g, zero));
+            if (bw.needs(2)) {
+                Tensor capped = low.defined() ? logical_or(above, lt(high, low), {}) : above;
+                bw.set(2, where(capped, g, zero));
+            }
+        });
     };
     if (needs_grad(x, min, max)) record_clamp(Saved(first, dest), Saved(min), Saved(max));
     return out;
@@ -286,7 +281,8 @@ Tensor addcdiv(const Tensor& x, const Tensor& a, const Tensor& b, Number value, 
     if (needs_grad(x, a, b))
         record("AddcdivBackward0", out, {x, a, b}, dest,
                [a = Saved::when(b.requires_grad(), a, dest),
-                b = Saved::when(a.requires_grad() || b.requires_grad(), b, dest), value](Backward& bw, const Tensor& g) {
+                b = Saved::when(a.requires_grad() || b.requires_grad(), b, dest),
+                value](Backward& bw, const Tensor& g) {
                    Tensor divisor = b.get(bw);
                    if (bw.needs(0)) bw.set(0, g);
                    if (bw.needs(1)) bw.set(1, scaled(div(g, divisor), value));
@@ -408,31 +404,34 @@ Tensor where(const Tensor& condition, const Tensor& a, const Tensor& b, const De
                 dtype_name(condition.dtype()));
     DType dtype = pair_type(a, b);
     for (const Tensor* t : {&a, &b})
-        if (t->impl()->wrapped_number) check_number_fits("where", *t, dtype);
+        if (t->impl()->wrapped_number && is_integral(dtype)) check_number_fits("where", *t, dtype);
     Tensor out = pointwise(kernels::where, "where", {condition, a, b}, dest, {dtype, dtype});
     if (needs_grad(a, b))
-        record("WhereBackward0", out, {a, b}, [c = Saved(condition)](Backward& bw, const Tensor& g) {
-            Tensor zero = wrapped_number(number(0.0)), mask = c.get(bw);
-            if (bw.needs(0)) bw.set(0, where(mask, g, zero));
-            if (bw.needs(1)) bw.set(1, where(mask, zero, g));
-        });
+        record("WhereBackward0", out, {a, b},
+               [c = Saved(condition)](Backward& bw, const Tensor& g) {
+                   Tensor zero = wrapped_number(number(0.0)), mask = c.get(bw);
+                   if (bw.needs(0)) bw.set(0, where(mask, g, zero));
+                   if (bw.needs(1)) bw.set(1, where(mask, zero, g));
+               });
     return out;
 }
 
 Tensor masked_fill(const Tensor& x, const Tensor& mask, const Tensor& value, const Dest& dest) {
     EMBER_CHECK(mask.dtype() == DType::Bool, "masked_fill: mask must be bool, got %s",
                 dtype_name(mask.dtype()));
-    EMBER_CHECK(value.dim() == 0, "masked_fill: value must be a number or a zero-dim tensor, got %s",
+    EMBER_CHECK(value.dim() == 0,
+                "masked_fill: value must be a number or a zero-dim tensor, got %s",
                 to_string(value.sizes()).c_str());
     check_number_fits("masked_fill", value, x.dtype());
-    Tensor out = pointwise(kernels::where, "masked_fill", {mask, value, x}, dest,
-                           {x.dtype(), x.dtype()});
+    Tensor out =
+        pointwise(kernels::where, "masked_fill", {mask, value, x}, dest, {x.dtype(), x.dtype()});
     if (needs_grad(x, value))
-        record("MaskedFillBackward0", out, {x, value}, dest, [m = Saved(mask, dest)](Backward& bw, const Tensor& g) {
-            Tensor zero = wrapped_number(number(0.0)), covered = m.get(bw);
-            if (bw.needs(0)) bw.set(0, where(covered, zero, g));
-            if (bw.needs(1)) bw.set(1, sum(where(covered, g, zero)));
-        });
+        record("MaskedFillBackward0", out, {x, value}, dest,
+               [m = Saved(mask, dest)](Backward& bw, const Tensor& g) {
+                   Tensor zero = wrapped_number(number(0.0)), covered = m.get(bw);
+                   if (bw.needs(0)) bw.set(0, where(covered, zero, g));
+                   if (bw.needs(1)) bw.set(1, sum(where(covered, g, zero)));
+               });
     return out;
 }
 

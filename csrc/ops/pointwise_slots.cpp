@@ -1,5 +1,5 @@
-#include "ops/launch.h"
 #include "kernels/pointwise.h"
+#include "ops/launch.h"
 
 namespace ember::kernels {
 

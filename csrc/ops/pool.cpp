@@ -24,8 +24,9 @@ using kernels::Pool2d;
 struct Pair {
     int64_t v[2];
     Pair(const char* name, const char* what, const Dims& given, int64_t least) {
-        EMBER_CHECK(given.size() == 1 || given.size() == 2, "%s: %s must be one number or two, got %s",
-                    name, what, to_string(given).c_str());
+        EMBER_CHECK(given.size() == 1 || given.size() == 2,
+                    "%s: %s must be one number or two, got %s", name, what,
+                    to_string(given).c_str());
         for (int i = 0; i < 2; i++) {
             v[i] = given[given.size() == 1 ? 0 : i];
             EMBER_CHECK(v[i] >= least && v[i] < (int64_t(1) << 31),
@@ -45,13 +46,15 @@ Pool2d pool_shape(const char* name, const Tensor& x, const Dims& kernel, const D
     pool.h = x.size(-2), pool.w = x.size(-1);
     pool.planes = x.size(0) * (x.dim() == 4 ? x.size(1) : 1);
     bool empty = pool.h == 0 || pool.w == 0 || (x.dim() == 4 && x.size(1) == 0);
-    EMBER_CHECK(!empty, "%s: expected an input with non-empty planes and channels, got shape %s", name,
-                to_string(x.sizes()).c_str());
+    EMBER_CHECK(!empty, "%s: expected an input with non-empty planes and channels, got shape %s",
+                name, to_string(x.sizes()).c_str());
     pool.dtype = x.dtype();
     int64_t in[2] = {pool.h, pool.w}, out[2];
     for (int i = 0; i < 2; i++) {
-        EMBER_CHECK(p.v[i] <= k.v[i] / 2, "%s: padding must be at most half of the kernel size, got "
-                    "padding %ld and kernel size %ld", name, long(p.v[i]), long(k.v[i]));
+        EMBER_CHECK(p.v[i] <= k.v[i] / 2,
+                    "%s: padding must be at most half of the kernel size, got "
+                    "padding %ld and kernel size %ld",
+                    name, long(p.v[i]), long(k.v[i]));
         int64_t span = in[i] + 2 * p.v[i] - d.v[i] * (k.v[i] - 1) - 1;
         EMBER_CHECK(span >= 0 || (ceil_mode && span > -s.v[i]),
                     "%s: input %s is too small for the kernel: its output would have no size", name,
@@ -59,8 +62,10 @@ Pool2d pool_shape(const char* name, const Tensor& x, const Dims& kernel, const D
         out[i] = span < 0 ? 1 : (span + (ceil_mode ? s.v[i] - 1 : 0)) / s.v[i] + 1;
         // The last window has to begin within the input or the padding before it.
         if (ceil_mode && (out[i] - 1) * s.v[i] >= in[i] + p.v[i]) out[i]--;
-        EMBER_CHECK(out[i] > 0, "%s: input %s is too small for the kernel: its output would have no "
-                    "size", name, to_string(x.sizes()).c_str());
+        EMBER_CHECK(out[i] > 0,
+                    "%s: input %s is too small for the kernel: its output would have no "
+                    "size",
+                    name, to_string(x.sizes()).c_str());
         pool.kernel[i] = k.v[i], pool.stride[i] = s.v[i], pool.pad[i] = p.v[i];
         pool.dilation[i] = d.v[i];
     }
@@ -88,11 +93,12 @@ Tensor max_backward(const Tensor& g, const Tensor& indices, const Dims& sizes, c
     p.indices = indices.as<int64_t>();
     if (out.numel() > 0) launch(kernels::max_pool2d_backward, g.device(), out.numel(), p);
     if (needs_grad(g))
-        record("MaxPool2DWithIndicesBackwardBackward0", out, {g}, [indices](Backward& bw, const Tensor& gg) {
-            Tensor planes = flatten(gg, -2, -1);
-            Tensor read = gather(planes, -1, flatten(indices, -2, -1), false, {});
-            bw.set(0, reshape(read, Dims(indices.sizes())));
-        });
+        record("MaxPool2DWithIndicesBackwardBackward0", out, {g},
+               [indices](Backward& bw, const Tensor& gg) {
+                   Tensor planes = flatten(gg, -2, -1);
+                   Tensor read = gather(planes, -1, flatten(indices, -2, -1), false, {});
+                   bw.set(0, reshape(read, Dims(indices.sizes())));
+               });
     return out;
 }
 
@@ -130,7 +136,8 @@ Tensor average(const Tensor& x, const Pool2d& pool) {
 std::tuple<Tensor, Tensor> max_pool2d_with_indices(const Tensor& input, const Dims& kernel_size,
                                                    const Dims& stride, const Dims& padding,
                                                    const Dims& dilation, bool ceil_mode) {
-    Pool2d pool = pool_shape("max_pool2d", input, kernel_size, stride, padding, dilation, ceil_mode);
+    Pool2d pool =
+        pool_shape("max_pool2d", input, kernel_size, stride, padding, dilation, ceil_mode);
     kernels::max_pool2d.require(input.device(), input.dtype());
     Tensor x = contiguous(input), out = empty(output_sizes(x, pool), x.options());
     Tensor indices = empty(out.sizes(), {DType::Int64, x.device()});
@@ -151,7 +158,8 @@ Tensor max_pool2d(const Tensor& input, const Dims& kernel_size, const Dims& stri
     if (needs_grad(input))
         return std::get<0>(
             max_pool2d_with_indices(input, kernel_size, stride, padding, dilation, ceil_mode));
-    Pool2d pool = pool_shape("max_pool2d", input, kernel_size, stride, padding, dilation, ceil_mode);
+    Pool2d pool =
+        pool_shape("max_pool2d", input, kernel_size, stride, padding, dilation, ceil_mode);
     kernels::max_pool2d.require(input.device(), input.dtype());
     Tensor x = contiguous(input), out = empty(output_sizes(x, pool), x.options());
     pool.input = x.data();
@@ -164,7 +172,8 @@ Tensor avg_pool2d(const Tensor& input, const Dims& kernel_size, const Dims& stri
                   const Dims& padding, bool ceil_mode, bool count_include_pad,
                   std::optional<int64_t> divisor_override) {
     Pool2d pool = pool_shape("avg_pool2d", input, kernel_size, stride, padding, {1}, ceil_mode);
-    EMBER_CHECK(!divisor_override || *divisor_override != 0, "avg_pool2d: divisor must be not zero");
+    EMBER_CHECK(!divisor_override || *divisor_override != 0,
+                "avg_pool2d: divisor must be not zero");
     pool.count_include_pad = count_include_pad;
     pool.divisor = divisor_override.value_or(0);
     kernels::avg_pool2d.require(input.device(), input.dtype());

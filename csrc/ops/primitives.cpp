@@ -2,8 +2,8 @@
 
 #include "ops/copy.h"
 #include "ops/factory.h"
-#include "ops/index.h"
 #include "ops/formula.h"
+#include "ops/index.h"
 #include "ops/reduce.h"
 #include "ops/view.h"
 
@@ -43,8 +43,9 @@ int64_t reach(IntSpan sizes, IntSpan strides) {
 Tensor as_strided_backward(const Tensor& grad, IntSpan base_sizes, IntSpan base_strides,
                            int64_t base_offset, IntSpan sizes, IntSpan strides, int64_t offset) {
     int64_t origin = std::min(base_offset, offset);
-    int64_t items = std::max(base_offset + reach(base_sizes, base_strides),
-                             offset + reach(sizes, strides)) - origin;
+    int64_t items =
+        std::max(base_offset + reach(base_sizes, base_strides), offset + reach(sizes, strides)) -
+        origin;
     Tensor flat = zeros({{items}}, grad.options());
     Tensor part = as_strided(flat, sizes, strides, offset - origin);
     if (!part.has_overlap()) {
@@ -53,14 +54,16 @@ Tensor as_strided_backward(const Tensor& grad, IntSpan base_sizes, IntSpan base_
         Tensor places = ops::arange(ops::number(items), std::nullopt, ops::number(int64_t(1)),
                                     DType::Int64, grad.device(), false);
         Tensor index = ops::reshape(as_strided(places, sizes, strides, offset - origin), {-1});
-        flat = ops::index_add(flat, 0, index, ops::reshape(grad, {-1}), ops::number(int64_t(1)), {});
+        flat =
+            ops::index_add(flat, 0, index, ops::reshape(grad, {-1}), ops::number(int64_t(1)), {});
     }
     Tensor base = as_strided(flat, base_sizes, base_strides, base_offset - origin);
     if (!base.has_overlap()) return clone(base);
     Tensor one = ones(base.sizes(), base.options());
     Tensor spread = as_strided_backward(one, {{items}}, {{1}}, 0, base_sizes, base_strides,
                                         base_offset - origin);
-    return ops::formula::div(base, as_strided(spread, base_sizes, base_strides, base_offset - origin));
+    return ops::formula::div(base,
+                             as_strided(spread, base_sizes, base_strides, base_offset - origin));
 }
 
 bool has_nan(const Tensor& t) {

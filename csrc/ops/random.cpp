@@ -107,9 +107,11 @@ Tensor randperm(int64_t n, Generator* generator, TensorOptions options) {
 
 Tensor uniform_(const Tensor& self, double from, double to, Generator* generator) {
     require_floating("uniform_", self.dtype());
-    EMBER_CHECK(from <= to, "uniform_: expects to return a [from, to) range, but found from=%g > to=%g",
-                from, to);
-    EMBER_CHECK(std::isfinite(to - from), "uniform_: the range from %g to %g is not finite", from, to);
+    EMBER_CHECK(from <= to,
+                "uniform_: expects to return a [from, to) range, but found from=%g > to=%g", from,
+                to);
+    EMBER_CHECK(std::isfinite(to - from), "uniform_: the range from %g to %g is not finite", from,
+                to);
     fill(kernels::uniform, "uniform_", self, generator, 0.6, from, to);
     return cut_history("UniformBackward0", self);
 }
@@ -165,7 +167,8 @@ Tensor random_(const Tensor& self, std::optional<int64_t> first, std::optional<i
     if (!first)
         return fill(kernels::randint, "random_", self, generator, 0.6, uint64_t(0), int64_t(0));
     int64_t low = second ? *first : 0, high = second ? *second : *first;
-    EMBER_CHECK(low < high, "random_: expects 'from' to be less than 'to', but got from=%ld >= to=%ld",
+    EMBER_CHECK(low < high,
+                "random_: expects 'from' to be less than 'to', but got from=%ld >= to=%ld",
                 long(low), long(high));
     DType dtype = self.dtype();
     bool fits = low >= lower_limit(dtype) && high - 1 <= exact_limit(dtype);
@@ -185,7 +188,8 @@ Tensor bernoulli_tensor_(const Tensor& self, const Tensor& p, Generator* generat
     EMBER_CHECK(is_floating(p.dtype()), "bernoulli: p must be floating point, got %s",
                 dtype_name(p.dtype()));
     GradModeGuard no_grad(false);
-    Tensor chances = empty(self.sizes(), {p.dtype() == DType::Float64 ? DType::Float64 : DType::Float32, {}});
+    Tensor chances =
+        empty(self.sizes(), {p.dtype() == DType::Float64 ? DType::Float64 : DType::Float32, {}});
     copy_(chances, p);
     Tensor outside = logical_or(lt(chances, wrapped_number(number(0.0))),
                                 gt(chances, wrapped_number(number(1.0))), {});
@@ -207,9 +211,8 @@ Tensor bernoulli(const Tensor& p, Generator* generator, const Dest& out) {
     }
     bernoulli_tensor_(to, p, generator);
     if (out.fresh() && needs_grad(p))
-        record("BernoulliBackward0", to, {p}, [](Backward& bw, const Tensor& g) {
-            bw.set(0, zeros(g.sizes(), g.options()));
-        });
+        record("BernoulliBackward0", to, {p},
+               [](Backward& bw, const Tensor& g) { bw.set(0, zeros(g.sizes(), g.options())); });
     return to;
 }
 
@@ -232,8 +235,8 @@ Tensor multinomial(const Tensor& input, int64_t num_samples, bool replacement,
     GradModeGuard no_grad(false);
     EMBER_CHECK(is_floating(input.dtype()), "multinomial: expects floating point input, got %s",
                 dtype_name(input.dtype()));
-    EMBER_CHECK(input.dim() == 1 || input.dim() == 2, "multinomial: prob_dist must be 1 or 2 dim, got %d",
-                input.dim());
+    EMBER_CHECK(input.dim() == 1 || input.dim() == 2,
+                "multinomial: prob_dist must be 1 or 2 dim, got %d", input.dim());
     EMBER_CHECK(num_samples > 0, "multinomial: cannot sample n_sample <= 0 samples, got %ld",
                 long(num_samples));
     int64_t n = input.size(-1);
@@ -263,7 +266,9 @@ Tensor multinomial(const Tensor& input, int64_t num_samples, bool replacement,
             const double* key = keys.as<double>() + r * n;
             for (int64_t i = 0; i < n; i++) order[size_t(i)] = i;
             std::partial_sort(order.begin(), order.begin() + num_samples, order.end(),
-                              [&](int64_t a, int64_t b) { return key[a] > key[b] || (key[a] == key[b] && a < b); });
+                              [&](int64_t a, int64_t b) {
+                                  return key[a] > key[b] || (key[a] == key[b] && a < b);
+                              });
             std::copy(order.begin(), order.begin() + num_samples, chosen_index + r * num_samples);
         }
         return out;
@@ -273,7 +278,8 @@ Tensor multinomial(const Tensor& input, int64_t num_samples, bool replacement,
     std::vector<double> cumulative(static_cast<size_t>(n));
     for (int64_t r = 0; r < rows; r++) {
         double running = 0;
-        for (int64_t i = 0; i < n; i++) cumulative[size_t(i)] = running += p.as<double>()[r * n + i];
+        for (int64_t i = 0; i < n; i++)
+            cumulative[size_t(i)] = running += p.as<double>()[r * n + i];
         for (double& c : cumulative) c /= running;
         if (n > 0) cumulative.back() = 1;
         for (int64_t s = 0; s < num_samples; s++) {
@@ -305,9 +311,9 @@ Tensor dropout(const Tensor& input, double p, bool training, bool inplace) {
     double scale = 1 / (1 - p);
     if (inplace) return mul(input, mul(to_dtype(mask, input.dtype()), scale), dest);
     if (needs_grad(input))
-        record("NativeDropoutBackward0", out, {input}, [mask, scale](Backward& bw, const Tensor& g) {
-            bw.set(0, mul(mul(g, mask), scale));
-        });
+        record(
+            "NativeDropoutBackward0", out, {input},
+            [mask, scale](Backward& bw, const Tensor& g) { bw.set(0, mul(mul(g, mask), scale)); });
     return out;
 }
 

@@ -1,11 +1,11 @@
-#include "ops/reduce.h"
+#include "kernels/reduce.h"
 
 #include <cmath>
 
-#include "kernels/reduce.h"
 #include "ops/copy.h"
 #include "ops/factory.h"
 #include "ops/formula.h"
+#include "ops/reduce.h"
 #include "ops/view.h"
 
 namespace ember::kernels {
@@ -40,8 +40,8 @@ struct Reduced {
     Reduced(const char* name, const Tensor& x, IntSpan dims) : ndim(x.dim()) {
         for (int64_t dim : dims) {
             int d = wrap_dim(name, dim, ndim);
-            EMBER_CHECK(!marked[d] || ndim == 0, "%s: dim %d appears multiple times in the list of dims",
-                        name, d);
+            EMBER_CHECK(!marked[d] || ndim == 0,
+                        "%s: dim %d appears multiple times in the list of dims", name, d);
             marked[d] = true;
         }
         if (dims.empty())
@@ -49,11 +49,19 @@ struct Reduced {
         for (int d = 0; d < ndim; d++)
             if (marked[d]) numel *= x.impl()->sizes[d];
     }
+    Dims dims() const {
+        Dims list;
+        for (int d = 0; d < ndim; d++)
+            if (marked[d]) list.push_back(d);
+        return list;
+    }
     Dims sizes(const Tensor& x, bool keepdim) const {
         Dims out;
         for (int d = 0; d < ndim; d++) {
-            if (!marked[d]) out.push_back(x.impl()->sizes[d]);
-            else if (keepdim) out.push_back(1);
+            if (!marked[d])
+                out.push_back(x.impl()->sizes[d]);
+            else if (keepdim)
+                out.push_back(1);
         }
         return out;
     }
@@ -130,8 +138,8 @@ void check_not_empty(const char* name, const Tensor& x, const Reduced& reduced) 
 
 }  // namespace
 
-Tensor sum(const Tensor& x, const std::optional<Dims>& dim, bool keepdim, std::optional<DType> dtype,
-           const Dest& dest) {
+Tensor sum(const Tensor& x, const std::optional<Dims>& dim, bool keepdim,
+           std::optional<DType> dtype, const Dest& dest) {
     Reduced reduced("sum", x, span_of(dim));
     Tensor out = scaled_sum("sum", x, reduced, keepdim, sum_type(x, dtype, dest), 1, dest);
     if (needs_grad(x))
@@ -145,10 +153,11 @@ Tensor sum(const Tensor& x, const std::optional<Dims>& dim, bool keepdim, std::o
 Tensor mean(const Tensor& x, const std::optional<Dims>& dim, bool keepdim,
             std::optional<DType> dtype, const Dest& dest) {
     DType d = dtype.value_or(dest.fresh() ? x.dtype() : dest.tensor().dtype());
-    EMBER_CHECK(is_floating(d) || is_complex(d),
-                "mean: could not infer output dtype. Input dtype must be either a floating point or "
-                "complex dtype. Got: %s",
-                dtype_name(d));
+    EMBER_CHECK(
+        is_floating(d) || is_complex(d),
+        "mean: could not infer output dtype. Input dtype must be either a floating point or "
+        "complex dtype. Got: %s",
+        dtype_name(d));
     Reduced reduced("mean", x, span_of(dim));
     double scale = 1 / double(reduced.numel);
     Tensor out = scaled_sum("mean", x, reduced, keepdim, d, reduced.numel ? scale : NAN, dest);
@@ -185,11 +194,13 @@ Tensor prod(const Tensor& x, std::optional<int64_t> dim, bool keepdim, std::opti
     if (dim) dims.push_back(*dim);
     Reduced reduced("prod", x, dims);
     DType d = sum_type(x, dtype, dest);
-    Tensor input = x.dtype() == d || (is_integral(x.dtype()) && d == DType::Int64) ? x : to_dtype(x, d);
+    Tensor input =
+        x.dtype() == d || (is_integral(x.dtype()) && d == DType::Int64) ? x : to_dtype(x, d);
     Tensor out = reduce(kernels::prod, "prod", input, reduced, keepdim, d, 0, dest);
     if (needs_grad(x))
         record(dim ? "ProdBackward1" : "ProdBackward0", out, {x},
-               [reduced, keepdim, dim, x = Saved(input), y = Saved::output(out)](Backward& bw, const Tensor& g) {
+               [reduced, keepdim, dim, x = Saved(input), y = Saved::output(out)](Backward& bw,
+                                                                                 const Tensor& g) {
                    Tensor value = x.get(bw);
                    if (value.dim() == 0) return bw.set(0, g);
                    Tensor result = with_dims(y.get(bw), reduced, keepdim);
@@ -212,11 +223,10 @@ double correction_of(std::optional<Number> correction, std::optional<bool> unbia
 // 2 (x - mean) / (n - correction) times g.
 Tensor var_backward(const Tensor& g, const Tensor& x, const Reduced& reduced, bool keepdim,
                     double correction) {
-    Dims dims;
-    for (int d = 0; d < reduced.ndim; d++)
-        if (reduced.marked[d]) dims.push_back(d);
     double scale = 2 / std::max(0.0, double(reduced.numel) - correction);
-    Tensor centred = sub(x, mean(x, dims, true, std::nullopt, {}));
+    // In float32 for halves: what is left after the mean may be smaller than the mean's rounding.
+    Tensor value = item_size(x.dtype()) == 2 ? to_dtype(x, DType::Float32) : x;
+    Tensor centred = sub(value, mean(value, reduced.dims(), true, std::nullopt, {}));
     return mul(mul(with_dims(g, reduced, keepdim), centred), scale);
 }
 
@@ -234,9 +244,10 @@ Tensor var(const Tensor& x, const std::optional<Dims>& dim, std::optional<Number
     double c = correction_of(correction, unbiased);
     Tensor out = reduce(kernels::variance, "var", x, reduced, keepdim, x.dtype(), c, dest);
     if (needs_grad(x))
-        record("VarBackward0", out, {x}, [reduced, keepdim, c, x = Saved(x)](Backward& bw, const Tensor& g) {
-            bw.set(0, var_backward(g, x.get(bw), reduced, keepdim, c));
-        });
+        record("VarBackward0", out, {x},
+               [reduced, keepdim, c, x = Saved(x)](Backward& bw, const Tensor& g) {
+                   bw.set(0, var_backward(g, x.get(bw), reduced, keepdim, c));
+               });
     return out;
 }
 
@@ -260,7 +271,8 @@ Tensor std_deviation(const Tensor& x, const std::optional<Dims>& dim,
     }
     if (needs_grad(x))
         record("StdBackward0", out, {x},
-               [reduced, keepdim, c, x = Saved(x), y = Saved::output(out)](Backward& bw, const Tensor& g) {
+               [reduced, keepdim, c, x = Saved(x), y = Saved::output(out)](Backward& bw,
+                                                                           const Tensor& g) {
                    Tensor deviation = y.get(bw), zero = wrapped_number(number(0.0));
                    Tensor half = div(g, mul(deviation, 2.0));
                    half = masked_fill(half, eq(deviation, zero), zero);
@@ -272,7 +284,8 @@ Tensor std_deviation(const Tensor& x, const std::optional<Dims>& dim,
 std::tuple<Tensor, Tensor> var_mean(const Tensor& x, const std::optional<Dims>& dim,
                                     std::optional<Number> correction, bool keepdim,
                                     std::optional<bool> unbiased) {
-    return {var(x, dim, correction, keepdim, unbiased, {}), mean(x, dim, keepdim, std::nullopt, {})};
+    return {var(x, dim, correction, keepdim, unbiased, {}),
+            mean(x, dim, keepdim, std::nullopt, {})};
 }
 
 namespace {
@@ -284,11 +297,8 @@ void record_extreme(const char* node, const Tensor& out, const Tensor& x, const 
            [reduced, keepdim, x = Saved(x), y = Saved::output(out)](Backward& bw, const Tensor& g) {
                Tensor value = x.get(bw);
                Tensor winners = eq(value, with_dims(y.get(bw), reduced, keepdim));
-               Dims dims;
-               for (int d = 0; d < reduced.ndim; d++)
-                   if (reduced.marked[d]) dims.push_back(d);
                Tensor share = to_dtype(winners, g.dtype());
-               Tensor count = sum(share, dims, true);
+               Tensor count = sum(share, reduced.dims(), true);
                bw.set(0, mul(share, div(with_dims(g, reduced, keepdim), count)));
            });
 }
@@ -353,8 +363,8 @@ Tensor index_of(const kernels::ReduceIndex& slot, const char* name, const Tensor
     GradModeGuard no_grad(false);
     if (dim) return index_along(slot, name, x, wrap_dim(name, *dim, x.dim()), keepdim, nullptr);
     Tensor flat = reshape(x, {-1});
-    EMBER_CHECK(flat.numel() > 0, "%s: expected reduction dim to be specified for input.numel() == 0",
-                name);
+    EMBER_CHECK(flat.numel() > 0,
+                "%s: expected reduction dim to be specified for input.numel() == 0", name);
     Tensor index = index_along(slot, name, flat, 0, false, nullptr);
     if (!keepdim) return index;
     Dims ones(x.dim());
@@ -371,11 +381,13 @@ Tensor amin(const Tensor& x, const Dims& dim, bool keepdim, const Dest& dest) {
     return extreme(kernels::min, "amin", "AminBackward0", x, dim, keepdim, dest);
 }
 Tensor max_all(const Tensor& x) {
-    EMBER_CHECK(x.numel() > 0, "max: expected reduction dim to be specified for input.numel() == 0");
+    EMBER_CHECK(x.numel() > 0,
+                "max: expected reduction dim to be specified for input.numel() == 0");
     return extreme(kernels::max, "max", "MaxBackward1", x, {}, false, {});
 }
 Tensor min_all(const Tensor& x) {
-    EMBER_CHECK(x.numel() > 0, "min: expected reduction dim to be specified for input.numel() == 0");
+    EMBER_CHECK(x.numel() > 0,
+                "min: expected reduction dim to be specified for input.numel() == 0");
     return extreme(kernels::min, "min", "MinBackward1", x, {}, false, {});
 }
 std::tuple<Tensor, Tensor> max_dim(const Tensor& x, int64_t dim, bool keepdim) {
@@ -413,15 +425,25 @@ Tensor all(const Tensor& x, const std::optional<Dims>& dim, bool keepdim, const 
 Tensor logsumexp(const Tensor& x, const Dims& dim, bool keepdim, const Dest& dest) {
     Tensor input = is_integral(x.dtype()) ? to_dtype(x, modes::default_dtype()) : x;
     Reduced reduced("logsumexp", input, dim);
-    Tensor out = reduce(kernels::logsumexp, "logsumexp", input, reduced, keepdim, input.dtype(), 0, dest);
+    Tensor out =
+        reduce(kernels::logsumexp, "logsumexp", input, reduced, keepdim, input.dtype(), 0, dest);
     if (needs_grad(x))
         record("LogsumexpBackward0", out, {x},
-               [reduced, keepdim, x = Saved(x), y = Saved::output(out)](Backward& bw, const Tensor& g) {
-                   Tensor result = with_dims(y.get(bw), reduced, keepdim);
+               [reduced, keepdim, x = Saved(x), y = Saved::output(out)](Backward& bw,
+                                                                        const Tensor& g) {
+                   Tensor value = x.get(bw), result = y.get(bw);
+                   if (item_size(value.dtype()) == 2) {
+                       // The exponent of a rounded result would be off by half an ULP of the
+                       // result.
+                       value = to_dtype(value, DType::Float32);
+                       result = logsumexp(value, reduced.dims(), keepdim, {});
+                   }
+                   result = with_dims(result, reduced, keepdim);
                    // -inf - -inf has no value, its limit is a gradient of zero.
-                   Tensor finite = masked_fill(result, eq(abs(result, {}), wrapped_number(number(INFINITY))),
-                                               wrapped_number(number(0.0)));
-                   bw.set(0, mul(with_dims(g, reduced, keepdim), exp(sub(x.get(bw), finite))));
+                   Tensor finite =
+                       masked_fill(result, eq(abs(result, {}), wrapped_number(number(INFINITY))),
+                                   wrapped_number(number(0.0)));
+                   bw.set(0, mul(with_dims(g, reduced, keepdim), exp(sub(value, finite))));
                });
     return out;
 }
@@ -429,7 +451,8 @@ Tensor logsumexp(const Tensor& x, const Dims& dim, bool keepdim, const Dest& des
 namespace {
 
 // Gradients of the p-norm; where the norm is zero, zero is a subgradient.
-Tensor norm_backward(const Tensor& g, const Tensor& x, const Tensor& y, double p, const Dims& dims) {
+Tensor norm_backward(const Tensor& g, const Tensor& x, const Tensor& y, double p,
+                     const Dims& dims) {
     Tensor zero = wrapped_number(number(0.0));
     if (p == 0) return mul(x, 0.0);
     if (p == 1) return mul(g, sign(x));
@@ -459,12 +482,11 @@ Tensor norm(const Tensor& x, double p, const std::optional<Dims>& dim, bool keep
     Tensor out = reduce(kernels::norm, "norm", input, reduced, keepdim, input.dtype(), p, dest);
     if (needs_grad(x))
         record("NormBackward0", out, {input},
-               [reduced, keepdim, p, x = Saved(input), y = Saved::output(out)](Backward& bw, const Tensor& g) {
-                   Dims dims;
-                   for (int d = 0; d < reduced.ndim; d++)
-                       if (reduced.marked[d]) dims.push_back(d);
-                   bw.set(0, norm_backward(with_dims(g, reduced, keepdim), x.get(bw),
-                                           with_dims(y.get(bw), reduced, keepdim), p, dims));
+               [reduced, keepdim, p, x = Saved(input), y = Saved::output(out)](Backward& bw,
+                                                                               const Tensor& g) {
+                   bw.set(0,
+                          norm_backward(with_dims(g, reduced, keepdim), x.get(bw),
+                                        with_dims(y.get(bw), reduced, keepdim), p, reduced.dims()));
                });
     return out;
 }

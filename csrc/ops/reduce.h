@@ -8,8 +8,8 @@
 // Reductions. An empty `dim` reduces over all dims; negative dims count from the end.
 namespace ember::ops {
 
-Tensor sum(const Tensor& x, const std::optional<Dims>& dim, bool keepdim, std::optional<DType> dtype,
-           const Dest& dest);
+Tensor sum(const Tensor& x, const std::optional<Dims>& dim, bool keepdim,
+           std::optional<DType> dtype, const Dest& dest);
 Tensor mean(const Tensor& x, const std::optional<Dims>& dim, bool keepdim,
             std::optional<DType> dtype, const Dest& dest);
 Tensor prod(const Tensor& x, std::optional<int64_t> dim, bool keepdim, std::optional<DType> dtype,

@@ -67,13 +67,14 @@ Tensor softmax(const Tensor& input, int64_t dim, std::optional<DType> dtype) {
     int at = wrap_dim("softmax", dim, x.dim());
     Tensor out = forward(kernels::softmax, x, at);
     if (needs_grad(x))
-        record("SoftmaxBackward0", out, {x}, [at, y = Saved::output(out)](Backward& bw, const Tensor& g) {
-            Tensor result = y.get(bw);
-            if (!modes::grad_enabled())
-                return bw.set(0, backward(kernels::softmax_backward, g, result, at));
-            Tensor weighted = mul(g, result);
-            bw.set(0, sub(weighted, mul(result, sum(weighted, {at}, true))));
-        });
+        record("SoftmaxBackward0", out, {x},
+               [at, y = Saved::output(out)](Backward& bw, const Tensor& g) {
+                   Tensor result = y.get(bw);
+                   if (!modes::grad_enabled())
+                       return bw.set(0, backward(kernels::softmax_backward, g, result, at));
+                   Tensor weighted = mul(g, result);
+                   bw.set(0, sub(weighted, mul(result, sum(weighted, {at}, true))));
+               });
     return out;
 }
 
@@ -82,12 +83,13 @@ Tensor log_softmax(const Tensor& input, int64_t dim, std::optional<DType> dtype)
     int at = wrap_dim("log_softmax", dim, x.dim());
     Tensor out = forward(kernels::log_softmax, x, at);
     if (needs_grad(x))
-        record("LogSoftmaxBackward0", out, {x}, [at, y = Saved::output(out)](Backward& bw, const Tensor& g) {
-            Tensor result = y.get(bw);
-            if (!modes::grad_enabled())
-                return bw.set(0, backward(kernels::log_softmax_backward, g, result, at));
-            bw.set(0, sub(g, mul(exp(result), sum(g, {at}, true))));
-        });
+        record("LogSoftmaxBackward0", out, {x},
+               [at, y = Saved::output(out)](Backward& bw, const Tensor& g) {
+                   Tensor result = y.get(bw);
+                   if (!modes::grad_enabled())
+                       return bw.set(0, backward(kernels::log_softmax_backward, g, result, at));
+                   bw.set(0, sub(g, mul(exp(result), sum(g, {at}, true))));
+               });
     return out;
 }
 

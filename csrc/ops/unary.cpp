@@ -1,6 +1,7 @@
 #include <cmath>
 #include <limits>
 
+#include "ops/copy.h"
 #include "ops/formula.h"
 
 // Pointwise functions of one tensor: arithmetic, elementary functions, activations.
@@ -68,7 +69,7 @@ Tensor step_function(const kernels::Pointwise& slot, const char* name, const cha
                      const Tensor& x, const Dest& dest) {
     Tensor out = unary(slot, name, x, dest);
     if (needs_grad(x))
-        record(node, out, {x}, dest, [](Backward& bw, const Tensor& g) { bw.set(0, mul(g, 0.0)); });
+        record(node, out, {x}, dest, [](Backward& bw, const Tensor& g) { bw.set(0, no_slope(g)); });
     return out;
 }
 
@@ -87,13 +88,14 @@ Tensor by_input(const kernels::Pointwise& slot, const char* name, const char* no
     return out;
 }
 
-Tensor by_result(const kernels::Pointwise& slot, const char* name, const char* node, const Tensor& x,
-                 const Dest& dest, Slope slope) {
+Tensor by_result(const kernels::Pointwise& slot, const char* name, const char* node,
+                 const Tensor& x, const Dest& dest, Slope slope) {
     Tensor out = unary_float(slot, name, x, dest);
     if (needs_grad(x))
-        record(node, out, {x}, dest, [y = Saved::output(out), slope](Backward& bw, const Tensor& g) {
-            bw.set(0, slope(g, y.get(bw)));
-        });
+        record(node, out, {x}, dest,
+               [y = Saved::output(out), slope](Backward& bw, const Tensor& g) {
+                   bw.set(0, slope(g, y.get(bw)));
+               });
     return out;
 }
 
@@ -152,10 +154,9 @@ Tensor sqrt(const Tensor& x, const Dest& dest) {
                      [](const Tensor& g, const Tensor& y) { return div(g, mul(y, 2.0)); });
 }
 Tensor rsqrt(const Tensor& x, const Dest& dest) {
-    return by_result(kernels::rsqrt, "rsqrt", "RsqrtBackward0", x, dest,
-                     [](const Tensor& g, const Tensor& y) {
-                         return mul(mul(g, mul(y, mul(y, y))), -0.5);
-                     });
+    return by_result(
+        kernels::rsqrt, "rsqrt", "RsqrtBackward0", x, dest,
+        [](const Tensor& g, const Tensor& y) { return mul(mul(g, mul(y, mul(y, y))), -0.5); });
 }
 Tensor sin(const Tensor& x, const Dest& dest) {
     return by_input(kernels::sin, "sin", "SinBackward0", x, dest,
@@ -194,25 +195,25 @@ Tensor relu(const Tensor& x, const Dest& dest) {
     EMBER_CHECK(x.dtype() != DType::Bool, "relu: bool tensors are not supported");
     Tensor out = unary(kernels::relu, "relu", x, dest);
     if (needs_grad(x))
-        record("ReluBackward0", out, {x}, dest, [y = Saved::output(out)](Backward& bw, const Tensor& g) {
-            if (!modes::grad_enabled()) {
-                bw.set(0, fused(kernels::relu_backward, "relu_backward", g, y.get(bw)));
-                return;
-            }
-            Tensor zero = wrapped_number(number(0.0));
-            bw.set(0, where(le(y.get(bw), zero), zero, g));
-        });
+        record("ReluBackward0", out, {x}, dest,
+               [y = Saved::output(out)](Backward& bw, const Tensor& g) {
+                   if (!modes::grad_enabled()) {
+                       bw.set(0, fused(kernels::relu_backward, "relu_backward", g, y.get(bw)));
+                       return;
+                   }
+                   Tensor zero = wrapped_number(number(0.0));
+                   bw.set(0, where(le(y.get(bw), zero), zero, g));
+               });
     return out;
 }
 
 Tensor silu(const Tensor& x, const Dest& dest) {
-    return by_input(kernels::silu, "silu", "SiluBackward0", x, dest,
-                    [](const Tensor& g, const Tensor& x) {
-                        if (!modes::grad_enabled())
-                            return fused(kernels::silu_backward, "silu_backward", g, x);
-                        Tensor s = sigmoid(x);
-                        return mul(g, mul(s, add(mul(x, sub(wrapped_number(number(1.0)), s)), 1.0)));
-                    });
+    return by_input(
+        kernels::silu, "silu", "SiluBackward0", x, dest, [](const Tensor& g, const Tensor& x) {
+            if (!modes::grad_enabled()) return fused(kernels::silu_backward, "silu_backward", g, x);
+            Tensor s = sigmoid(x);
+            return mul(g, mul(s, add(mul(x, sub(wrapped_number(number(1.0)), s)), 1.0)));
+        });
 }
 
 namespace {
@@ -225,7 +226,8 @@ Tensor gelu_slope(const Tensor& g, const Tensor& x) {
     return mul(g, add(cdf, mul(x, density)));
 }
 
-// The same for 0.5 x (1 + tanh(k (x + 0.044715 x^3))), k = sqrt(2 / pi) (Hendrycks and Gimpel, 2016).
+// The same for 0.5 x (1 + tanh(k (x + 0.044715 x^3))), k = sqrt(2 / pi) (Hendrycks and Gimpel,
+// 2016).
 Tensor gelu_tanh_slope(const Tensor& g, const Tensor& x) {
     if (!modes::grad_enabled())
         return fused(kernels::gelu_tanh_backward, "gelu_tanh_backward", g, x);
@@ -245,8 +247,10 @@ Tensor gelu(const Tensor& x, std::string_view approximate, const Dest& dest) {
                 dtype_name(x.dtype()));
     if (approximate == "tanh")
         return by_input(kernels::gelu_tanh, "gelu", "GeluBackward0", x, dest, gelu_tanh_slope);
-    EMBER_CHECK(approximate == "none", "gelu: approximate argument must be either none or tanh, "
-                "got '%.*s'", int(approximate.size()), approximate.data());
+    EMBER_CHECK(approximate == "none",
+                "gelu: approximate argument must be either none or tanh, "
+                "got '%.*s'",
+                int(approximate.size()), approximate.data());
     return by_input(kernels::gelu, "gelu", "GeluBackward0", x, dest, gelu_slope);
 }
 
@@ -256,11 +260,16 @@ Tensor softplus(const Tensor& x, double beta, double threshold) {
     Tensor out = pointwise(kernels::softplus, "softplus", {x}, {},
                            {x.dtype(), x.dtype(), {number(beta), number(threshold)}, 3});
     if (needs_grad(x))
-        record("SoftplusBackward0", out, {x}, [x = Saved(x), beta, threshold](Backward& bw, const Tensor& g) {
-            Tensor scaled_x = mul(x.get(bw), beta);
-            bw.set(0, where(gt(scaled_x, wrapped_number(number(threshold))), g,
-                            mul(g, sigmoid(scaled_x))));
-        });
+        record("SoftplusBackward0", out, {x},
+               [x = Saved(x), beta, threshold](Backward& bw, const Tensor& g) {
+                   // In float32 for halves: close to the threshold rounding would choose the other
+                   // side.
+                   Tensor value = x.get(bw);
+                   if (item_size(value.dtype()) == 2) value = to_dtype(value, DType::Float32);
+                   Tensor scaled_x = mul(value, beta);
+                   bw.set(0, where(gt(scaled_x, wrapped_number(number(threshold))), g,
+                                   mul(g, sigmoid(scaled_x))));
+               });
     return out;
 }
 
@@ -284,7 +293,8 @@ Tensor leaky_relu(const Tensor& x, double slope, const Dest& dest) {
     record("LeakyReluBackward0", out, {x}, dest, [saved, slope](Backward& bw, const Tensor& g) {
         Tensor x = saved.get(bw);
         if (!modes::grad_enabled()) {
-            bw.set(0, fused(kernels::leaky_relu_backward, "leaky_relu_backward", g, x, number(slope)));
+            bw.set(0,
+                   fused(kernels::leaky_relu_backward, "leaky_relu_backward", g, x, number(slope)));
             return;
         }
         bw.set(0, where(gt(x, wrapped_number(number(0.0))), g, mul(g, slope)));
@@ -312,15 +322,18 @@ Tensor clamp(const Tensor& x, std::optional<Number> min, std::optional<Number> m
     const Tensor& first = original(x, dest, x, copy);
     Tensor out = pointwise(kernels::clamp, "clamp", {x}, dest, {dtype, dtype, {low, high}});
     if (needs_grad(x))
-        record("ClampBackward1", out, {x}, dest, [x = Saved(first), low, high](Backward& bw, const Tensor& g) {
-            Tensor value = x.get(bw);
-            if (!modes::grad_enabled()) {
-                bw.set(0, fused(kernels::clamp_backward, "clamp_backward", g, value, low, high));
-                return;
-            }
-            Tensor inside = logical_and(ge(value, wrapped_number(low)), le(value, wrapped_number(high)), {});
-            bw.set(0, where(inside, g, wrapped_number(number(0.0))));
-        });
+        record("ClampBackward1", out, {x}, dest,
+               [x = Saved(first), low, high](Backward& bw, const Tensor& g) {
+                   Tensor value = x.get(bw);
+                   if (!modes::grad_enabled()) {
+                       bw.set(0, fused(kernels::clamp_backward, "clamp_backward", g, value, low,
+                                       high));
+                       return;
+                   }
+                   Tensor inside = logical_and(ge(value, wrapped_number(low)),
+                                               le(value, wrapped_number(high)), {});
+                   bw.set(0, where(inside, g, wrapped_number(number(0.0))));
+               });
     return out;
 }
 

@@ -45,8 +45,8 @@ Dims infer_size(const char* name, const Dims& sizes, int64_t numel) {
                     to_string(sizes).c_str());
         overflow |= __builtin_mul_overflow(known, sizes[d], &known);
     }
-    EMBER_CHECK(sizes.size() <= kMaxDims, "%s: at most %d dims are possible, got %d", name, kMaxDims,
-                sizes.size());
+    EMBER_CHECK(sizes.size() <= kMaxDims, "%s: at most %d dims are possible, got %d", name,
+                kMaxDims, sizes.size());
     if (unknown >= 0) {
         EMBER_CHECK(known != 0 || numel != 0 || overflow,
                     "%s: cannot reshape tensor of 0 elements into shape %s because the unspecified "
@@ -55,8 +55,8 @@ Dims infer_size(const char* name, const Dims& sizes, int64_t numel) {
         if (known != 0) out[unknown] = numel / known;
     }
     bool fits = !overflow && (unknown < 0 ? known == numel : known != 0 && numel % known == 0);
-    EMBER_CHECK(fits, "%s: shape %s is invalid for input of size %ld", name, to_string(sizes).c_str(),
-                long(numel));
+    EMBER_CHECK(fits, "%s: shape %s is invalid for input of size %ld", name,
+                to_string(sizes).c_str(), long(numel));
     return out;
 }
 
@@ -71,8 +71,8 @@ bool view_strides(const Tensor& x, IntSpan sizes, Dims& strides) {
     int64_t run = 1, step = ndim ? x.impl()->strides[ndim - 1] : 1, cut = 1;
     for (int old = ndim - 1; old >= 0; old--) {
         run *= x.impl()->sizes[old];
-        bool ends = old == 0 || (x.impl()->sizes[old - 1] != 1 &&
-                                 x.impl()->strides[old - 1] != run * step);
+        bool ends =
+            old == 0 || (x.impl()->sizes[old - 1] != 1 && x.impl()->strides[old - 1] != run * step);
         if (!ends) continue;
         while (d >= 0 && (cut < run || sizes[size_t(d)] == 1)) {
             strides[d] = cut * step;
@@ -87,11 +87,11 @@ bool view_strides(const Tensor& x, IntSpan sizes, Dims& strides) {
 
 Tensor view(const Tensor& x, const Dims& size) {
     Dims sizes = infer_size("view", size, x.numel()), strides;
-    EMBER_CHECK(view_strides(x, sizes, strides),
-                "view: size %s is not compatible with input tensor's size %s and stride %s (at least "
-                "one dimension spans across two contiguous subspaces). Use .reshape(...) instead.",
-                to_string(sizes).c_str(), to_string(x.sizes()).c_str(),
-                to_string(x.strides()).c_str());
+    EMBER_CHECK(
+        view_strides(x, sizes, strides),
+        "view: size %s is not compatible with input tensor's size %s and stride %s (at least "
+        "one dimension spans across two contiguous subspaces). Use .reshape(...) instead.",
+        to_string(sizes).c_str(), to_string(x.sizes()).c_str(), to_string(x.strides()).c_str());
     return reshaping("ViewBackward0", x, sizes, strides);
 }
 
@@ -100,9 +100,11 @@ Tensor view_dtype(const Tensor& x, DType dtype) {
     int64_t from = x.item_bytes(), to = item_size(dtype);
     Dims sizes(x.sizes()), strides(x.strides());
     int64_t offset = x.offset();
-    EMBER_CHECK(!needs_grad(x), "view: a tensor that requires grad cannot be viewed as another dtype");
+    EMBER_CHECK(!needs_grad(x),
+                "view: a tensor that requires grad cannot be viewed as another dtype");
     if (from != to) {
-        EMBER_CHECK(x.dim() > 0, "view: a zero-dim tensor cannot be viewed as a dtype of another size");
+        EMBER_CHECK(x.dim() > 0,
+                    "view: a zero-dim tensor cannot be viewed as a dtype of another size");
         int last = x.dim() - 1;
         EMBER_CHECK(strides[last] == 1,
                     "view: the last dim must have stride 1 to view %s as %s, got stride %ld",
@@ -135,9 +137,10 @@ Tensor view_as(const Tensor& x, const Tensor& other) { return view(x, Dims(other
 Tensor reshape_as(const Tensor& x, const Tensor& other) { return reshape(x, Dims(other.sizes())); }
 
 Tensor flatten(const Tensor& x, int64_t start_dim, int64_t end_dim) {
-    int start = wrap_dim("flatten", start_dim, x.dim()), end = wrap_dim("flatten", end_dim, x.dim());
-    EMBER_CHECK(start <= end, "flatten: start_dim must not come after end_dim, got %d and %d", start,
-                end);
+    int start = wrap_dim("flatten", start_dim, x.dim()),
+        end = wrap_dim("flatten", end_dim, x.dim());
+    EMBER_CHECK(start <= end, "flatten: start_dim must not come after end_dim, got %d and %d",
+                start, end);
     if (x.dim() == 0) return reshape(x, {1});
     if (start == end) return x;
     Dims sizes;
@@ -180,9 +183,8 @@ Tensor permute(const Tensor& x, const Dims& dims) {
     }
     Tensor out = make_view(x, sizes, strides, x.offset());
     if (needs_grad(x))
-        record("PermuteBackward0", out, {x}, [inverse](Backward& bw, const Tensor& g) {
-            bw.set(0, permute(g, inverse));
-        });
+        record("PermuteBackward0", out, {x},
+               [inverse](Backward& bw, const Tensor& g) { bw.set(0, permute(g, inverse)); });
     return out;
 }
 
@@ -195,15 +197,14 @@ Tensor transpose(const Tensor& x, int64_t dim0, int64_t dim1) {
     }
     Tensor out = make_view(x, sizes, strides, x.offset());
     if (needs_grad(x))
-        record("TransposeBackward0", out, {x}, [a, b](Backward& bw, const Tensor& g) {
-            bw.set(0, transpose(g, a, b));
-        });
+        record("TransposeBackward0", out, {x},
+               [a, b](Backward& bw, const Tensor& g) { bw.set(0, transpose(g, a, b)); });
     return out;
 }
 
 Tensor t(const Tensor& x) {
     EMBER_CHECK(x.dim() <= 2, "t: expected a tensor with at most 2 dims, got %d", x.dim());
-    return x.dim() < 2 ? x : transpose(x, 0, 1);
+    return transpose(x, 0, x.dim() < 2 ? 0 : 1);
 }
 
 Tensor T(const Tensor& x) {
@@ -243,10 +244,11 @@ Tensor movedim(const Tensor& x, const Dims& source, const Dims& destination) {
 
 Tensor expand(const Tensor& x, const Dims& size) {
     int lead = size.size() - x.dim();
-    EMBER_CHECK(lead >= 0,
-                "expand: the number of sizes provided (%d) must be greater or equal to the number of "
-                "dimensions in the tensor (%d)",
-                size.size(), x.dim());
+    EMBER_CHECK(
+        lead >= 0,
+        "expand: the number of sizes provided (%d) must be greater or equal to the number of "
+        "dimensions in the tensor (%d)",
+        size.size(), x.dim());
     Dims sizes(size), strides(size.size());
     for (int d = 0; d < sizes.size(); d++) {
         int64_t old = d < lead ? 1 : x.impl()->sizes[d - lead];
@@ -283,7 +285,11 @@ Tensor squeeze(const Tensor& x) {
 
 Tensor squeeze_dims(const Tensor& x, const Dims& dim) {
     bool drop[kMaxDims] = {};
-    for (int64_t d : dim) drop[wrap_dim("squeeze", d, x.dim())] = true;
+    for (int64_t d : dim) {
+        int at = wrap_dim("squeeze", d, x.dim());
+        EMBER_CHECK(!drop[at], "squeeze: dim %d appears multiple times in the list of dims", at);
+        drop[at] = true;
+    }
     Dims sizes, strides;
     for (int d = 0; d < x.dim(); d++) {
         if (drop[d] && x.impl()->sizes[d] == 1) continue;
@@ -355,9 +361,8 @@ Tensor slice(const Tensor& x, int64_t dim, int64_t start, int64_t end, int64_t s
     if (needs_grad(x))
         record("SliceBackward0", out, {x},
                [at, start, end, step, shape = Dims(x.sizes())](Backward& bw, const Tensor& g) {
-                   bw.set(0, embed(g, shape, [&](auto& all) {
-                       return slice(all, at, start, end, step);
-                   }));
+                   bw.set(0, embed(g, shape,
+                                   [&](auto& all) { return slice(all, at, start, end, step); }));
                });
     return out;
 }
@@ -391,7 +396,8 @@ std::vector<Tensor> pieces(const char* node, const Tensor& x, int dim, const Dim
     }
     if (needs_grad(x))
         record(node, outs, {x},
-               [dim, lengths, shape = Dims(x.sizes()), options = x.options()](Backward& bw, GradList& grads) {
+               [dim, lengths, shape = Dims(x.sizes()), options = x.options()](Backward& bw,
+                                                                              GradList& grads) {
                    std::vector<Tensor> parts;
                    for (int i = 0; i < grads.size(); i++) {
                        Dims part(shape);
@@ -483,7 +489,8 @@ Tensor as_strided(const Tensor& x, const Dims& size, const Dims& stride,
     EMBER_CHECK(size.size() == stride.size(),
                 "as_strided: mismatch in length of strides and shape: %s and %s",
                 to_string(size).c_str(), to_string(stride).c_str());
-    EMBER_CHECK(offset >= 0, "as_strided: storage_offset must not be negative, got %ld", long(offset));
+    EMBER_CHECK(offset >= 0, "as_strided: storage_offset must not be negative, got %ld",
+                long(offset));
     int64_t numel = checked_numel("as_strided", size, x.dtype());
     int64_t last = offset;
     bool overflow = false;
@@ -496,10 +503,11 @@ Tensor as_strided(const Tensor& x, const Dims& size, const Dims& stride,
                     __builtin_add_overflow(last, reach, &last);
     }
     int64_t items = int64_t(x.impl()->storage->bytes) / x.item_bytes();
-    EMBER_CHECK(numel == 0 ? offset <= items : !overflow && last < items,
-                "as_strided: sizes %s, strides %s, storage offset %ld are out of bounds for storage "
-                "of %ld items",
-                to_string(size).c_str(), to_string(stride).c_str(), long(offset), long(items));
+    EMBER_CHECK(
+        numel == 0 ? offset <= items : !overflow && last < items,
+        "as_strided: sizes %s, strides %s, storage offset %ld are out of bounds for storage "
+        "of %ld items",
+        to_string(size).c_str(), to_string(stride).c_str(), long(offset), long(items));
     Tensor out = make_view(x, size, stride, offset);
     if (needs_grad(x))
         record("AsStridedBackward0", out, {x},
@@ -513,8 +521,10 @@ Tensor as_strided(const Tensor& x, const Dims& size, const Dims& stride,
 
 Tensor diagonal(const Tensor& x, int64_t offset, int64_t dim1, int64_t dim2) {
     int a = wrap_dim("diagonal", dim1, x.dim()), b = wrap_dim("diagonal", dim2, x.dim());
-    EMBER_CHECK(x.dim() >= 2 && a != b, "diagonal: dim1 and dim2 must be two different dims, got %ld "
-                "and %ld", long(dim1), long(dim2));
+    EMBER_CHECK(x.dim() >= 2 && a != b,
+                "diagonal: dim1 and dim2 must be two different dims, got %ld "
+                "and %ld",
+                long(dim1), long(dim2));
     int64_t rows = x.impl()->sizes[a], cols = x.impl()->sizes[b];
     int64_t skip_rows = offset < 0 ? std::min(rows, offset < -rows ? rows : -offset) : 0;
     int64_t skip_cols = offset > 0 ? std::min(cols, offset) : 0;
@@ -532,7 +542,8 @@ Tensor diagonal(const Tensor& x, int64_t offset, int64_t dim1, int64_t dim2) {
     if (needs_grad(x))
         record("DiagonalBackward0", out, {x},
                [offset, a, b, shape = Dims(x.sizes())](Backward& bw, const Tensor& g) {
-                   bw.set(0, embed(g, shape, [&](auto& all) { return diagonal(all, offset, a, b); }));
+                   bw.set(0,
+                          embed(g, shape, [&](auto& all) { return diagonal(all, offset, a, b); }));
                });
     return out;
 }
@@ -557,14 +568,14 @@ Tensor repeat(const Tensor& x, const Dims& repeats) {
     }
     checked_numel("repeat", wide, x.dtype());
     Tensor out = reshape(expand(reshape(x, apart), wide), joined);
-    return repeats.empty() || out.impl()->storage == x.impl()->storage ? clone(out, std::nullopt) : out;
+    return repeats.empty() || out.impl()->storage == x.impl()->storage ? clone(out, std::nullopt)
+                                                                       : out;
 }
 
 Tensor detach(const Tensor& x) { return alias(x); }
 
 Tensor detach_(const Tensor& x) {
-    EMBER_CHECK(!x.is_view(),
-                "detach_: can't detach views in-place. Use detach() instead.");
+    EMBER_CHECK(!x.is_view(), "detach_: can't detach views in-place. Use detach() instead.");
     TensorImpl& impl = *x.impl();
     forget_retained_grad(&impl);
     impl.retains_grad = false;

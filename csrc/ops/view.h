@@ -7,7 +7,7 @@ namespace ember::ops {
 
 // Raises where the new sizes do not fit the strides. One size may be -1.
 Tensor view(const Tensor& x, const Dims& size);
-Tensor view_dtype(const Tensor& x, DType dtype);  // reinterprets the bytes
+Tensor view_dtype(const Tensor& x, DType dtype);     // reinterprets the bytes
 Tensor reshape(const Tensor& x, const Dims& shape);  // a view where it can be, else a copy
 Tensor view_as(const Tensor& x, const Tensor& other);
 Tensor reshape_as(const Tensor& x, const Tensor& other);
@@ -36,7 +36,8 @@ std::vector<Tensor> broadcast_tensors(const std::vector<Tensor>& tensors);
 Tensor as_strided(const Tensor& x, const Dims& size, const Dims& stride,
                   std::optional<int64_t> storage_offset);
 Tensor diagonal(const Tensor& x, int64_t offset, int64_t dim1, int64_t dim2);
-// Copies of x side by side, as often as `repeats` says for each dim; more dims than x has go before.
+// Copies of x side by side, as often as `repeats` says for each dim; more dims than x has go
+// before.
 Tensor repeat(const Tensor& x, const Dims& repeats);
 Tensor detach(const Tensor& x);
 Tensor detach_(const Tensor& x);

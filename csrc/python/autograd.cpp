@@ -9,10 +9,12 @@ namespace ember::python {
 
 void change_requires_grad(const Tensor& t, bool on) {
     TensorImpl& impl = *t.impl();
-    EMBER_CHECK(!grad_fn(t), "requires_grad_: you can only change requires_grad flags of leaf "
+    EMBER_CHECK(!grad_fn(t),
+                "requires_grad_: you can only change requires_grad flags of leaf "
                 "variables.%s",
-                on ? "" : " If you want to use a computed variable in a subgraph that doesn't "
-                          "require differentiation use var_no_grad = var.detach().");
+                on ? ""
+                   : " If you want to use a computed variable in a subgraph that doesn't "
+                     "require differentiation use var_no_grad = var.detach().");
     EMBER_CHECK(!on || is_floating(impl.dtype) || is_complex(impl.dtype),
                 "requires_grad_: only Tensors of floating point and complex dtype can require "
                 "gradients, got %s",
@@ -113,8 +115,8 @@ Edge read_edge(const char* function, PyObject* o) {
 
 // One tensor or edge, or a sequence of them: a new tuple.
 PyRef as_tuple(PyObject* o) {
-    PyRef tuple = PyRef::steal(is_tensor(o) || is_edge(o) ? PyTuple_Pack(1, o)
-                                                          : PySequence_Tuple(o));
+    PyRef tuple =
+        PyRef::steal(is_tensor(o) || is_edge(o) ? PyTuple_Pack(1, o) : PySequence_Tuple(o));
     if (!tuple) throw PythonError();
     return tuple;
 }
@@ -136,7 +138,8 @@ SmallVector<Tensor, 2> read_grads(const char* function, PyObject* o, Py_ssize_t 
     if (!given(o)) return grads;
     PyRef all = as_tuple(o);
     Py_ssize_t n = PyTuple_GET_SIZE(all.get());
-    EMBER_CHECK(n == count, "%s: got %ld tensors and %ld gradients", function, long(count), long(n));
+    EMBER_CHECK(n == count, "%s: got %ld tensors and %ld gradients", function, long(count),
+                long(n));
     for (Py_ssize_t i = 0; i < n; i++) {
         PyObject* item = PyTuple_GET_ITEM(all.get(), i);
         if (item != Py_None && !is_tensor(item))
@@ -163,12 +166,15 @@ void run_backward(PyObject* tensors, PyObject* gradients, PyObject* retain, PyOb
     options.retain_graph = flag(retain, options.create_graph);
     Edges targets;
     if (given(inputs)) {
-        PyRef values = PyDict_Check(inputs) ? PyRef::steal(PyDict_Values(inputs)) : PyRef::borrow(inputs);
+        PyRef values =
+            PyDict_Check(inputs) ? PyRef::steal(PyDict_Values(inputs)) : PyRef::borrow(inputs);
         if (!values) throw PythonError();
         targets = Edges("backward", values.get());
-        EMBER_CHECK(targets.size() > 0, "backward: `inputs` argument to `backward()` cannot be empty.");
+        EMBER_CHECK(targets.size() > 0,
+                    "backward: `inputs` argument to `backward()` cannot be empty.");
         for (Py_ssize_t i = 0; i < targets.size(); i++) {
-            EMBER_CHECK(targets.edges[i], "backward: one of the differentiated Tensors does not "
+            EMBER_CHECK(targets.edges[i],
+                        "backward: one of the differentiated Tensors does not "
                         "require grad");
             if (is_tensor(targets[i])) autograd::retain_grad(tensor_of(targets[i]));
         }
@@ -190,7 +196,7 @@ PyObject* tensor_backward(PyObject* self, PyObject* const* args, Py_ssize_t narg
 }
 
 PyObject* module_backward(PyObject*, PyObject* const* args, Py_ssize_t nargs, PyObject* kwnames) {
-    static constexpr const char* names[] = {"tensors", "grad_tensors", "retain_graph",
+    static constexpr const char* names[] = {"tensors",      "grad_tensors",   "retain_graph",
                                             "create_graph", "grad_variables", "inputs"};
     PyObject* slots[6];
     try {
@@ -206,8 +212,9 @@ PyObject* module_backward(PyObject*, PyObject* const* args, Py_ssize_t nargs, Py
 }
 
 PyObject* module_grad(PyObject*, PyObject* const* args, Py_ssize_t nargs, PyObject* kwnames) {
-    static constexpr const char* names[] = {"outputs", "inputs", "grad_outputs", "retain_graph",
-                                            "create_graph", "allow_unused", "materialize_grads"};
+    static constexpr const char* names[] = {"outputs",          "inputs",       "grad_outputs",
+                                            "retain_graph",     "create_graph", "allow_unused",
+                                            "materialize_grads"};
     PyObject* slots[7];
     try {
         sort_arguments("grad", names, args, nargs, kwnames, slots);
@@ -221,8 +228,9 @@ PyObject* module_grad(PyObject*, PyObject* const* args, Py_ssize_t nargs, PyObje
         bool materialize = flag(slots[6], false);
         bool allow_unused = flag(slots[5], materialize);
         if (materialize && !allow_unused)
-            raise_value("grad: expected allow_unused to be True or not passed when "
-                        "materialize_grads=True, but got: allow_unused=False.");
+            raise_value(
+                "grad: expected allow_unused to be True or not passed when "
+                "materialize_grads=True, but got: allow_unused=False.");
         EMBER_CHECK(targets.size() > 0, "grad requires non-empty inputs.");
         for (const Edge& edge : targets.edges)
             EMBER_CHECK(edge, "grad: one of the differentiated Tensors does not require grad");
@@ -287,9 +295,11 @@ PyObject* register_hook(const Tensor& t, PyObject* fn) {
 }
 
 PyObject* register_post_accumulate_grad_hook(const Tensor& t, PyObject* fn) {
-    EMBER_CHECK(t.requires_grad(), "register_post_accumulate_grad_hook: cannot register a hook on a "
+    EMBER_CHECK(t.requires_grad(),
+                "register_post_accumulate_grad_hook: cannot register a hook on a "
                 "tensor that doesn't require gradient");
-    EMBER_CHECK(!grad_fn(t), "register_post_accumulate_grad_hook: post accumulate grad hooks cannot "
+    EMBER_CHECK(!grad_fn(t),
+                "register_post_accumulate_grad_hook: post accumulate grad hooks cannot "
                 "be registered on non-leaf tensors");
     return add_hook<LeafHook>(autograd_meta(t).after_accumulate, fn);
 }
@@ -314,7 +324,8 @@ constexpr int kFast = METH_FASTCALL | METH_KEYWORDS;
 PyMethodDef tensor_methods[] = {
     {"backward", as_method(tensor_backward), kFast,
      "backward(gradient=None, retain_graph=None, create_graph=False, inputs=None)\n\n"
-     "Computes the gradients of the leaves that this tensor depends on and adds them to their .grad."
+     "Computes the gradients of the leaves that this tensor depends on and adds them to their "
+     ".grad."
      "\n\ngradient: of this tensor's shape; may be left out for a tensor of one element.\n"
      "retain_graph: keep the graph for another backward (default: create_graph).\n"
      "create_graph: record the backward itself, for gradients of higher order.\n"
@@ -325,7 +336,8 @@ PyMethodDef tensor_methods[] = {
      "register_hook(hook) -> handle\n\nCalls hook(grad) whenever the gradient of this tensor is "
      "computed; what it returns, unless None, is used instead."},
     {"register_post_accumulate_grad_hook", of_one<register_post_accumulate_grad_hook>, METH_O,
-     "register_post_accumulate_grad_hook(hook) -> handle\n\nCalls hook(tensor) after a gradient was "
+     "register_post_accumulate_grad_hook(hook) -> handle\n\nCalls hook(tensor) after a gradient "
+     "was "
      "added to this leaf's .grad."},
     {"requires_grad_", as_method(requires_grad_), kFast,
      "requires_grad_(requires_grad=True) -> Tensor\n\nSets .requires_grad and returns the tensor."},
@@ -352,7 +364,8 @@ PyObject* edge_of(PyObject*, PyObject* o) {
         if (!is_tensor(o))
             raise_type("get_gradient_edge: expected a Tensor, got %s", Py_TYPE(o)->tp_name);
         Edge edge = gradient_edge(tensor_of(o));
-        EMBER_CHECK(edge, "get_gradient_edge: cannot get the gradient edge of a Tensor that does not "
+        EMBER_CHECK(edge,
+                    "get_gradient_edge: cannot get the gradient edge of a Tensor that does not "
                     "require gradients");
         return Py_BuildValue("NI", wrap_node(edge.node.get()), unsigned(edge.input_nr));
     } catch (...) {
@@ -379,8 +392,8 @@ std::string python_stack() {
     PyErr_Fetch(&type, &value, &traceback);
     std::string text;
     PyRef module = PyRef::steal(PyImport_ImportModule("traceback"));
-    PyRef lines = PyRef::steal(
-        module ? PyObject_CallMethod(module.get(), "format_stack", nullptr) : nullptr);
+    PyRef lines =
+        PyRef::steal(module ? PyObject_CallMethod(module.get(), "format_stack", nullptr) : nullptr);
     for (Py_ssize_t i = 0; lines && i < PyList_GET_SIZE(lines.get()); i++)
         if (const char* line = PyUnicode_AsUTF8(PyList_GET_ITEM(lines.get(), i))) text += line;
     PyErr_Restore(type, value, traceback);

@@ -22,8 +22,7 @@ void clear_owned(TensorImpl& impl);
 // The layout of every node's Python object. An object of a custom Function (its ctx) belongs to its
 // node and knows it weakly; any other owns one count of its node.
 struct NodeObject {
-    PyObject_HEAD
-    Node* node;
+    PyObject_HEAD Node* node;
     PyObject* weakrefs;
 };
 extern PyTypeObject* node_type;

@@ -101,8 +101,8 @@ void Signature::prepare() {
         if (p.rest) keyword_only = true;
     }
     if (arrow != std::string_view::npos && all[arrow + 4] == '(') {
-        result_type = make_result_type(function->c_str(),
-                                       all.substr(arrow + 5, all.size() - arrow - 6));
+        result_type =
+            make_result_type(function->c_str(), all.substr(arrow + 5, all.size() - arrow - 6));
         if (!result_type) throw PythonError();
     }
     count = int(list->size());
@@ -147,8 +147,7 @@ bool Signature::sort(PyObject* const* args, Py_ssize_t nargs, PyObject* kwnames,
     }
     if (EMBER_UNLIKELY(used < nargs))
         return mismatch(quiet, "%s() takes %d positional arguments but %zd were given",
-                        params ? params[0].function : text, positional,
-                        nargs + (self ? 1 : 0));
+                        params ? params[0].function : text, positional, nargs + (self ? 1 : 0));
     for (int i = at; i < count; i++) slots[i] = nullptr;
     if (EMBER_UNLIKELY(kwnames != nullptr)) {
         Py_ssize_t n = PyTuple_GET_SIZE(kwnames);

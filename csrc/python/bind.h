@@ -18,8 +18,8 @@ enum Forms : int {
 
 struct Signature {
     const char* text = nullptr;
-    bool in_place = false;            // the parameter `out` of the text is absent
-    Param* params = nullptr;          // made by prepare, never freed
+    bool in_place = false;    // the parameter `out` of the text is absent
+    Param* params = nullptr;  // made by prepare, never freed
     int count = 0;
     int positional = 0;               // parameters that may be given by position
     PyObject* result_type = nullptr;  // of "-> (values, indices)"
@@ -32,7 +32,7 @@ struct Signature {
 };
 
 PyObject* translate_exception();  // of the C++ exception being handled; returns null
-PyObject* out_of_memory_error();   // ember.OutOfMemoryError
+PyObject* out_of_memory_error();  // ember.OutOfMemoryError
 
 // ---- Results
 
@@ -104,7 +104,8 @@ PyObject* entry(PyObject* self, PyObject* const* args, Py_ssize_t nargs, PyObjec
         PyObject* result = nullptr;
         int left = sizeof...(F);
         PyObject* receiver = Method ? self : nullptr;
-        (void)(Call<F, InPlace>::attempt(receiver, args, nargs, kwnames, --left == 0, &result) || ...);
+        (void)(Call<F, InPlace>::attempt(receiver, args, nargs, kwnames, --left == 0, &result) ||
+               ...);
         return result;
     } catch (...) {
         return translate_exception();

@@ -32,8 +32,8 @@ Tensor empty_strided(const Dims& size, const Dims& stride, std::optional<DType> 
     return ops::empty_strided_op(size, stride, dtype, device, requires_grad);
 }
 template <Tensor (*F)(const Tensor&, std::optional<DType>, std::optional<Device>, bool, Format)>
-Tensor like(const Tensor& input, std::optional<DType> dtype, PyObject*, std::optional<Device> device,
-            bool requires_grad, Format format) {
+Tensor like(const Tensor& input, std::optional<DType> dtype, PyObject*,
+            std::optional<Device> device, bool requires_grad, Format format) {
     return F(input, dtype, device, requires_grad, format);
 }
 Tensor full_like(const Tensor& input, Number value, std::optional<DType> dtype, PyObject*,
@@ -82,42 +82,45 @@ void bind_factory(BindTable& t) {
     bind<&zeros>(t, kFunction, "zeros(*size, out=None, " EMBER_PINNED ")", "A tensor of zeros.");
     bind<&ones>(t, kFunction, "ones(*size, out=None, " EMBER_PINNED ")", "A tensor of ones.");
     bind<&full>(t, kFunction, "full(size, fill_value, *, out=None, " EMBER_PINNED ")",
-        "A tensor filled with a number, whose kind gives the dtype.");
+                "A tensor filled with a number, whose kind gives the dtype.");
     bind<&empty>(t, kFunction, "empty(*size, " EMBER_PINNED ", memory_format=None)",
-        "A tensor of uninitialised memory.");
+                 "A tensor of uninitialised memory.");
     bind<&empty_strided>(t, kFunction, "empty_strided(size, stride, *, " EMBER_PINNED ")",
-        "Uninitialised memory with these strides (in elements).");
-    bind<&like<ops::empty_like_op>>(t, kFunction,
-        "empty_like(input, *, " EMBER_OPTIONS ", memory_format=None)",
+                         "Uninitialised memory with these strides (in elements).");
+    bind<&like<ops::empty_like_op>>(
+        t, kFunction, "empty_like(input, *, " EMBER_OPTIONS ", memory_format=None)",
         "Uninitialised memory of input's shape, dtype and dense layout.");
     bind<&like<ops::zeros_like>>(t, kFunction,
-        "zeros_like(input, *, " EMBER_OPTIONS ", memory_format=None)",
-        "Zeros of input's shape, dtype and dense layout.");
+                                 "zeros_like(input, *, " EMBER_OPTIONS ", memory_format=None)",
+                                 "Zeros of input's shape, dtype and dense layout.");
     bind<&like<ops::ones_like>>(t, kFunction,
-        "ones_like(input, *, " EMBER_OPTIONS ", memory_format=None)",
-        "Ones of input's shape, dtype and dense layout.");
+                                "ones_like(input, *, " EMBER_OPTIONS ", memory_format=None)",
+                                "Ones of input's shape, dtype and dense layout.");
     bind<&full_like>(t, kFunction,
-        "full_like(input, fill_value, *, " EMBER_OPTIONS ", memory_format=None)",
-        "A number in input's shape, dtype and dense layout.");
-    bind<&arange_end, &arange>(t, kFunction,
+                     "full_like(input, fill_value, *, " EMBER_OPTIONS ", memory_format=None)",
+                     "A number in input's shape, dtype and dense layout.");
+    bind<&arange_end, &arange>(
+        t, kFunction,
         {"arange(end, *, out=None, " EMBER_OPTIONS ")",
          "arange(start, end, step=1, *, out=None, " EMBER_OPTIONS ")"},
         "start, start + step, … up to but not including end. int64 for whole numbers.");
     bind<&linspace>(t, kFunction, "linspace(start, end, steps, *, " EMBER_OPTIONS ")",
-        "`steps` numbers from start to end, both included, evenly spaced.");
+                    "`steps` numbers from start to end, both included, evenly spaced.");
     bind<&eye>(t, kFunction, "eye(n, m=None, *, " EMBER_OPTIONS ")",
-        "The n x m matrix with ones on the diagonal; m is n by default.");
+               "The n x m matrix with ones on the diagonal; m is n by default.");
     bind<&ops::tril>(t, both, "tril(input, diagonal=0)",
-        "The lower triangle of the last two dims, zeros above `diagonal`.");
+                     "The lower triangle of the last two dims, zeros above `diagonal`.");
     bind<&ops::triu>(t, both, "triu(input, diagonal=0)",
-        "The upper triangle of the last two dims, zeros below `diagonal`.");
-    bind<&where, &ops::nonzero_tuple>(t, kFunction,
+                     "The upper triangle of the last two dims, zeros below `diagonal`.");
+    bind<&where, &ops::nonzero_tuple>(
+        t, kFunction,
         {"where(condition, input: Tensor | Number, other: Tensor | Number, *, out=None)",
          "where(condition)"},
-        "input where condition (bool) is True, else other; broadcast and promoted. With the condition "
+        "input where condition (bool) is True, else other; broadcast and promoted. With the "
+        "condition "
         "alone: the indices of its non-zero elements, one tensor a dim.");
     bind<&where_method>(t, kMethod, "where(input, condition, other: Tensor | Number)",
-        "The tensor where condition (bool) is True, else other.");
+                        "The tensor where condition (bool) is True, else other.");
 #undef EMBER_OPTIONS
 #undef EMBER_PINNED
 }

@@ -1,8 +1,8 @@
-#include "python/autograd.h"
-
+#include <Python.h>
 #include <structmember.h>
 
 #include "autograd/primitives.h"
+#include "python/autograd.h"
 #include "python/hooks.h"
 
 // Custom autograd.Function: the ctx object, the node that calls its backward, and apply.
@@ -100,14 +100,16 @@ void FunctionNode::apply(GradList& grads, GradList& results) {
     for (int i = 0, edge = 0; i < expected; i++) {
         PyObject* item = PyTuple_GET_ITEM(result.get(), i);
         if (!input_is_tensor[i]) {
-            EMBER_CHECK(item == Py_None,
-                        "function %s returned a gradient different from None at position %d, but the "
-                        "corresponding forward input was not a Tensor",
-                        name().c_str(), i + 1);
+            EMBER_CHECK(
+                item == Py_None,
+                "function %s returned a gradient different from None at position %d, but the "
+                "corresponding forward input was not a Tensor",
+                name().c_str(), i + 1);
             continue;
         }
         if (item != Py_None) {
-            EMBER_CHECK(is_tensor(item), "function %s: expected Tensor or None at position %d, got %s",
+            EMBER_CHECK(is_tensor(item),
+                        "function %s: expected Tensor or None at position %d, got %s",
                         name().c_str(), i + 1, Py_TYPE(item)->tp_name);
             if (needs(edge)) results[edge] = tensor_of(item);
         }
@@ -155,7 +157,7 @@ void ctx_dealloc(PyObject* self) {
     Py_DECREF(type);
 }
 
-template <PyObject* FunctionObject::*Field>
+template <PyObject* FunctionObject::* Field>
 PyObject* remember(PyObject* self, PyObject* tensors) {
     Py_XSETREF(as_function(self)->*Field, Py_NewRef(tensors));
     Py_RETURN_NONE;
@@ -204,13 +206,15 @@ PyMethodDef ctx_methods[] = {
     {"mark_non_differentiable", remember<&FunctionObject::non_differentiable>, METH_VARARGS,
      "mark_non_differentiable(*tensors)\n\nSays which outputs have no gradient."},
     {"set_materialize_grads", set_materialize_grads, METH_O,
-     "set_materialize_grads(value)\n\nWhether backward gets zeros (the default) or None for outputs "
+     "set_materialize_grads(value)\n\nWhether backward gets zeros (the default) or None for "
+     "outputs "
      "without a gradient."},
     {nullptr, nullptr, 0, nullptr},
 };
 PyGetSetDef ctx_getset[] = {
     {"saved_tensors", saved_tensors, nullptr,
-     "What save_for_backward was given; raises after the graph was freed, or when one was changed in "
+     "What save_for_backward was given; raises after the graph was freed, or when one was changed "
+     "in "
      "place.",
      nullptr},
     {"needs_input_grad", get_needs_input_grad, set_needs_input_grad,
@@ -260,8 +264,8 @@ PyRef run_forward(PyObject* cls, PyObject* ctx, PyObject* inputs) {
     bool separate = setup.get() != plain.get();
     if (!separate) args.push_back(ctx);
     for (Py_ssize_t i = 0; i < n; i++) args.push_back(PyTuple_GET_ITEM(inputs, i));
-    PyRef output = PyRef::steal(
-        PyObject_Vectorcall(forward.get(), args.data(), size_t(args.size()), nullptr));
+    PyRef output =
+        PyRef::steal(PyObject_Vectorcall(forward.get(), args.data(), size_t(args.size()), nullptr));
     if (!output) throw PythonError();
     if (separate) call(setup.get(), {ctx, inputs, output.get()});
     return output;
@@ -310,7 +314,8 @@ private:
             if (!is_tensor(item))
                 raise_type("mark_dirty: expected Tensors, got %s", Py_TYPE(item)->tp_name);
             bool returned = PyTuple_Check(raw) ? holds(raw, item) : raw == item;
-            EMBER_CHECK(returned, "mark_dirty: a tensor that was changed in place must be returned");
+            EMBER_CHECK(returned,
+                        "mark_dirty: a tensor that was changed in place must be returned");
             const Tensor& t = tensor_of(item);
             check_in_place(type_name(), t, bool(node_));
             EMBER_CHECK(!t.is_view() || outputs == 1 || !node_,
@@ -366,8 +371,9 @@ private:
                 continue;
             }
             if (!is_tensor(item))
-                raise_type("save_for_backward can only save Tensors, but argument %ld is of type %s",
-                           long(i), Py_TYPE(item)->tp_name);
+                raise_type(
+                    "save_for_backward can only save Tensors, but argument %ld is of type %s",
+                    long(i), Py_TYPE(item)->tp_name);
             const Tensor& t = tensor_of(item);
             bool own = t.impl()->grad_fn == node_.get();
             saved->push_back(own ? Saved::output(t, t.impl()->output_nr) : Saved(t));
@@ -440,8 +446,7 @@ PyObject* set_function_base(PyObject*, PyObject* cls) {
 }
 
 PyMethodDef function_methods[] = {
-    {"apply", as_method(apply_entry),
-     METH_CLASS | METH_FASTCALL | METH_KEYWORDS,
+    {"apply", as_method(apply_entry), METH_CLASS | METH_FASTCALL | METH_KEYWORDS,
      "apply(*args)\n\nRuns forward and records the call."},
     {nullptr, nullptr, 0, nullptr},
 };

@@ -10,8 +10,7 @@ namespace {
 // happens in C, decorating in Python (autograd/grad_mode.py).
 
 struct ModeObject {
-    PyObject_HEAD
-    uint32_t before;
+    PyObject_HEAD uint32_t before;
     bool mode;
 };
 ModeObject* as_mode(PyObject* o) { return reinterpret_cast<ModeObject*>(o); }
@@ -174,7 +173,8 @@ PyMethodDef functions[] = {
     {"_set_grad_enabled", tell<modes::set_grad_enabled>, METH_O, nullptr},
     {"is_inference_mode_enabled", ask<modes::inference_enabled>, METH_NOARGS,
      "is_inference_mode_enabled() -> bool"},
-    {"is_anomaly_enabled", ask<modes::anomaly_enabled>, METH_NOARGS, "is_anomaly_enabled() -> bool"},
+    {"is_anomaly_enabled", ask<modes::anomaly_enabled>, METH_NOARGS,
+     "is_anomaly_enabled() -> bool"},
     {"is_anomaly_check_nan_enabled", ask<modes::anomaly_check_nan>, METH_NOARGS,
      "is_anomaly_check_nan_enabled() -> bool"},
     {"_set_anomaly", tell_two<modes::set_anomaly>, METH_VARARGS, nullptr},

@@ -10,8 +10,7 @@ namespace {
 // ---- The handle
 
 struct HandleObject {
-    PyObject_HEAD
-    HookRef cell;
+    PyObject_HEAD HookRef cell;
     uint64_t id;
 };
 PyTypeObject* handle_type;
@@ -26,7 +25,9 @@ PyObject* handle_enter(PyObject* self, PyObject*) { return Py_NewRef(self); }
 PyObject* handle_exit(PyObject* self, PyObject* const*, Py_ssize_t) {
     return handle_remove(self, nullptr);
 }
-PyObject* handle_id(PyObject* self, void*) { return PyLong_FromUnsignedLongLong(as_handle(self)->id); }
+PyObject* handle_id(PyObject* self, void*) {
+    return PyLong_FromUnsignedLongLong(as_handle(self)->id);
+}
 
 void handle_dealloc(PyObject* self) {
     PyTypeObject* type = Py_TYPE(self);
@@ -36,7 +37,8 @@ void handle_dealloc(PyObject* self) {
 }
 
 PyMethodDef handle_methods[] = {
-    {"remove", handle_remove, METH_NOARGS, "remove()\n\nTakes the hook away. Doing so twice is fine."},
+    {"remove", handle_remove, METH_NOARGS,
+     "remove()\n\nTakes the hook away. Doing so twice is fine."},
     {"__enter__", handle_enter, METH_NOARGS, nullptr},
     {"__exit__", as_method(handle_exit), METH_FASTCALL, nullptr},
     {nullptr, nullptr, 0, nullptr},
@@ -79,8 +81,7 @@ Tensor checked_result(PyObject* result, const Tensor& before, PyObject* fn) {
 }  // namespace
 
 PyRef call(PyObject* fn, std::initializer_list<PyObject*> args) {
-    PyRef result =
-        PyRef::steal(PyObject_Vectorcall(fn, args.begin(), args.size(), nullptr));
+    PyRef result = PyRef::steal(PyObject_Vectorcall(fn, args.begin(), args.size(), nullptr));
     if (!result) throw PythonError();
     return result;
 }
@@ -101,8 +102,8 @@ void tuple_to_grads(PyObject* tuple, GradList& grads, const char* hook) {
         raise_type("%s: expected the hook to return a tuple or None, got %s", hook,
                    Py_TYPE(tuple)->tp_name);
     EMBER_CHECK(PyTuple_GET_SIZE(tuple) == grads.size(),
-                "%s: the hook returned an incorrect number of gradients: expected %d, got %ld", hook,
-                grads.size(), long(PyTuple_GET_SIZE(tuple)));
+                "%s: the hook returned an incorrect number of gradients: expected %d, got %ld",
+                hook, grads.size(), long(PyTuple_GET_SIZE(tuple)));
     for (int i = 0; i < grads.size(); i++) {
         PyObject* item = PyTuple_GET_ITEM(tuple, i);
         if (item != Py_None && !is_tensor(item))
@@ -175,8 +176,7 @@ int visit_list(const HookList<F>& list, visitproc visit, void* arg) {
 
 template <class H, class F>
 PyObject* add_hook(HookList<F>& list, PyObject* fn) {
-    if (!PyCallable_Check(fn))
-        raise_type("expected a callable hook, got %s", Py_TYPE(fn)->tp_name);
+    if (!PyCallable_Check(fn)) raise_type("expected a callable hook, got %s", Py_TYPE(fn)->tp_name);
     std::erase_if(list.items, [](auto& item) {
         const HookCell* cell = cell_of<H>(item.second);
         return cell && !cell->fn;
@@ -209,7 +209,8 @@ bool add_hooks(PyObject* module) {
         {Py_tp_dealloc, reinterpret_cast<void*>(handle_dealloc)},
         {Py_tp_methods, handle_methods},
         {Py_tp_getset, handle_getset},
-        {Py_tp_doc, const_cast<char*>("Removes a hook, by remove() or at the end of a with block.")},
+        {Py_tp_doc,
+         const_cast<char*>("Removes a hook, by remove() or at the end of a with block.")},
         {0, nullptr},
     };
     PyType_Spec spec = {"ember.utils.hooks.RemovableHandle", sizeof(HandleObject), 0,

@@ -38,8 +38,15 @@ bool fill_module(PyObject* module) {
     return table.install(module, tensor_type) && add_conversions(module) && add_autograd(module);
 }
 
-PyModuleDef definition = {PyModuleDef_HEAD_INIT, "ember._C", "Ember's compiled core.", -1, nullptr,
-                          nullptr, nullptr, nullptr, nullptr};
+PyModuleDef definition = {PyModuleDef_HEAD_INIT,
+                          "ember._C",
+                          "Ember's compiled core.",
+                          -1,
+                          nullptr,
+                          nullptr,
+                          nullptr,
+                          nullptr,
+                          nullptr};
 
 }  // namespace
 

@@ -1,10 +1,10 @@
-#include "python/autograd.h"
-
+#include <Python.h>
 #include <structmember.h>
 
 #include <string>
 #include <unordered_map>
 
+#include "python/autograd.h"
 #include "python/hooks.h"
 
 // Nodes of the graph as Python sees them: `grad_fn` and what it leads to.
@@ -157,8 +157,10 @@ bool is_node(PyObject* o) { return PyObject_TypeCheck(o, node_type); }
 
 Node& node_of(PyObject* o) {
     Node* node = as_node(o)->node;
-    EMBER_CHECK(node, "%s: the node of this ctx does not exist: its forward was not recorded, or its "
-                "graph is gone", Py_TYPE(o)->tp_name);
+    EMBER_CHECK(node,
+                "%s: the node of this ctx does not exist: its forward was not recorded, or its "
+                "graph is gone",
+                Py_TYPE(o)->tp_name);
     return *node;
 }
 
@@ -188,7 +190,8 @@ int visit_owned(const TensorImpl& impl, visitproc visit, void* arg) {
     if (impl.refs.load(std::memory_order_relaxed) != 1) return 0;
     if (impl.meta)
         if (int stop = visit_hooks(*impl.meta, visit, arg)) return stop;
-    if (impl.grad_fn && impl.grad_fn->use_count() == 1) return visit_node(*impl.grad_fn, visit, arg);
+    if (impl.grad_fn && impl.grad_fn->use_count() == 1)
+        return visit_node(*impl.grad_fn, visit, arg);
     return 0;
 }
 

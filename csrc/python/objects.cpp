@@ -10,8 +10,7 @@ namespace {
 
 // dtype and memory_format are enumerations of singletons; one layout serves both.
 struct EnumObject {
-    PyObject_HEAD
-    int value;
+    PyObject_HEAD int value;
     const char* name;
 };
 
@@ -85,8 +84,7 @@ PyObject* make_enum(PyObject* module, PyTypeObject* type, int value, const char*
 // ---- device
 
 struct DeviceObject {
-    PyObject_HEAD
-    Device device;
+    PyObject_HEAD Device device;
 };
 
 Device parse_device(std::string_view text, const char* name) {
@@ -123,7 +121,8 @@ PyObject* device_new(PyTypeObject*, PyObject* args, PyObject* kwargs) {
         return nullptr;
     Device device = read_device(type, "device");
     if (index >= 0) {
-        EMBER_CHECK(device.index < 0, "device: type '%s' must not have an index when index is given",
+        EMBER_CHECK(device.index < 0,
+                    "device: type '%s' must not have an index when index is given",
                     to_string(device).c_str());
         EMBER_CHECK(index < 128, "device: index must be less than 128, got %d", index);
         device.index = int8_t(index);
@@ -278,8 +277,9 @@ Device read_device(PyObject* o, const char* name) {
         if (!text) throw PythonError();
         return parse_device({text, size_t(n)}, name);
     }
-    if (!PyLong_Check(o)) raise_type("%s: device must be a string, a device or an index, got %s",
-                                     name, Py_TYPE(o)->tp_name);
+    if (!PyLong_Check(o))
+        raise_type("%s: device must be a string, a device or an index, got %s", name,
+                   Py_TYPE(o)->tp_name);
     long index = PyLong_AsLong(o);
     if (index == -1 && PyErr_Occurred()) throw PythonError();
     EMBER_CHECK(index >= 0 && index < 128, "%s: the device index must be in [0, 128), got %ld",
@@ -300,8 +300,9 @@ MemoryFormat memory_format_of(PyObject* o) { return MemoryFormat(as_enum(o)->val
 bool add_objects(PyObject* module) {
     if (!make_types()) return false;
     static constexpr const char* aliases[][2] = {
-        {"float32", "float"}, {"float64", "double"}, {"float16", "half"}, {"int16", "short"},
-        {"int32", "int"}, {"int64", "long"}, {"complex64", "cfloat"}, {"complex128", "cdouble"}};
+        {"float32", "float"},    {"float64", "double"},    {"float16", "half"},
+        {"int16", "short"},      {"int32", "int"},         {"int64", "long"},
+        {"complex64", "cfloat"}, {"complex128", "cdouble"}};
     for (int i = 0; i < kDTypeCount; i++) {
         dtypes_by_value[i] = make_enum(module, dtype_type, i, dtype_name(DType(i)));
         if (!dtypes_by_value[i]) return false;

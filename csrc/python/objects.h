@@ -11,14 +11,14 @@ class Generator;
 
 namespace ember::python {
 
-PyObject* wrap_dtype(DType dtype);                  // new reference
+PyObject* wrap_dtype(DType dtype);  // new reference
 bool is_dtype(PyObject* o);
 DType dtype_of(PyObject* o);
 PyObject* wrap_device(Device device);
 bool is_device(PyObject* o);
 // "cuda:0", "cpu", a device object or an index.
 Device read_device(PyObject* o, const char* name);
-PyObject* wrap_size(IntSpan sizes);                 // ember.Size
+PyObject* wrap_size(IntSpan sizes);  // ember.Size
 bool is_memory_format(PyObject* o);
 MemoryFormat memory_format_of(PyObject* o);
 bool is_generator(PyObject* o);

@@ -38,9 +38,7 @@ int64_t index_value(PyObject* o, const Param& p) {
 
 }  // namespace
 
-bool is_number(PyObject* o) {
-    return PyFloat_Check(o) || PyLong_Check(o) || is_foreign_number(o);
-}
+bool is_number(PyObject* o) { return PyFloat_Check(o) || PyLong_Check(o) || is_foreign_number(o); }
 
 Number read_number(PyObject* o) {
     Number n;

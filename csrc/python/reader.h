@@ -13,8 +13,9 @@
 #include "python/objects.h"
 #include "python/tensor_type.h"
 
-// Reads Python arguments into C++ parameters. One Arg<T> a parameter type: `accepts` decides between
-// overloads, the constructor converts (and may hold what it made), `get` hands it to the function.
+// Reads Python arguments into C++ parameters. One Arg<T> a parameter type: `accepts` decides
+// between overloads, the constructor converts (and may hold what it made), `get` hands it to the
+// function.
 namespace ember {
 class Generator;
 }
@@ -28,9 +29,9 @@ struct Param {
     const char* function = "";
     int position = 0;
     bool keyword_only = false;
-    bool number_ok = false;        // annotated `Tensor | Number`
-    bool rest = false;             // `*size`: takes all further positions, or one sequence
-    bool none_given = false;       // annotated `Tensor | None`
+    bool number_ok = false;   // annotated `Tensor | Number`
+    bool rest = false;        // `*size`: takes all further positions, or one sequence
+    bool none_given = false;  // annotated `Tensor | None`
     bool none_ok() const { return none_given || fallback == Py_None; }
     const char* text() const { return PyUnicode_AsUTF8(name); }
 };
@@ -39,7 +40,7 @@ struct PythonError {};  // a Python exception is set
 
 [[noreturn]] void wrong_type(const Param& param, const char* expected, PyObject* got);
 
-bool is_number(PyObject* o);   // bool, int, float and numpy's scalars
+bool is_number(PyObject* o);  // bool, int, float and numpy's scalars
 Number read_number(PyObject* o);
 int64_t read_int(PyObject* o, const Param& param);
 double read_double(PyObject* o, const Param& param);
@@ -229,7 +230,9 @@ private:
 
 template <class T>
 struct Arg<std::optional<T>> {
-    static bool accepts(PyObject* o, const Param& p) { return o == Py_None || Arg<T>::accepts(o, p); }
+    static bool accepts(PyObject* o, const Param& p) {
+        return o == Py_None || Arg<T>::accepts(o, p);
+    }
     Arg(PyObject* o, const Param& p) {
         if (o != Py_None) value_ = Arg<T>(o, p).get();
     }

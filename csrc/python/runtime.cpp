@@ -13,8 +13,7 @@ namespace {
 // ---- Generator
 
 struct GeneratorObject {
-    PyObject_HEAD
-    Generator* generator;
+    PyObject_HEAD Generator* generator;
     bool owned;
 };
 
@@ -74,8 +73,9 @@ uint64_t read_seed(PyObject* o) {
     }
     Py_DECREF(whole);
     if (overflow < 0 || overflow == 2)
-        raise("manual_seed: the seed must fit into 64 bits, within "
-              "[-0x8000_0000_0000_0000, 0xffff_ffff_ffff_ffff]");
+        raise(
+            "manual_seed: the seed must fit into 64 bits, within "
+            "[-0x8000_0000_0000_0000, 0xffff_ffff_ffff_ffff]");
     return seed;
 }
 
@@ -144,8 +144,9 @@ bool add_generator(PyObject* module) {
         {Py_tp_dealloc, reinterpret_cast<void*>(generator_dealloc)},
         {Py_tp_methods, generator_methods},
         {Py_tp_getset, generator_getset},
-        {Py_tp_doc, const_cast<char*>("Generator(device='cpu')\n\nA source of random numbers of its "
-                                      "own: mt19937, with PyTorch's streams.")},
+        {Py_tp_doc,
+         const_cast<char*>("Generator(device='cpu')\n\nA source of random numbers of its "
+                           "own: mt19937, with PyTorch's streams.")},
         {0, nullptr},
     };
     PyType_Spec spec = {"ember.Generator", sizeof(GeneratorObject), 0, Py_TPFLAGS_DEFAULT, slots};
@@ -207,27 +208,31 @@ bool add_runtime(PyObject* module) { return add_generator(module); }
 
 void bind_runtime(BindTable& t) {
     bind<&manual_seed>(t, kFunction, "manual_seed(seed)",
-        "Seeds the default generator and returns it. seed: any integer of 64 bits.");
+                       "Seeds the default generator and returns it. seed: any integer of 64 bits.");
     bind<&initial_seed>(t, kFunction, "initial_seed()", "The default generator's last seed.");
     bind<&seed>(t, kFunction, "seed()", "Seeds the default generator from the system's entropy.");
     bind<&get_rng_state>(t, kFunction, "get_rng_state()",
-        "The default generator's state: a uint8 tensor in PyTorch's layout.");
+                         "The default generator's state: a uint8 tensor in PyTorch's layout.");
     bind<&set_rng_state>(t, kFunction, "set_rng_state(new_state)",
-        "Sets the default generator's state to what get_rng_state returned.");
+                         "Sets the default generator's state to what get_rng_state returned.");
     bind<&num_threads>(t, kFunction, "get_num_threads()",
-        "How many threads a kernel may use: the cores the process may run on, unless EMBER_NUM_THREADS "
-        "or set_num_threads says otherwise.");
-    bind<&change_num_threads>(t, kFunction, "set_num_threads(num)",
+                       "How many threads a kernel may use: the cores the process may run on, "
+                       "unless EMBER_NUM_THREADS "
+                       "or set_num_threads says otherwise.");
+    bind<&change_num_threads>(
+        t, kFunction, "set_num_threads(num)",
         "Sets how many threads a kernel may use. Results do not depend on it.");
     bind<&stats>(t, kFunction, "memory_stats()",
-        "The CPU allocator's figures: bytes allocated and reserved, their peaks, calls, cache hits.");
+                 "The CPU allocator's figures: bytes allocated and reserved, their peaks, calls, "
+                 "cache hits.");
     bind<&reset_peak_memory_stats>(t, kFunction, "reset_peak_memory_stats()",
-        "Sets the peaks of memory_stats to the present values.");
+                                   "Sets the peaks of memory_stats to the present values.");
     bind<&trim_memory>(t, kFunction, "trim_memory()", "Gives cached memory back to the system.");
     bind<&cpu_level>(t, kFunction, "_cpu_level()",
-        "The instruction-set level of the kernels: baseline, avx2, avx512 or amx.");
+                     "The instruction-set level of the kernels: baseline, avx2, avx512 or amx.");
     bind<&set_flush_denormal>(t, kFunction, "set_flush_denormal(mode)",
-        "Whether subnormal numbers count as zero (off at first). Returns whether the processor can.");
+                              "Whether subnormal numbers count as zero (off at first). Returns "
+                              "whether the processor can.");
 }
 
 }  // namespace ember::python

@@ -5,8 +5,8 @@
 // What each file of this folder contributes to the module; module.cpp puts them together.
 namespace ember::python {
 
-void add_tensor_slots(std::vector<PyType_Slot>& slots);  // tensor_slots.cpp
-void add_index_slots(std::vector<PyType_Slot>& slots);   // indexing.cpp
+void add_tensor_slots(std::vector<PyType_Slot>& slots);      // tensor_slots.cpp
+void add_index_slots(std::vector<PyType_Slot>& slots);       // indexing.cpp
 void add_conversion_slots(std::vector<PyType_Slot>& slots);  // conversions.cpp: Tensor(…)
 
 void bind_pointwise(BindTable& table);

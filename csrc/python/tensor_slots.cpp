@@ -97,9 +97,10 @@ PyObject* item(PyObject* self) { return PyObject_CallMethod(self, "item", nullpt
 int truth(PyObject* self) {
     const Tensor& t = tensor_of(self);
     if (t.numel() != 1) {
-        PyErr_SetString(PyExc_RuntimeError, t.numel() == 0
-                            ? "bool: Boolean value of Tensor with no values is ambiguous"
-                            : "bool: Boolean value of Tensor with more than one value is ambiguous");
+        PyErr_SetString(
+            PyExc_RuntimeError,
+            t.numel() == 0 ? "bool: Boolean value of Tensor with no values is ambiguous"
+                           : "bool: Boolean value of Tensor with more than one value is ambiguous");
         return -1;
     }
     PyObject* value = item(self);
@@ -146,7 +147,9 @@ PyObject* compare(PyObject* a, PyObject* b, int op) {
     }
 }
 
-Py_hash_t identity_hash(PyObject* self) { return Py_hash_t(reinterpret_cast<uintptr_t>(self) >> 4); }
+Py_hash_t identity_hash(PyObject* self) {
+    return Py_hash_t(reinterpret_cast<uintptr_t>(self) >> 4);
+}
 
 Py_ssize_t length(PyObject* self) {
     const Tensor& t = tensor_of(self);
@@ -282,8 +285,8 @@ int set_grad(PyObject* self, PyObject* value, void*) {
             raise_type("grad: expected a Tensor or None, got %s", Py_TYPE(value)->tp_name);
         const Tensor& g = tensor_of(value);
         EMBER_CHECK(!g.is(t), "grad: a tensor cannot be its own gradient");
-        EMBER_CHECK(g.dtype() == t.dtype(), "grad: expected dtype %s, got %s", dtype_name(t.dtype()),
-                    dtype_name(g.dtype()));
+        EMBER_CHECK(g.dtype() == t.dtype(), "grad: expected dtype %s, got %s",
+                    dtype_name(t.dtype()), dtype_name(g.dtype()));
         EMBER_CHECK(g.device().type == t.device().type, "grad: expected a gradient on %s, got %s",
                     to_string(t.device()).c_str(), to_string(g.device()).c_str());
         EMBER_CHECK(same(g.sizes(), t.sizes()), "grad: expected shape %s, got %s",
@@ -305,7 +308,8 @@ PyGetSetDef getset[] = {
     {"requires_grad", get<requires_grad>, set_requires_grad,
      "Whether gradients are computed for this tensor. Only a leaf's can be switched off.", nullptr},
     {"is_leaf", get<is_leaf>, nullptr, "Not the result of a recorded operation.", nullptr},
-    {"grad_fn", get<grad_fn_of>, nullptr, "The graph node that made this tensor, or None.", nullptr},
+    {"grad_fn", get<grad_fn_of>, nullptr, "The graph node that made this tensor, or None.",
+     nullptr},
     {"grad", get<grad>, set_grad, "The gradient accumulated by backward, or None.", nullptr},
     {"data", get<data>, set_data,
      "The same memory without gradients; changes through it go unnoticed by autograd.", nullptr},
@@ -334,47 +338,45 @@ void* slot(F* f) {
 }  // namespace
 
 void add_tensor_slots(std::vector<PyType_Slot>& slots) {
-    slots.insert(
-        slots.end(),
-        {
-            {Py_nb_add, slot(binary<fresh<add_to>>)},
-            {Py_nb_subtract, slot(binary<fresh<sub_to>>)},
-            {Py_nb_multiply, slot(binary<fresh<ops::mul>>)},
-            {Py_nb_true_divide, slot(binary<fresh<div_to>>)},
-            {Py_nb_floor_divide, slot(binary<fresh<ops::floor_divide>>)},
-            {Py_nb_remainder, slot(binary<fresh<ops::remainder>>)},
-            {Py_nb_divmod, slot(divmod)},
-            {Py_nb_power, slot(power)},
-            {Py_nb_matrix_multiply, slot(binary<matmul>)},
-            {Py_nb_and, slot(binary<fresh<ops::bitwise_and>>)},
-            {Py_nb_or, slot(binary<fresh<ops::bitwise_or>>)},
-            {Py_nb_xor, slot(binary<fresh<ops::bitwise_xor>>)},
-            {Py_nb_invert, slot(unary<ops::bitwise_not>)},
-            {Py_nb_negative, slot(unary<ops::neg>)},
-            {Py_nb_positive, slot(positive)},
-            {Py_nb_absolute, slot(absolute)},
-            {Py_nb_bool, slot(truth)},
-            {Py_nb_float, slot(as_float)},
-            {Py_nb_int, slot(as_int)},
-            {Py_nb_index, slot(as_index)},
-            {Py_nb_inplace_add, slot(in_place<add_to>)},
-            {Py_nb_inplace_subtract, slot(in_place<sub_to>)},
-            {Py_nb_inplace_multiply, slot(in_place<ops::mul>)},
-            {Py_nb_inplace_true_divide, slot(in_place<div_to>)},
-            {Py_nb_inplace_floor_divide, slot(in_place<ops::floor_divide>)},
-            {Py_nb_inplace_remainder, slot(in_place<ops::remainder>)},
-            {Py_nb_inplace_power, slot(in_place_power)},
-            {Py_nb_inplace_and, slot(in_place<ops::bitwise_and>)},
-            {Py_nb_inplace_or, slot(in_place<ops::bitwise_or>)},
-            {Py_nb_inplace_xor, slot(in_place<ops::bitwise_xor>)},
-            {Py_tp_richcompare, slot(compare)},
-            {Py_tp_hash, slot(identity_hash)},
-            {Py_tp_iter, slot(iterate)},
-            {Py_sq_contains, slot(contains)},
-            {Py_mp_length, slot(length)},
-            {Py_sq_length, slot(length)},
-            {Py_tp_getset, getset},
-        });
+    slots.insert(slots.end(), {
+                                  {Py_nb_add, slot(binary<fresh<add_to>>)},
+                                  {Py_nb_subtract, slot(binary<fresh<sub_to>>)},
+                                  {Py_nb_multiply, slot(binary<fresh<ops::mul>>)},
+                                  {Py_nb_true_divide, slot(binary<fresh<div_to>>)},
+                                  {Py_nb_floor_divide, slot(binary<fresh<ops::floor_divide>>)},
+                                  {Py_nb_remainder, slot(binary<fresh<ops::remainder>>)},
+                                  {Py_nb_divmod, slot(divmod)},
+                                  {Py_nb_power, slot(power)},
+                                  {Py_nb_matrix_multiply, slot(binary<matmul>)},
+                                  {Py_nb_and, slot(binary<fresh<ops::bitwise_and>>)},
+                                  {Py_nb_or, slot(binary<fresh<ops::bitwise_or>>)},
+                                  {Py_nb_xor, slot(binary<fresh<ops::bitwise_xor>>)},
+                                  {Py_nb_invert, slot(unary<ops::bitwise_not>)},
+                                  {Py_nb_negative, slot(unary<ops::neg>)},
+                                  {Py_nb_positive, slot(positive)},
+                                  {Py_nb_absolute, slot(absolute)},
+                                  {Py_nb_bool, slot(truth)},
+                                  {Py_nb_float, slot(as_float)},
+                                  {Py_nb_int, slot(as_int)},
+                                  {Py_nb_index, slot(as_index)},
+                                  {Py_nb_inplace_add, slot(in_place<add_to>)},
+                                  {Py_nb_inplace_subtract, slot(in_place<sub_to>)},
+                                  {Py_nb_inplace_multiply, slot(in_place<ops::mul>)},
+                                  {Py_nb_inplace_true_divide, slot(in_place<div_to>)},
+                                  {Py_nb_inplace_floor_divide, slot(in_place<ops::floor_divide>)},
+                                  {Py_nb_inplace_remainder, slot(in_place<ops::remainder>)},
+                                  {Py_nb_inplace_power, slot(in_place_power)},
+                                  {Py_nb_inplace_and, slot(in_place<ops::bitwise_and>)},
+                                  {Py_nb_inplace_or, slot(in_place<ops::bitwise_or>)},
+                                  {Py_nb_inplace_xor, slot(in_place<ops::bitwise_xor>)},
+                                  {Py_tp_richcompare, slot(compare)},
+                                  {Py_tp_hash, slot(identity_hash)},
+                                  {Py_tp_iter, slot(iterate)},
+                                  {Py_sq_contains, slot(contains)},
+                                  {Py_mp_length, slot(length)},
+                                  {Py_sq_length, slot(length)},
+                                  {Py_tp_getset, getset},
+                              });
     add_index_slots(slots);
     add_conversion_slots(slots);
 }

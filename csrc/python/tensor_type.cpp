@@ -1,5 +1,6 @@
 #include "python/tensor_type.h"
 
+#include <Python.h>
 #include <structmember.h>
 
 #include "python/autograd.h"
@@ -128,7 +129,8 @@ bool add_tensor_type(PyObject* module) {
     add_tensor_slots(slots);
     slots.push_back({0, nullptr});
     PyType_Spec spec = {"ember.Tensor", sizeof(TensorObject), 0,
-                        Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC, slots.data()};
+                        Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC,
+                        slots.data()};
     tensor_type = reinterpret_cast<PyTypeObject*>(PyType_FromSpec(&spec));
     if (!tensor_type) return false;
     release_pyobject = release_from_tensor;

@@ -4,13 +4,12 @@
 
 #include "core/tensor.h"
 
-// The Tensor type: a heap type of its own, because a fresh object through it costs a fraction of what
-// pybind11's would.
+// The Tensor type: a heap type of its own, because a fresh object through it costs a fraction of
+// what pybind11's would.
 namespace ember::python {
 
 struct TensorObject {
-    PyObject_HEAD
-    TensorImpl* impl;  // one count, unless the tensor owns this object
+    PyObject_HEAD TensorImpl* impl;  // one count, unless the tensor owns this object
     PyObject* dict;
     PyObject* weakrefs;
 };

@@ -1,5 +1,5 @@
 // The AMX kernel's packing, indexing and edges, with the tile operations emulated, so that they are
-// tested on machines without AMX. On one with it, test_matmul runs the real ones.
+// tested on machines without AMX.
 #define EMBER_LEVEL amx_emulated
 #include <array>
 #include <cmath>

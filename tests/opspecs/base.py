@@ -103,7 +103,9 @@ class Arr:
             tensor = lib.from_numpy(np.array(stored, order="C"))
             return tensor.view(lib.bfloat16) if kind == "bfloat16" else tensor
         strides, offset = _strides(self.shape, self.layout)
-        reach = offset + 1 + sum(max(n - 1, 0) * s for n, s in zip(self.shape, strides, strict=True))
+        reach = (
+            offset + 1 + sum(max(n - 1, 0) * s for n, s in zip(self.shape, strides, strict=True))
+        )
         memory = np.full(reach, 1, stored.dtype)  # gaps hold something that would show in a sum
         if values.size:
             np.lib.stride_tricks.as_strided(
@@ -214,7 +216,9 @@ class Tol:
     def bound(self, dtype: str, size: np.ndarray, result: np.ndarray) -> np.ndarray:
         size = np.maximum(np.abs(result), size)
         if dtype in ("float16", "bfloat16"):
-            slack = 0.5 * EPS[dtype] * self.steps * np.abs(result) + self.ulps * EPS["float32"] * size
+            slack = (
+                0.5 * EPS[dtype] * self.steps * np.abs(result) + self.ulps * EPS["float32"] * size
+            )
             if self.steps > 1:
                 slack = 0.5 * EPS[dtype] * self.steps * size
             return slack * 1.01 + TINY[dtype]

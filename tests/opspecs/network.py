@@ -7,7 +7,21 @@ from typing import Any
 
 import numpy as np
 
-from .base import FLOATS, LARGE, Arr, Bad, Case, DType, Spec, arr, case, extremes, given, index, ulps
+from .base import (
+    FLOATS,
+    LARGE,
+    Arr,
+    Bad,
+    Case,
+    DType,
+    Spec,
+    arr,
+    case,
+    extremes,
+    given,
+    index,
+    ulps,
+)
 
 F = "nn.functional."
 A = given(np.ones((2, 3)), "float32")
@@ -32,8 +46,11 @@ def _softmax(dtype: str, rng: np.random.Generator) -> Iterable[Case]:
     yield case(arr(rng, (3, 4), dtype), 1, dtype=DType("float64"))
     yield case(given([[88.0, 89, -100], [-1e4, -1e4, -1e4], [1e4, 0, 1e4]], dtype), 1, note="large")
     inf = float("inf")
-    yield case(given([[-inf, 0, 1], [inf, 0, 1], [np.nan, 0, 1], [-inf, -inf, -inf]], dtype), 1,
-               note="extremes")  # fmt: skip
+    yield case(
+        given([[-inf, 0, 1], [inf, 0, 1], [np.nan, 0, 1], [-inf, -inf, -inf]], dtype),
+        1,
+        note="extremes",
+    )
     yield case(given(extremes(dtype), dtype), 0, note="extremes")
 
 
@@ -54,11 +71,24 @@ def _softmax_row(name: str, tol: Any) -> Spec:
 
 
 SOFTMAX = [
-    _softmax_row("softmax", ulps(12, "exponentials within 2 ULP of an argument that a subtraction "
-                                     "rounded (up to 8 in size), their sum, a division")),  # fmt: skip
-    _softmax_row("log_softmax", ulps(6, "a difference of the row's size: relative to its largest",
-                                     lambda lib, x, *a, **k: abs(x).double().nan_to_num(0, 0, 0).max() + 4
-                                     if x.numel() else 1.0)),  # fmt: skip
+    _softmax_row(
+        "softmax",
+        ulps(
+            12,
+            "exponentials within 2 ULP of an argument that a subtraction "
+            "rounded (up to 8 in size), their sum, a division",
+        ),
+    ),
+    _softmax_row(
+        "log_softmax",
+        ulps(
+            6,
+            "a difference of the row's size: relative to its largest",
+            lambda lib, x, *a, **k: (
+                abs(x).double().nan_to_num(0, 0, 0).max() + 4 if x.numel() else 1.0
+            ),
+        ),
+    ),
 ]
 
 # ---- normalisation
@@ -176,7 +206,9 @@ def _embedding(dtype: str, rng: np.random.Generator) -> Iterable[Case]:
     table = arr(rng, (7, 5), dtype)
     for shape in ((4,), (2, 3), (), (0,), (2, 0), (300,)):
         yield case(index(rng.integers(0, 7, shape)), table)
-    yield case(index(rng.integers(0, 7, (3, 4)), "transposed"), arr(rng, (7, 5), dtype, "transposed"))
+    yield case(
+        index(rng.integers(0, 7, (3, 4)), "transposed"), arr(rng, (7, 5), dtype, "transposed")
+    )
     yield case(index(rng.integers(0, 7, (4,)), dtype="int32"), arr(rng, (7, 5), dtype, "stepped"))
     yield case(index([0, 1, 1, 6]), table, 1)
     yield case(index([0, 1, 1, 6]), table, padding_idx=-1)
@@ -185,8 +217,9 @@ def _embedding(dtype: str, rng: np.random.Generator) -> Iterable[Case]:
 
 def _embedding_grads(rng: np.random.Generator) -> Iterable[Case]:
     table = arr(rng, (4, 2), "float64")
+    # Not with padding_idx: its rows get no gradient, whatever the differences say.
     yield case(index([[0, 1], [1, 3]]), table)
-    yield case(index([0, 1, 1, 3]), table, padding_idx=1)
+    yield case(index([0, 1, 1]), table)
 
 
 TABLE = given(np.ones((4, 2)), "float32")
@@ -239,8 +272,12 @@ def _cross_entropy(dtype: str, rng: np.random.Generator) -> Iterable[Case]:
         for reduction in REDUCTIONS:
             yield case(x, _targets(rng, to, classes), reduction=reduction)
             yield case(x, _targets(rng, to, classes, True), w, reduction=reduction)
-            yield case(x, _targets(rng, to, classes, True), reduction=reduction, label_smoothing=0.1)
-            yield case(x, _targets(rng, to, classes, True), w, reduction=reduction, label_smoothing=0.3)
+            yield case(
+                x, _targets(rng, to, classes, True), reduction=reduction, label_smoothing=0.1
+            )
+            yield case(
+                x, _targets(rng, to, classes, True), w, reduction=reduction, label_smoothing=0.3
+            )
             p = rng.random(shape)
             soft = given(p / p.sum(0 if len(shape) == 1 else 1, keepdims=True), dtype)
             yield case(x, soft, reduction=reduction)
@@ -287,13 +324,22 @@ def _nll_grads(rng: np.random.Generator) -> Iterable[Case]:
     yield case(x, index([0, 3, 1]), reduction="none")
 
 
-PAIRS = (((5, 7), "plain"), ((5, 7), "transposed"), ((4, 6), "stepped"), ((), "plain"), ((3000,), "plain"))
+PAIRS = (
+    ((5, 7), "plain"),
+    ((5, 7), "transposed"),
+    ((4, 6), "stepped"),
+    ((), "plain"),
+    ((3000,), "plain"),
+)
 
 
 def _paired(low: float, high: float, t_low: float, t_high: float, extra: Callable) -> Callable:
     def make(dtype: str, rng: np.random.Generator) -> Iterable[Case]:
         for shape, layout in PAIRS:
-            x, t = arr(rng, shape, dtype, layout, low, high), arr(rng, shape, dtype, "plain", t_low, t_high)
+            x, t = (
+                arr(rng, shape, dtype, layout, low, high),
+                arr(rng, shape, dtype, "plain", t_low, t_high),
+            )
             for reduction in REDUCTIONS:
                 yield case(x, t, reduction=reduction)
         x, t = arr(rng, (0, 3), dtype), arr(rng, (0, 3), dtype)
@@ -307,7 +353,9 @@ def _paired(low: float, high: float, t_low: float, t_high: float, extra: Callabl
 def _mse_extra(dtype: str, rng: np.random.Generator) -> Iterable[Case]:
     yield case(arr(rng, (3, 4), dtype), arr(rng, (4,), dtype), note="broadcast")
     yield case(arr(rng, (3, 4), dtype), arr(rng, (3, 4), "float64"), note="mixed")
-    yield case(arr(rng, (3, 4), dtype), arr(rng, (3, 4), dtype), weight=arr(rng, (3, 4), dtype, low=0.1))
+    yield case(
+        arr(rng, (3, 4), dtype), arr(rng, (3, 4), dtype), weight=arr(rng, (3, 4), dtype, low=0.1)
+    )
 
 
 def _bce_extra(dtype: str, rng: np.random.Generator) -> Iterable[Case]:
@@ -340,7 +388,7 @@ def _pair_grads(low: float, high: float, t_low: float, t_high: float, *more: dic
 
 def _size(lib: Any, x: Any, t: Any, *args: Any, **kwargs: Any) -> Any:
     """Of the terms before they cancel: twenty times the sizes of the inputs, summed if they are."""
-    size = (abs(x).nan_to_num(0, 0, 0).max() + 2 if x.numel() else 1.0)
+    size = abs(x).nan_to_num(0, 0, 0).max() + 2 if x.numel() else 1.0
     return size * (x.numel() if kwargs.get("reduction") == "sum" else 1)
 
 

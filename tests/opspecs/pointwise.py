@@ -118,7 +118,9 @@ def _sigmoid(x: np.ndarray) -> np.ndarray:
 BOOL = (Bad(case(mask([True, False])), "RuntimeError"),)
 # A product of factors that round by themselves, one of which goes through 1 + tanh or 1 + erf: close
 # to cancellation the error is relative to the input.
-ACTIVATION = ulps(4, "x times a factor in [0, 1] that rounds at 1's scale", lambda lib, x, **_: abs(x))
+ACTIVATION = ulps(
+    4, "x times a factor in [0, 1] that rounds at 1's scale", lambda lib, x, **_: abs(x)
+)
 
 
 def _no_bool_ints(name: str) -> tuple[Bad, ...]:
@@ -156,20 +158,33 @@ UNARY = [
     functional("silu", tol=ACTIVATION, ref=lambda x: x * _sigmoid(x), inplace=""),
     functional("gelu", tol=ACTIVATION, ref=_gelu),
     functional(
-        "gelu", tol=ACTIVATION, ref=_gelu, kwargs={"approximate": "tanh"}, label="gelu_tanh",
-        bad=(Bad(case(given([1.0], "float32"), approximate="tan"), "RuntimeError"),
-             Bad(case(given([1], "int64")), "RuntimeError", "NotImplementedError")),
+        "gelu",
+        tol=ACTIVATION,
+        ref=_gelu,
+        kwargs={"approximate": "tanh"},
+        label="gelu_tanh",
+        bad=(
+            Bad(case(given([1.0], "float32"), approximate="tan"), "RuntimeError"),
+            Bad(case(given([1], "int64")), "RuntimeError", "NotImplementedError"),
+        ),
     ),
     functional("leaky_relu", tol=EXACT),
     functional(
-        "leaky_relu", tol=EXACT, label="leaky_relu_slope", kwargs={"negative_slope": 0.3},
+        "leaky_relu",
+        tol=EXACT,
+        label="leaky_relu_slope",
+        kwargs={"negative_slope": 0.3},
     ),
     functional("softplus", tol=ULP2),
     functional(
-        "softplus", tol=ulps(4, "ULP2 of an argument that a product by beta rounded, and a rounded division",
-                 lambda lib, x, **k: lib.nn.functional.softplus(x, **k) * (1 + abs(x))),
-       
-        label="softplus_beta", kwargs={"beta": 0.7, "threshold": 2.0},
+        "softplus",
+        tol=ulps(
+            4,
+            "ULP2 of an argument that a product by beta rounded, and a rounded division",
+            lambda lib, x, **k: lib.nn.functional.softplus(x, **k) * (1 + abs(x)),
+        ),
+        label="softplus_beta",
+        kwargs={"beta": 0.7, "threshold": 2.0},
     ),
     # PyTorch's logsigmoid and masked_fill give up the input's layout, Ember keeps it.
     functional("logsigmoid", tol=ULP2, strides=False),
@@ -178,15 +193,25 @@ UNARY = [
     unary("isfinite", tol=EXACT, ref=np.isfinite, grad=False, inplace="", out=False),
     unary("logical_not", tol=EXACT, ref=np.logical_not, grad=False),
     unary(
-        "bitwise_not", tol=EXACT, ref=np.bitwise_not, grad=False, dtypes=(*INTS, "bool"),
+        "bitwise_not",
+        tol=EXACT,
+        ref=np.bitwise_not,
+        grad=False,
+        dtypes=(*INTS, "bool"),
         bad=(Bad(case(given([1.0], "float32")), "RuntimeError", "NotImplementedError"),),
     ),
     unary("clamp", tol=EXACT, dtypes=SIGNED, kwargs={"min": -1, "max": 2}, label="clamp_ints"),
     unary("clamp", tol=EXACT, dtypes=NUMBERS, kwargs={"min": 0.5}, label="clamp_low"),
     unary(
-        "clamp", tol=EXACT, dtypes=NUMBERS, kwargs={"max": 1.5}, label="clamp_high",
-        bad=(Bad(case(given([1.0], "float32")), "RuntimeError"),
-             Bad(case(mask([True]), 0, 1), "RuntimeError")),
+        "clamp",
+        tol=EXACT,
+        dtypes=NUMBERS,
+        kwargs={"max": 1.5},
+        label="clamp_high",
+        bad=(
+            Bad(case(given([1.0], "float32")), "RuntimeError"),
+            Bad(case(mask([True]), 0, 1), "RuntimeError"),
+        ),
     ),
     unary("clamp", tol=EXACT, dtypes=SIGNED, kwargs={"min": 2, "max": -1}, label="clamp_crossed"),
     unary("clamp_min", tol=EXACT, dtypes=NUMBERS, kwargs={"min": 1}),
@@ -251,7 +276,9 @@ def binary_cases(
             yield case(arr(rng, (), dtype, "plain", *left), number, **kwargs)
         if mixed:
             other = _partner(dtype)
-            yield case(arr(rng, (3, 4), dtype, "plain", *left), second((4,), other, "plain"), **kwargs)
+            yield case(
+                arr(rng, (3, 4), dtype, "plain", *left), second((4,), other, "plain"), **kwargs
+            )
             # A zero-dim float64 is rounded to a half that it stands beside: one that is exact there.
             single = second((), dtype, "plain")
             if dtype in FLOATS:
@@ -266,7 +293,10 @@ def binary_cases(
                 edge = edge[(abs(edge) < 1e3) | ~np.isfinite(edge)]
             if second_edge.size:
                 yield case(
-                    given(edge[:, None], dtype), given(second_edge, dtype), note="extremes", **kwargs
+                    given(edge[:, None], dtype),
+                    given(second_edge, dtype),
+                    note="extremes",
+                    **kwargs,
                 )
 
     return make
@@ -282,7 +312,9 @@ def binary_grads(
             ((), "plain", (2, 2), "plain"),
             ((0, 2), "plain", (1, 2), "plain"),
         ):
-            yield case(arr(rng, a, "float64", la, *left), arr(rng, b, "float64", lb, *right), **kwargs)
+            yield case(
+                arr(rng, a, "float64", la, *left), arr(rng, b, "float64", lb, *right), **kwargs
+            )
 
     return make
 
@@ -305,8 +337,11 @@ def _bad_binary(name: str, *, inplace: bool = True, number: bool = True) -> tupl
             # A result that its own tensor cannot hold: wider kind, or larger shape.
             Bad(case(I3, A), "RuntimeError", method=name + "_"),
             Bad(case(A, given(np.ones((2, 3)), "float32")), "RuntimeError", method=name + "_"),
-            Bad(case(given(np.ones((2, 3)), "float32", "expanded"), A), "RuntimeError",
-                method=name + "_"),
+            Bad(
+                case(given(np.ones((2, 3)), "float32", "expanded"), A),
+                "RuntimeError",
+                method=name + "_",
+            ),
         ]
     return tuple(found)
 
@@ -328,7 +363,9 @@ def binary(
     **more: Any,
 ) -> Spec:
     kwargs = kwargs or {}
-    sample = {k: more.pop(k) for k in ("numbers", "mixed", "corners", "nonzero", "moderate") if k in more}
+    sample = {
+        k: more.pop(k) for k in ("numbers", "mixed", "corners", "nonzero", "moderate") if k in more
+    }
     standard = () if label else _bad_binary(name, inplace=inplace)
     return Spec(
         name=label or name,
@@ -416,7 +453,9 @@ BINARY = [
 # ---- Three operands
 
 
-def _ternary(dtype: str, rng: np.random.Generator, low: float = -4) -> Iterable[tuple[Arr, Arr, Arr]]:
+def _ternary(
+    dtype: str, rng: np.random.Generator, low: float = -4
+) -> Iterable[tuple[Arr, Arr, Arr]]:
     for a, b, c, layout in (
         ((2, 3, 4), (2, 3, 4), (2, 3, 4), "plain"),
         ((2, 3, 4), (2, 3, 4), (2, 3, 4), "transposed"),
@@ -498,7 +537,9 @@ def _where(dtype: str, rng: np.random.Generator) -> Iterable[Case]:
 
 
 def _where_grads(rng: np.random.Generator) -> Iterable[Case]:
-    yield case(mask([[True, False, True]]), arr(rng, (2, 3), "float64"), arr(rng, (2, 1), "float64"))
+    yield case(
+        mask([[True, False, True]]), arr(rng, (2, 3), "float64"), arr(rng, (2, 1), "float64")
+    )
 
 
 def _masked_fill(dtype: str, rng: np.random.Generator) -> Iterable[Case]:
@@ -530,7 +571,7 @@ TERNARY = [
              Bad(case(I3, I3, 0.5), "RuntimeError", "NotImplementedError")),
     ),
     Spec(
-        "where", _where, ALL, fn="_C._where", torch_fn="where",
+        "where", _where, ALL, fn="where",
         grad=True, grad_cases=_where_grads, out=True,
         large=lambda rng: case(mask(rng.random(LARGE) < 0.5), arr(rng, LARGE, "float32"),
                                arr(rng, LARGE[1:], "float32")),

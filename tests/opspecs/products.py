@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from .base import FLOATS, INTS, Arr, Bad, Case, Spec, arr, case, given, ulps
+from .base import FLOATS, INTS, Bad, Case, Spec, arr, case, given, ulps
 
 
 def _absolute(fn: str) -> Callable:
@@ -161,7 +161,10 @@ def conv(
     rng: np.random.Generator, dtype: str, x: tuple, w: tuple, *, bias: bool = True,
     layout: str = "plain", **kwargs: Any,
 ) -> Case:  # fmt: skip
-    args = [arr(rng, x, dtype, layout), arr(rng, w, dtype, layout if layout != "stepped" else "plain")]
+    args = [
+        arr(rng, x, dtype, layout),
+        arr(rng, w, dtype, layout if layout != "stepped" else "plain"),
+    ]
     if bias:
         args.append(arr(rng, (w[0],), dtype))
     return case(*args, **kwargs)
@@ -260,7 +263,9 @@ def _max_pool(dtype: str, rng: np.random.Generator) -> Iterable[Case]:
     nan = np.zeros((1, 1, 4, 4))
     nan[0, 0, 1, 2], nan[0, 0, 3, 3] = np.nan, -np.inf
     yield case(given(nan, dtype), 2, note="NaN")
-    yield case(given(np.full((1, 1, 4, 4), -np.inf), dtype), 3, 1, 1, return_indices=True, note="-inf")
+    yield case(
+        given(np.full((1, 1, 4, 4), -np.inf), dtype), 3, 1, 1, return_indices=True, note="-inf"
+    )
 
 
 def _avg_pool(dtype: str, rng: np.random.Generator) -> Iterable[Case]:
@@ -300,10 +305,10 @@ def _large_pool(rng: np.random.Generator) -> Case:
 
 
 POOLS = [
-    Spec("max_pool2d", _max_pool, FLOATS, torch_fn=F + "max_pool2d", grad=True,
+    Spec("max_pool2d", _max_pool, FLOATS, torch_fn=F + "max_pool2d", grad=True, strides=False,
          grad_cases=_pool_grads({"dilation": 2}), large=_large_pool,
          bad=(*POOL_BAD, Bad(case(X, 2, dilation=0), "RuntimeError"))),
-    Spec("avg_pool2d", _avg_pool, FLOATS, torch_fn=F + "avg_pool2d", grad=True,
+    Spec("avg_pool2d", _avg_pool, FLOATS, torch_fn=F + "avg_pool2d", grad=True, strides=False,
          tol=ulps(10, "a sum of at most 9 terms and a division",
                   lambda lib, x, *a, **k: lib.nn.functional.avg_pool2d(abs(x), *a, **k)),
          grad_cases=_pool_grads({"divisor_override": 3}), large=_large_pool,

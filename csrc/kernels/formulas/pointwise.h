@@ -147,7 +147,7 @@ EMBER_FORMULA V bce(V x, V target) {
 }
 template <class V>
 EMBER_FORMULA V bce_backward(V grad, V x, V target, V factor) {
-    return factor * grad * (x - target) / maximum((V(1) - x) * x, V(1e-12));
+    return factor * grad * (x - target) / maximum((V(1) - x) * x, V(1e-12f));
 }
 template <class V>
 EMBER_FORMULA V bce_with_logits(V x, V target) {

@@ -32,9 +32,37 @@ __all__ = [
 
 Tensor = _C.Tensor
 
-backward = _C._backward
 is_anomaly_enabled = _C.is_anomaly_enabled
 is_anomaly_check_nan_enabled = _C.is_anomaly_check_nan_enabled
+
+
+def backward(
+    tensors: Tensor | Sequence[Tensor],
+    grad_tensors: Tensor | Sequence[Tensor | None] | None = None,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+    grad_variables: Tensor | Sequence[Tensor | None] | None = None,
+    inputs: Tensor | Sequence[Tensor] | dict[str, Tensor] | None = None,
+) -> None:
+    """Add the gradients of ``tensors`` to the ``.grad`` of the leaves they depend on.
+
+    Parameters
+    ----------
+    tensors
+        Tensors (or gradient edges) to differentiate.
+    grad_tensors
+        The vector of the vector-Jacobian product, one for each tensor; ``None`` stands for ones
+        where the tensor has one element.
+    retain_graph
+        Keep the graph for another pass. Default: the value of ``create_graph``.
+    create_graph
+        Record the pass itself, so that its results can be differentiated.
+    grad_variables
+        The old name of ``grad_tensors``.
+    inputs
+        Only these tensors get gradients, leaves or not.
+    """
+    _C._backward(tensors, grad_tensors, retain_graph, create_graph, grad_variables, inputs)
 
 
 def grad(
@@ -77,11 +105,17 @@ def grad(
         inputs = tuple(inputs.values())
     if is_grads_batched:
         return _batched_grad(
-            outputs, inputs, grad_outputs, retain_graph, create_graph, allow_unused,
+            outputs,
+            inputs,
+            grad_outputs,
+            retain_graph,
+            create_graph,
+            allow_unused,
             materialize_grads,
         )
-    result = _C._grad(outputs, inputs, grad_outputs, retain_graph, create_graph, allow_unused,
-                      materialize_grads)
+    result = _C._grad(
+        outputs, inputs, grad_outputs, retain_graph, create_graph, allow_unused, materialize_grads
+    )
     if not materialize_grads:
         return result
     targets = (inputs,) if isinstance(inputs, Tensor) else tuple(inputs)
@@ -91,8 +125,9 @@ def grad(
     )
 
 
-def _batched_grad(outputs, inputs, grad_outputs, retain_graph, create_graph, allow_unused,
-                  materialize_grads):
+def _batched_grad(
+    outputs, inputs, grad_outputs, retain_graph, create_graph, allow_unused, materialize_grads
+):
     if isinstance(grad_outputs, Tensor):
         grad_outputs = (grad_outputs,)
     if not grad_outputs or any(g is None or g.dim() == 0 for g in grad_outputs):
@@ -102,9 +137,17 @@ def _batched_grad(outputs, inputs, grad_outputs, retain_graph, create_graph, all
         raise RuntimeError("grad: the batch dims of grad_outputs must be equal")
     keep = create_graph if retain_graph is None else retain_graph
     rows = [
-        grad(outputs, inputs, tuple(g[i] for g in grad_outputs), keep or i + 1 < size,
-             create_graph, True, allow_unused, False, materialize_grads)
+        grad(
+            outputs,
+            inputs,
+            tuple(g[i] for g in grad_outputs),
+            keep or i + 1 < size,
+            create_graph,
+            True,
+            allow_unused,
+            False,
+            materialize_grads,
+        )
         for i in range(size)
     ]
-    return tuple(None if row[0] is None else _C.stack(list(row))
-                 for row in zip(*rows, strict=True))
+    return tuple(None if row[0] is None else _C.stack(list(row)) for row in zip(*rows, strict=True))

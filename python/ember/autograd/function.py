@@ -50,12 +50,16 @@ class Function(_C._FunctionBase):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        cls._backward_cls = type(cls.__name__ + "Backward", (BackwardCFunction,),
-                                 {"_forward_cls": cls, "__module__": cls.__module__})
+        cls._backward_cls = type(
+            cls.__name__ + "Backward",
+            (BackwardCFunction,),
+            {"_forward_cls": cls, "__module__": cls.__module__},
+        )
         if "vjp" in cls.__dict__:
             if "backward" in cls.__dict__:
-                raise RuntimeError(f"{cls.__name__}: implement backward or vjp, not both; they are "
-                                   "the same")
+                raise RuntimeError(
+                    f"{cls.__name__}: implement backward or vjp, not both; they are the same"
+                )
             cls.backward = cls.__dict__["vjp"]
         if "apply" not in cls.__dict__ and cls.setup_context is not Function.setup_context:
             parameters = _positional(inspect.signature(cls.forward).parameters)
@@ -74,7 +78,8 @@ class Function(_C._FunctionBase):
     @staticmethod
     def forward(*args: Any, **kwargs: Any) -> Any:
         raise NotImplementedError(
-            "You must implement the forward function for custom autograd.Function.")
+            "You must implement the forward function for custom autograd.Function."
+        )
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> Any:
@@ -84,7 +89,8 @@ class Function(_C._FunctionBase):
     def backward(ctx: Any, *grad_outputs: Any) -> Any:
         raise NotImplementedError(
             "You must implement either the backward or vjp method for your custom "
-            "autograd.Function to use it with backward mode AD.")
+            "autograd.Function to use it with backward mode AD."
+        )
 
     vjp = backward
 
@@ -127,8 +133,12 @@ def once_differentiable(fn):
             return outputs
         single = not isinstance(outputs, tuple)
         items = (outputs,) if single else outputs
-        items = tuple(_NotTwice.apply(o.detach(), _anchor()) if isinstance(o, _C.Tensor)
-                      and o.is_floating_point() else o for o in items)
+        items = tuple(
+            _NotTwice.apply(o.detach(), _anchor())
+            if isinstance(o, _C.Tensor) and o.is_floating_point()
+            else o
+            for o in items
+        )
         return items[0] if single else items
 
     return wrapper
@@ -146,5 +156,6 @@ class _NotTwice(Function):
 
     @staticmethod
     def backward(ctx, *grads):
-        raise RuntimeError("trying to differentiate twice a function that was marked with "
-                           "@once_differentiable")
+        raise RuntimeError(
+            "trying to differentiate twice a function that was marked with @once_differentiable"
+        )

@@ -26,8 +26,9 @@ def _differentiable(outputs) -> tuple[Tensor, ...]:
 
 def _set_item(x: Tensor, index: tuple[int, ...], value: float) -> None:
     """Write one element, wherever it lies, without autograd taking notice."""
-    x.data.as_strided((), (), x.storage_offset()
-                      + sum(i * s for i, s in zip(index, x.stride(), strict=True))).fill_(value)
+    x.data.as_strided(
+        (), (), x.storage_offset() + sum(i * s for i, s in zip(index, x.stride(), strict=True))
+    ).fill_(value)
 
 
 def _flat(outputs: Sequence[Tensor], which: list[int]) -> list[Tensor]:
@@ -56,8 +57,9 @@ def _analytical(output: Tensor, inputs: Sequence[Tensor]) -> list[list[Tensor | 
     for i in range(output.numel()):
         seed = _C.zeros(output.numel(), dtype=output.dtype)
         seed[i] = 1
-        rows.append(grad(output, inputs, seed.reshape(output.shape), retain_graph=True,
-                         allow_unused=True))
+        rows.append(
+            grad(output, inputs, seed.reshape(output.shape), retain_graph=True, allow_unused=True)
+        )
     return rows
 
 
@@ -67,9 +69,10 @@ def _check_undefined(outputs: Sequence[Tensor], inputs: Sequence[Tensor]) -> Non
 
     if len(outputs) < 2:
         return
-    for o in outputs:
+    for i, o in enumerate(outputs):
         alone = grad(o, inputs, _C.ones_like(o), retain_graph=True, allow_unused=True)
-        seeds = [_C.ones_like(p) if p is o else _C.zeros_like(p) for p in outputs]
+        # By position: one tensor may be several outputs.
+        seeds = [_C.ones_like(p) if k == i else _C.zeros_like(p) for k, p in enumerate(outputs)]
         together = grad(outputs, inputs, seeds, retain_graph=True, allow_unused=True)
         for a, b in zip(alone, together, strict=True):
             zero = a is None or b is None
@@ -117,8 +120,16 @@ def gradcheck(
         Check that gradients have their inputs' dtypes.
     """
     try:
-        _gradcheck(func, _as_tuple(inputs), eps, atol, rtol, nondet_tol, check_undefined_grad,
-                   check_grad_dtypes)
+        _gradcheck(
+            func,
+            _as_tuple(inputs),
+            eps,
+            atol,
+            rtol,
+            nondet_tol,
+            check_undefined_grad,
+            check_grad_dtypes,
+        )
     except GradcheckError:
         if raise_exception:
             raise
@@ -126,26 +137,34 @@ def gradcheck(
     return True
 
 
-def _gradcheck(func, inputs, eps, atol, rtol, nondet_tol, check_undefined_grad,
-               check_grad_dtypes) -> None:
+def _gradcheck(
+    func, inputs, eps, atol, rtol, nondet_tol, check_undefined_grad, check_grad_dtypes
+) -> None:
     checked = [x for x in inputs if isinstance(x, Tensor) and x.requires_grad]
     if not checked:
-        raise ValueError("gradcheck expects at least one input tensor to require gradient, but none "
-                         "of the them have requires_grad=True.")
+        raise ValueError(
+            "gradcheck expects at least one input tensor to require gradient, but "
+            "none of them has requires_grad=True."
+        )
     for x in checked:
-        if x.numel() > 1 and any(s == 0 and n > 1 for s, n in zip(x.stride(), x.shape, strict=True)):
+        layout = zip(x.stride(), x.shape, strict=True)
+        if x.numel() > 1 and any(stride == 0 and size > 1 for stride, size in layout):
             raise RuntimeError("gradcheck: an input has elements that share memory; clone it first")
         x.retain_grad()
     results = _as_tuple(func(*inputs))
     which = [i for i, o in enumerate(results) if isinstance(o, Tensor) and o.requires_grad]
     outputs = _differentiable(results)
     if not outputs:
+        floating = [
+            i for i, o in enumerate(results) if isinstance(o, Tensor) and o.is_floating_point()
+        ]
         for n, x in enumerate(checked):
-            rows = _numerical(func, inputs, x, eps, [
-                i for i, o in enumerate(results) if isinstance(o, Tensor) and o.is_floating_point()])
+            rows = _numerical(func, inputs, x, eps, floating)
             if any(bool((d != 0).any()) for row in rows for d in row):
-                raise GradcheckError(f"Numerical gradient for function expected to be zero, but input "
-                                     f"{n} changes its output.")
+                raise GradcheckError(
+                    "Numerical gradient for function expected to be zero, but "
+                    f"input {n} changes its output."
+                )
         return
     analytical = [_analytical(o, checked) for o in outputs]
     if nondet_tol >= 0:
@@ -161,13 +180,17 @@ def _gradcheck(func, inputs, eps, atol, rtol, nondet_tol, check_undefined_grad,
             if check_grad_dtypes:
                 for row in analytical[k]:
                     if row[n] is not None and row[n].dtype != x.dtype:
-                        raise GradcheckError(f"the gradient of input {n} has dtype {row[n].dtype}, "
-                                             f"the input {x.dtype}")
-            if not _C.allclose(got.to(expected.dtype), expected, rtol=rtol, atol=atol,
-                               equal_nan=True):
+                        raise GradcheckError(
+                            f"the gradient of input {n} has dtype {row[n].dtype}, "
+                            f"the input {x.dtype}"
+                        )
+            if not _C.allclose(
+                got.to(expected.dtype), expected, rtol=rtol, atol=atol, equal_nan=True
+            ):
                 raise GradcheckError(
                     f"Jacobian mismatch for output {k} with respect to input {n},\n"
-                    f"numerical:{expected}\nanalytical:{got}\n")
+                    f"numerical:{expected}\nanalytical:{got}\n"
+                )
     if check_undefined_grad:
         _check_undefined(outputs, checked)
 
@@ -187,9 +210,10 @@ def _check_deterministic(again, before, tolerance: float) -> None:
                 if a is None or b is None:
                     continue
                 if bool(((a - b).abs() > tolerance).any()):
-                    raise GradcheckError("Backward is not reentrant, i.e., running backward with same "
-                                         "input and grad_output multiple times gives different "
-                                         "values.")
+                    raise GradcheckError(
+                        "Backward is not reentrant: running it twice with the "
+                        "same input and grad_output gives different values."
+                    )
 
 
 def gradgradcheck(
@@ -235,15 +259,21 @@ def gradgradcheck(
         return tuple(g for g in got if g is not None)
 
     return gradcheck(
-        first_gradients, inputs + seeds, eps=eps, atol=atol, rtol=rtol,
-        raise_exception=raise_exception, nondet_tol=nondet_tol,
-        check_undefined_grad=check_undefined_grad, check_grad_dtypes=check_grad_dtypes,
+        first_gradients,
+        inputs + seeds,
+        eps=eps,
+        atol=atol,
+        rtol=rtol,
+        raise_exception=raise_exception,
+        nondet_tol=nondet_tol,
+        check_undefined_grad=check_undefined_grad,
+        check_grad_dtypes=check_grad_dtypes,
     )
 
 
 def _random_like(o: Tensor, non_contiguous: bool) -> Tensor:
     if not non_contiguous or o.dim() == 0:
-        seed = _C.rand(*o.shape, dtype=o.dtype)
+        seed = _C.rand(o.shape, dtype=o.dtype)
     else:
-        seed = _C.rand(*o.shape, 2, dtype=o.dtype).select(-1, 0)
+        seed = _C.rand((*o.shape, 2), dtype=o.dtype).select(-1, 0)
     return seed.detach().requires_grad_()

@@ -48,8 +48,9 @@ class saved_tensors_hooks:
         Called with that object when backward needs the tensor; returns a tensor of its content.
     """
 
-    def __init__(self, pack_hook: Callable[[Tensor], Any],
-                 unpack_hook: Callable[[Any], Tensor]) -> None:
+    def __init__(
+        self, pack_hook: Callable[[Tensor], Any], unpack_hook: Callable[[Any], Tensor]
+    ) -> None:
         self.pack_hook = pack_hook
         self.unpack_hook = unpack_hook
 

@@ -1,0 +1,193 @@
+"""Every row of the operation table forward: values, dtypes, shapes, layouts and errors as PyTorch's;
+methods, in-place forms and ``out=`` as the function."""
+
+from __future__ import annotations
+
+import ember
+import numpy as np
+import pytest
+from opspecs import SPECS, counts
+from opspecs.base import EPS, FLOATS, Case, Spec, rng_of
+from opspecs.compare import (
+    Outcome,
+    bits,
+    check_case,
+    check_without_torch,
+    dtype_name,
+    flatten,
+    is_tensor,
+    quiet,
+    run,
+    same_type,
+    torch,
+    unsupported,
+)
+
+pytestmark = pytest.mark.kernels
+
+ROWS = [pytest.param(s, d, id=f"{s.name}-{d}") for s in SPECS for d in s.dtypes]
+
+
+@pytest.mark.parametrize("spec, dtype", ROWS)
+def test_values(spec: Spec, dtype: str) -> None:
+    """Against PyTorch in the same dtype and in float64; without it against numpy."""
+    check = check_case if torch is not None else check_without_torch
+    done = 0
+    for case in spec.cases(dtype, rng_of(spec, dtype)):
+        done += check(spec, case) != "theirs unsupported"
+    counts.add("values", spec.name, done)
+    assert done
+
+
+def call(spec: Spec, lib, case: Case, how) -> Outcome:
+    """how(args, kwargs) on freshly built arguments."""
+    args, kwargs = case.build(lib)
+    try:
+        with quiet():
+            if spec.seeded:
+                lib.manual_seed(1)
+            return Outcome(flatten(how(args, kwargs)), None, args)
+    except Exception as e:
+        return Outcome([], e, args)
+
+
+def same_bits(ours: Outcome, expected: Outcome, where: str) -> None:
+    if expected.error is not None:
+        assert ours.error is not None, f"{where}: does not raise {expected.error!r}"
+        assert same_type(ours.error, expected.error), f"{where}: {ours.error!r}"
+        return
+    assert ours.error is None, f"{where}: raised {ours.error!r}"
+    assert len(ours.leaves) == len(expected.leaves), where
+    for a, b in zip(ours.leaves, expected.leaves, strict=True):
+        if not is_tensor(b):
+            assert a == b, where
+            continue
+        assert a.dtype == b.dtype and a.shape == b.shape, f"{where}: {a.dtype} {a.shape}"
+        assert bits(a) == bits(b), f"{where}: {a} is not {b}"
+
+
+def forms(spec: Spec, dtype: str):
+    """Samples with the function's own outcome, apart from those the function refuses."""
+    for case in spec.cases(dtype, rng_of(spec, dtype)):
+        if spec.seeded or not case.args:
+            continue
+        outcome = run(spec, ember, case)
+        if outcome.error is None:
+            yield case, outcome
+
+
+WITH_METHOD = [p for p in ROWS if p.values[0].method]
+
+
+@pytest.mark.parametrize("spec, dtype", WITH_METHOD)
+def test_method_is_the_function(spec: Spec, dtype: str) -> None:
+    done = 0
+    for case, outcome in forms(spec, dtype):
+        if not is_tensor(outcome.arguments[0]):
+            continue
+        ours = call(spec, ember, case, lambda a, k: getattr(a[0], spec.method)(*a[1:], **k))
+        same_bits(ours, outcome, f"{spec.name}{case} as a method")
+        done += 1
+    counts.add("methods", spec.name, done)
+
+
+def in_place(spec: Spec, lib, case: Case) -> Outcome:
+    def how(args, kwargs):
+        result = getattr(args[0], spec.inplace)(*args[1:], **kwargs)
+        assert result is args[0], "an in-place method returns its tensor"
+        return result
+
+    return call(spec, lib, case, how)
+
+
+IN_PLACE = [p for p in ROWS if p.values[0].inplace]
+
+
+@pytest.mark.parametrize("spec, dtype", IN_PLACE)
+def test_in_place(spec: Spec, dtype: str) -> None:
+    """The function's result in the tensor's own dtype and memory, or PyTorch's error."""
+    done = 0
+    for case, outcome in forms(spec, dtype):
+        where = f"{spec.inplace}{case}"
+        if not is_tensor(outcome.arguments[0]):
+            continue
+        ours = in_place(spec, ember, case)
+        done += 1
+        if torch is not None:
+            theirs = in_place(spec, torch, case)
+            if unsupported(theirs.error):
+                continue
+            if theirs.error is not None:
+                assert ours.error is not None, f"{where}: PyTorch raises {theirs.error!r}"
+                assert same_type(ours.error, theirs.error), f"{where}: {ours.error!r}"
+                continue
+            assert ours.error is None, f"{where}: raised {ours.error!r}"
+        elif ours.error is not None:
+            continue
+        before = outcome.arguments[0]
+        now = ours.arguments[0]
+        assert now.stride() == before.stride() and now.data_ptr() == ours.leaves[0].data_ptr(), (
+            where
+        )
+        expected = Outcome([outcome.leaves[0].to(before.dtype)])
+        same_bits(Outcome([now]), expected, where)
+    counts.add("in place", spec.name, done)
+
+
+def out_of(spec: Spec, lib, case: Case, make) -> Outcome:
+    def how(args, kwargs):
+        out = make(lib)
+        result = spec.function(lib)(*args, **kwargs, out=out)
+        assert result is out, "out= returns its tensor"
+        return result
+
+    return call(spec, lib, case, how)
+
+
+def check_wide(spec: Spec, kind: str, ours, theirs, where: str) -> None:
+    """A result of dtype `kind` that went into a float64 tensor."""
+    if spec.tol.ulps == 0 or kind not in FLOATS:
+        assert np.array_equal(ours, theirs, equal_nan=True), where + "float64"
+        return
+    slack = 4 * EPS[kind]
+    finite = np.abs(np.where(np.isfinite(theirs), theirs, 0))
+    close = np.isclose(ours, theirs, slack, slack * finite.max(initial=0), equal_nan=True)
+    assert close.all(), f"{where}float64: {ours[~close][:3]} for {theirs[~close][:3]}"
+
+
+WITH_OUT = [p for p in ROWS if p.values[0].out]
+
+
+@pytest.mark.parametrize("spec, dtype", WITH_OUT)
+def test_out(spec: Spec, dtype: str) -> None:
+    """``out=`` gets the result, is resized when it is empty, strided or of another dtype that the
+    result casts to; a dtype of a lower kind raises."""
+    done = 0
+    for case, outcome in list(forms(spec, dtype))[::4]:
+        (y,) = outcome.leaves
+        kind = dtype_name(y)
+        where = f"{spec.name}{case} out="
+
+        def target(shape, name):
+            return lambda lib: lib.empty(shape, dtype=getattr(lib, name))
+
+        same_bits(out_of(spec, ember, case, target(y.shape, kind)), outcome, where + "fitting")
+        same_bits(out_of(spec, ember, case, target((0,), kind)), outcome, where + "empty")
+        strided = out_of(
+            spec, ember, case,
+            lambda lib, y=y: lib.empty((*y.shape, 2), dtype=y.dtype).select(-1, 1),
+        )  # fmt: skip
+        same_bits(strided, outcome, where + "strided")
+        if kind != "float64" and torch is not None:
+            ours = out_of(spec, ember, case, target(y.shape, "float64"))
+            theirs = out_of(spec, torch, case, target(tuple(y.shape), "float64"))
+            if ours.error is not None:  # PyTorch refuses wider ones more often than it must
+                same_bits(ours, theirs, where + "float64")
+            else:
+                expected = y.to(ember.float64) if theirs.error else theirs.leaves[0]
+                check_wide(spec, kind, ours.leaves[0].numpy(), expected.numpy(), where)
+        if kind in FLOATS and spec.name not in ("sum", "prod"):  # those compute in out's dtype
+            narrow = out_of(spec, ember, case, target(y.shape, "int32"))
+            assert isinstance(narrow.error, RuntimeError), f"{where}int32: no error"
+        done += 1
+    counts.add("out=", spec.name, done)
