@@ -132,7 +132,7 @@ SIGNED = tuple(d for d in NUMBERS if d != "uint8")
 
 UNARY = [
     unary("neg", dtypes=NUMBERS, tol=EXACT, ref=np.negative, bad=BOOL),
-    unary("abs", tol=EXACT, ref=np.abs),
+    unary("abs", dtypes=NUMBERS, tol=EXACT, ref=np.abs),
     unary("sign", tol=EXACT, ref=np.sign),
     unary("square", tol=EXACT, ref=np.square),
     unary("reciprocal", 0.2, 4, tol=EXACT, ref=np.reciprocal),
