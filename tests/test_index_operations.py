@@ -356,6 +356,8 @@ BAD_OPS = [
     ("x.index_put((i,), lib.ones(4).double())", RuntimeError),
     ("x.index_put((i, i, i), lib.ones(1))", IndexError),
     ("x.index_put((i, None), lib.ones(1))", TypeError),
+    ("x.index_put((), lib.ones(1))", RuntimeError),
+    ("x.index_put([], lib.ones(4), True)", RuntimeError),
     ("x.index_put((lib.tensor([9]),), lib.ones(1))", IndexError),
     ("lib.nn.functional.embedding(lib.tensor([7]), x)", IndexError),
     ("lib.nn.functional.embedding(lib.tensor([-1]), x)", IndexError),

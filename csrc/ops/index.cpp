@@ -178,7 +178,8 @@ Tensor index_select(const Tensor& x, int64_t dim, const Tensor& index, const Des
     } else {
         Tensor values = out;
         kernels::IndexPlan plan;
-        plan_along(plan, name, from, at, index_items(name, places), values);
+        places = index_items(name, places);  // outlives the plan
+        plan_along(plan, name, from, at, places, values);
         launch(kernels::index_get, x.device(), work_of(out), plan);
         if (!values.is(out)) copy_(out, values);
     }
@@ -214,7 +215,8 @@ Tensor index_add(const Tensor& x, int64_t dim, const Tensor& index, const Tensor
             from = to_dtype(mul(from, wrapped_number(alpha)), x.dtype());
         }
         kernels::IndexPlan plan;
-        plan_along(plan, name, out, at, index_items(name, places), from);
+        places = index_items(name, places);  // outlives the plan
+        plan_along(plan, name, out, at, places, from);
         plan.index_error = false;
         launch(kernels::index_put, x.device(), 2 * work_of(from), plan, true);
     }

@@ -100,6 +100,7 @@ struct Advanced {
             defined++;
             t = index_items(name, same(t.sizes(), count_sizes) ? t : expanded(t, count_sizes));
         }
+        EMBER_CHECK(defined > 0, "%s: at least one index must be given", name);
         // Indices that stand beside one another keep their place; others move to the front.
         position = last - first + 1 == defined ? first : 0;
         for (int d = 0; d <= x.dim(); d++) {

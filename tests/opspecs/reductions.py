@@ -328,7 +328,7 @@ SPECS = [
     _outer("sum", dtypes=(*FLOATS, "int32"), tol=SUM),
     reduction("mean", tol=MEAN, dtypes=FLOATS,
               bad=(*BAD_DIMS, Bad(case(WHOLE), "RuntimeError"))),
-    reduction("prod", low=0.5, high=1.5, several=False, takes_dtype=True, grad_range=(0.5, 2),
+    reduction("prod", low=0.85, high=1.15, several=False, takes_dtype=True, grad_range=(0.5, 2),
               tol=ulps(1100, "every factor rounds once"), bad=BAD_DIM),
     *_unbiased("var"),
     *_unbiased("std"),

@@ -284,7 +284,8 @@ COPIES = [
          ALL, fn="Tensor.fill_", changes=(0,),
          bad=(Bad(case(X, V), "RuntimeError"), Bad(case(given([1], "uint8"), 300), "RuntimeError"),
               Bad(case(X, "x"), "TypeError"))),
-    Spec("zero_", lambda d, r: [case(arr(r, s, d, lay)) for s, lay in SHAPES if lay != "expanded"], ALL, fn="Tensor.zero_", changes=(0,)),
+    Spec("zero_", lambda d, r: [case(arr(r, s, d, lay)) for s, lay in SHAPES if lay != "expanded"], ALL,
+         fn="Tensor.zero_", changes=(0,)),
     Spec("type_as", lambda d, r: [case(arr(r, (2, 3), d, low=0), arr(r, (1,), t)) for t in ALL], NUMBERS,
          fn="Tensor.type_as", method="type_as"),
 ]  # fmt: skip

@@ -32,9 +32,37 @@ __all__ = [
 
 Tensor = _C.Tensor
 
-backward = _C._backward
 is_anomaly_enabled = _C.is_anomaly_enabled
 is_anomaly_check_nan_enabled = _C.is_anomaly_check_nan_enabled
+
+
+def backward(
+    tensors: Tensor | Sequence[Tensor],
+    grad_tensors: Tensor | Sequence[Tensor | None] | None = None,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+    grad_variables: Tensor | Sequence[Tensor | None] | None = None,
+    inputs: Tensor | Sequence[Tensor] | dict[str, Tensor] | None = None,
+) -> None:
+    """Add the gradients of ``tensors`` to the ``.grad`` of the leaves they depend on.
+
+    Parameters
+    ----------
+    tensors
+        Tensors (or gradient edges) to differentiate.
+    grad_tensors
+        The vector of the vector-Jacobian product, one for each tensor; ``None`` stands for ones
+        where the tensor has one element.
+    retain_graph
+        Keep the graph for another pass. Default: the value of ``create_graph``.
+    create_graph
+        Record the pass itself, so that its results can be differentiated.
+    grad_variables
+        The old name of ``grad_tensors``.
+    inputs
+        Only these tensors get gradients, leaves or not.
+    """
+    _C._backward(tensors, grad_tensors, retain_graph, create_graph, grad_variables, inputs)
 
 
 def grad(
