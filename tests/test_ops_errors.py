@@ -21,6 +21,9 @@ SPOKEN = {
     "rsub": ("sub",),
     "broadcast_to": ("expand",),
     "contiguous": ("clone",),
+    "view_as": ("view",),
+    "reshape_as": ("reshape",),
+    "expand_as": ("expand",),
     "zeros": ("requires_grad",),
     "ones": ("requires_grad",),
 }

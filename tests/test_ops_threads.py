@@ -29,7 +29,7 @@ def results(spec: Spec, case: Case) -> list[bytes]:
     outcome = run(spec, ember, case, grad=spec.grad)
     if outcome.error is not None:
         return [repr(outcome.error).encode()]
-    found = [bits(y) for y in outcome.leaves if is_tensor(y)]
+    found = [bits(y) if is_tensor(y) else repr(y).encode() for y in outcome.leaves]
     outputs = [y for y in flatten(outcome.leaves) if is_tensor(y) and y.requires_grad]
     if not outputs:
         return found

@@ -161,7 +161,7 @@ int64_t spacing(DType dtype, int64_t v) {
 int64_t nearest(DType dtype, int64_t v) {
     int64_t step = spacing(dtype, v), down = v & ~(step - 1), rest = v - down;
     bool up = rest * 2 > step || (rest * 2 == step && (down / step) % 2 != 0);
-    return up ? down + step : down;
+    return up ? int64_t(uint64_t(down) + uint64_t(step)) : down;  // wraps beyond 2^63
 }
 
 int64_t lower_limit(DType dtype) {
@@ -356,12 +356,14 @@ Tensor dropout(const Tensor& input, double p, bool training, bool inplace) {
     }
     // The factor as the kernel has it, rounded to the dtype: gradients are PyTorch's to the bit.
     bool wide = input.dtype() == DType::Float64;
-    Tensor factor = full({}, number(wide ? 1 / (1 - p) : double(1 / float(1 - p))), input.options());
+    Tensor factor =
+        full({}, number(wide ? 1 / (1 - p) : double(1 / float(1 - p))), input.options());
     if (inplace) return mul(input, mul(to_dtype(mask, input.dtype()), factor), dest);
     if (needs_grad(input))
-        record(
-            "NativeDropoutBackward0", out, {input},
-            [mask, factor](Backward& bw, const Tensor& g) { bw.set(0, mul(mul(g, mask), factor)); });
+        record("NativeDropoutBackward0", out, {input},
+               [mask, factor](Backward& bw, const Tensor& g) {
+                   bw.set(0, mul(mul(g, mask), factor));
+               });
     return out;
 }
 

@@ -36,17 +36,16 @@ Tensor randint(int64_t low, int64_t high, const Dims& size, Generator* generator
         ops::randint(low, high, size, generator, options(dtype, device, DType::Int64)),
         requires_grad);
 }
-Tensor randint_like_high(const Tensor& input, int64_t high, std::optional<DType> dtype,
-                         std::optional<Device> device) {
-    return ops::random_(ops::empty_like_op(input, dtype, device, false, std::nullopt), 0, high,
-                        nullptr);
-}
 Tensor randint_like(const Tensor& input, int64_t low, int64_t high, std::optional<DType> dtype,
                     std::optional<Device> device) {
     EMBER_CHECK(low < high, "randint_like: low must be less than high, got %ld and %ld", long(low),
                 long(high));
     return ops::random_(ops::empty_like_op(input, dtype, device, false, std::nullopt), low, high,
                         nullptr);
+}
+Tensor randint_like_high(const Tensor& input, int64_t high, std::optional<DType> dtype,
+                         std::optional<Device> device) {
+    return randint_like(input, 0, high, dtype, device);
 }
 Tensor randperm(int64_t n, Generator* generator, std::optional<DType> dtype, PyObject*,
                 std::optional<Device> device, bool requires_grad) {

@@ -183,6 +183,13 @@ RANDOM = [
                                        for rep in (False, True)], ("float32", "float64"),
           bad=(Bad(case(X, 4), "RuntimeError"), Bad(case(X, 0), "RuntimeError"), Bad(case(given([-1.0], "float32"), 1), "RuntimeError"),
                Bad(case(given([0.0], "float32"), 1), "RuntimeError"), Bad(case(given([[[1.0]]], "float32"), 1), "RuntimeError"))),
+    drawn("normal", lambda d, r: [case(arr(r, s, d), arr(r, s, d, low=0.1)) for s in SIZES]
+          + [case(arr(r, (3, 4), d), 0.5), case(2.0, arr(r, (3, 4), d, low=0.1)), case(1.0, 2.0, (3, 5))],
+          tol=ulps(16, "a normal draw, scaled and shifted", lambda lib, *a, **k: 32.0, steps=3),
+          bad=(Bad(case(0.0, -1.0, (3,)), "RuntimeError"), Bad(case(X, given([-1.0], "float32")), "RuntimeError"))),
+    drawn("randint_like", lambda d, r: [case(arr(r, s, d), *b) for s in SIZES for b in ((7,), (-3, 50))],
+          ("float32", "float64", "int16", "int32", "int64"),
+          bad=(Bad(case(X, 0), "RuntimeError"), Bad(case(X, 3, 2), "RuntimeError"))),
     in_place("uniform_", (), (-2.0, 3.0), bad=((3.0, 2.0, "RuntimeError"),)),
     in_place("normal_", (), (1.0, 2.5), tol=NORMAL, bad=((0.0, -1.0, "RuntimeError"),)),
     in_place("exponential_", (), (2.0,), tol=NORMAL, bad=((0.0, "RuntimeError"), (-1.0, "RuntimeError"))),

@@ -124,6 +124,59 @@ MATMUL = [
 ]  # fmt: skip
 
 
+# ---- products added to something
+
+
+def _plus(batched: bool) -> Callable[[str, np.random.Generator], Iterable[Case]]:
+    lead = (2,) if batched else ()
+
+    def cases(dtype: str, rng: np.random.Generator) -> Iterable[Case]:
+        a, b = arr(rng, (*lead, 3, 5), dtype), arr(rng, (*lead, 5, 4), dtype, "transposed")
+        for shape in ((*lead, 3, 4), (4,), (3, 1), (1,)):
+            x = arr(rng, shape, dtype)
+            yield case(x, a, b)
+            if dtype in FLOATS:
+                yield case(x, a, b, beta=0.5, alpha=2)
+        yield case(arr(rng, (4,), dtype), a, b, beta=0)
+
+    return cases
+
+
+def _plus_scale(name: str) -> Callable:
+    def scale(lib: Any, x: Any, a: Any, b: Any, beta: float = 1, alpha: float = 1) -> Any:
+        return getattr(lib, name)(abs(x), abs(a), abs(b), beta=beta, alpha=alpha)
+
+    return scale
+
+
+def _outer(dtype: str, rng: np.random.Generator) -> Iterable[Case]:
+    for n, m in ((3, 4), (1, 5), (0, 2), (70, 33)):
+        yield case(arr(rng, (n,), dtype), arr(rng, (m,), dtype, "stepped"))
+
+
+def plus(name: str, lead: tuple) -> Spec:
+    def grads(rng: np.random.Generator) -> Iterable[Case]:
+        a, b = arr(rng, (*lead, 2, 3), "float64"), arr(rng, (*lead, 3, 2), "float64")
+        yield case(arr(rng, (*lead, 2, 2), "float64"), a, b, beta=0.5, alpha=2)
+        yield case(arr(rng, (2,), "float64"), a, b)
+
+    return Spec(
+        name, _plus(bool(lead)), FLOATS, method=name, grad=True, grad_cases=grads, strides=False,
+        tol=ulps(24, "a product, scaled, and a sum", _plus_scale(name), steps=3),
+        bad=(Bad(case(A, A, A), "RuntimeError", "RuntimeError|IndexError"),
+             Bad(case(A, given([1.0] * 3, "float32"), A), "RuntimeError", "RuntimeError|IndexError"),
+             Bad(case(A, A), "TypeError")),
+    )  # fmt: skip
+
+
+SUMS = [
+    plus("addmm", ()),
+    plus("baddbmm", (2,)),
+    Spec("outer", _outer, (*FLOATS, *INTS), method="outer", grad=True,
+         grad_cases=lambda rng: [case(arr(rng, (2,), "float64"), arr(rng, (3,), "float64"))],
+         bad=(Bad(case(A, given([1.0], "float32")), "RuntimeError"),)),
+]  # fmt: skip
+
 # ---- linear
 
 
@@ -315,4 +368,4 @@ POOLS = [
          bad=(*POOL_BAD, Bad(case(X, 2, divisor_override=0), "RuntimeError"))),
 ]  # fmt: skip
 
-SPECS = [*MATMUL, LINEAR, CONV, *POOLS]
+SPECS = [*MATMUL, *SUMS, LINEAR, CONV, *POOLS]

@@ -210,6 +210,13 @@ def _norm_cases(dtype: str, rng: np.random.Generator) -> Iterable[Case]:
     yield case(given([3.0, np.nan, np.inf], dtype), 2, note="extremes")
 
 
+def _norm_orders(dtype: str, rng: np.random.Generator) -> Iterable[Case]:
+    for order in (2, 1, 0, 3, float("inf")):
+        yield case(arr(rng, (3, 5), dtype), order)
+        yield case(arr(rng, (2, 3, 4), dtype, "transposed"), order, dim=(0, 2), keepdim=True)
+    yield case(arr(rng, (3, 5), dtype), dtype=DType("float64"))
+
+
 def _norm_grads(rng: np.random.Generator) -> Iterable[Case]:
     for p in (2, 1, 3, 1.5, float("inf"), float("-inf")):
         yield case(arr(rng, (2, 3), "float64"), p)
@@ -349,6 +356,9 @@ SPECS = [
          bad=(Bad(case(WHOLE), "RuntimeError"), Bad(case(EMPTY_F, float("inf")), "RuntimeError|IndexError"),
               Bad(case(given([[1.0]], "float32"), "up"), "RuntimeError"),
               Bad(case(given([[1.0]], "float32"), 2, 5), "IndexError"))),
+    Spec("vector_norm", _norm_orders, FLOATS, fn="linalg_vector_norm", torch_fn="linalg.vector_norm",
+         tol=ulps(16, "a sum of powers and a root"), grad=True, out=True,
+         grad_cases=lambda rng: [case(arr(rng, (2, 3), "float64"), 3), case(arr(rng, (2, 3), "float64"), 2, -1)]),
     Spec("count_nonzero", _count, ALL, method="count_nonzero",
          bad=(Bad(case(given([1.0], "float32"), 3), "IndexError"),)),
     Spec("sum_to_size", _sum_to_size, NUMBERS, fn="Tensor.sum_to_size",

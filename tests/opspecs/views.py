@@ -290,4 +290,43 @@ COPIES = [
          fn="Tensor.type_as", method="type_as"),
 ]  # fmt: skip
 
-SPECS = [*VIEWS, *JOINS, *COPIES]
+
+def _cast(name: str, to: str) -> Spec:
+    low = 0 if to == "uint8" else -4  # a negative float in uint8 is undefined in PyTorch
+    return Spec(
+        f"cast_{name}", lambda d, r: [case(arr(r, s, d, lay, low)) for s, lay in SHAPES[:6]],
+        NUMBERS, fn=f"Tensor.{name}",
+    )  # fmt: skip
+
+
+CASTS = [
+    _cast(*pair)
+    for pair in (
+        ("float", "float32"), ("double", "float64"), ("half", "float16"), ("bfloat16", "bfloat16"), ("long", "int64"),
+        ("int", "int32"), ("short", "int16"), ("char", "int8"), ("byte", "uint8"), ("bool", "bool"),
+    )
+]  # fmt: skip
+
+
+def _as(name: str, *pairs: tuple[tuple, tuple]) -> Spec:
+    return Spec(
+        name, lambda d, r: [case(arr(r, a, d), arr(r, b, "float32", grad=False)) for a, b in pairs], SOME,
+        fn=f"Tensor.{name}", grad=True, bad=(Bad(case(X, 1), "TypeError"), Bad(case(X, V), "RuntimeError")),
+        grad_cases=lambda rng: [case(arr(rng, a, "float64"), arr(rng, b, "float64", grad=False)) for a, b in pairs[:1]],
+    )  # fmt: skip
+
+
+OTHERS = [
+    _as("view_as", ((2, 3), (3, 2)), ((4,), (2, 2))),
+    _as("reshape_as", ((2, 3), (6,))),
+    _as("expand_as", ((2, 1), (2, 3)), ((3,), (2, 3))),
+    Spec("equal", lambda d, r: [case(given([1, 2], d), given(v, d)) for v in ([1, 2], [1, 3], [[1, 2]])], ALL, method="equal",
+         bad=(Bad(case(X, 1), "TypeError"),)),
+    Spec("isclose", lambda d, r: [case(given([1, 2, 100], d), given([1, 3, 100], d), *more) for more in ((), (0.1, 1.0))]
+         + ([case(given([np.nan, np.inf, -np.inf, 1e-9], d), given([np.nan, np.inf, np.inf, 0], d), equal_nan=e) for e in (True, False)]
+            if d in FLOATS else []), ALL, method="isclose",
+         bad=(Bad(case(X, given(np.ones((2, 3)), "float64")), "RuntimeError"), Bad(case(X, X, -1.0), "RuntimeError"))),
+    Spec("allclose", lambda d, r: [case(given([1, 2], d), given(v, d)) for v in ([1, 2], [1, 3])], FLOATS, method="allclose"),
+]  # fmt: skip
+
+SPECS = [*VIEWS, *JOINS, *COPIES, *CASTS, *OTHERS]

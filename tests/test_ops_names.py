@@ -1,0 +1,35 @@
+"""Operations under other names are the same operations, on the module and as methods."""
+
+import ember
+import numpy as np
+import pytest
+
+ALIASES = {
+    "absolute": "abs", "clip": "clamp", "divide": "div", "true_divide": "div", "fix": "trunc", "greater": "gt",
+    "greater_equal": "ge", "less": "lt", "less_equal": "le", "multiply": "mul", "negative": "neg", "not_equal": "ne",
+    "subtract": "sub",
+}  # fmt: skip
+UNARY = {"absolute", "fix", "negative"}
+
+
+@pytest.mark.parametrize("alias", sorted(ALIASES))
+def test_pointwise_alias(alias: str) -> None:
+    a, b = ember.tensor([-1.5, 2.0, 4.0]), ember.tensor([0.5, 2.0, 1.0])
+    args = () if alias in UNARY else (b,)
+    expected = getattr(ember, ALIASES[alias])(a, *args)
+    assert np.array_equal(getattr(ember, alias)(a, *args).numpy(), expected.numpy())
+    assert np.array_equal(getattr(a, alias)(*args).numpy(), expected.numpy())
+    in_place = a.clone()
+    getattr(in_place, alias + "_")(*args)
+    assert np.array_equal(in_place.numpy(), expected.to(a.dtype).numpy())
+
+
+def test_shape_aliases() -> None:
+    x = ember.arange(6).reshape(2, 3)
+    for name in ("swapaxes", "swapdims"):
+        assert getattr(x, name)(0, 1).stride() == getattr(ember, name)(x, 0, 1).stride() == (1, 3)
+    assert x.moveaxis(0, 1).shape == ember.moveaxis(x, 0, 1).shape == (3, 2)
+    for name in ("concat", "concatenate"):
+        assert getattr(ember, name)([x, x], 1).shape == (2, 6)
+    v = ember.arange(3.0)
+    assert np.array_equal(ember.ger(v, v).numpy(), ember.outer(v, v).numpy())
