@@ -33,3 +33,21 @@ def test_shape_aliases() -> None:
         assert getattr(ember, name)([x, x], 1).shape == (2, 6)
     v = ember.arange(3.0)
     assert np.array_equal(ember.ger(v, v).numpy(), ember.outer(v, v).numpy())
+
+
+@pytest.mark.parametrize("name", ["abs", "exp", "neg", "negative", "relu", "sigmoid", "sqrt"])
+def test_in_place_functions(name: str) -> None:
+    x = ember.tensor([0.25, 1.0, 4.0])
+    y = x.clone()
+    assert getattr(ember, name + "_")(y) is y
+    assert np.array_equal(y.numpy(), getattr(ember, name)(x).numpy())
+
+
+def test_in_place_functions_with_arguments() -> None:
+    x = ember.tensor([0.25, 1.0, 4.0])
+    assert ember.clamp_(x, 0.5, max=2).tolist() == [0.5, 1.0, 2.0]
+    assert ember.fill_(x, 3).tolist() == [3.0] * 3
+    assert ember.zero_(x).tolist() == [0.0] * 3
+    assert ember.index_put_(x, (ember.tensor([1]),), ember.tensor(5.0)).tolist() == [0.0, 5.0, 0.0]
+    with pytest.raises(TypeError, match="exp_"):
+        ember.exp_([1.0])

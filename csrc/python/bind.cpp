@@ -279,6 +279,10 @@ bool BindTable::install(PyObject* module, PyTypeObject* type) {
         }
         if (b->forms & kMethod && !put_method(&b->method)) return false;
         if (b->forms & kInPlace && !put_method(&b->in_place)) return false;
+        if (b->forms & kInPlaceFunction &&
+            PyModule_AddObjectRef(module, b->in_place.ml_name,
+                                  PyDict_GetItemString(dict, b->in_place.ml_name)) < 0)
+            return false;
     }
     Py_XDECREF(name);
     PyType_Modified(type);

@@ -11,9 +11,10 @@
 namespace ember::python {
 
 enum Forms : int {
-    kFunction = 1,  // ember.softmax
-    kMethod = 2,    // Tensor.softmax
-    kInPlace = 4,   // Tensor.softmax_, of a function whose last parameter is a Dest
+    kFunction = 1,         // ember.softmax
+    kMethod = 2,           // Tensor.softmax
+    kInPlace = 4,          // Tensor.softmax_, of a function whose last parameter is a Dest
+    kInPlaceFunction = 8,  // ember.softmax_ beside it
 };
 
 struct Signature {

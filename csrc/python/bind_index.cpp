@@ -93,7 +93,8 @@ void bind_index(BindTable& t) {
         t, both, "index_put(input, indices, values, accumulate=False)",
         "input with values, broadcast, at input[indices]: the last of equal places wins, or with "
         "accumulate they add up.");
-    bind<&index_put_>(t, kMethod, "index_put_(input, indices, values, accumulate=False)",
+    bind<&index_put_>(t, kFunction | kMethod,
+                      "index_put_(input, indices, values, accumulate=False)",
                       "index_put in this tensor's own memory.");
     bind<&ops::embedding>(
         t, kFunction,

@@ -22,6 +22,7 @@ Tensor clamp_max(const Tensor& x, Number max, const Dest& dest) {
 
 void bind_pointwise(BindTable& t) {
     constexpr int all = kFunction | kMethod | kInPlace, both = kFunction | kMethod;
+    constexpr int unary = all | kInPlaceFunction;
 
     bind_dest<&ops::add>(
         t, all, "add(input: Tensor | Number, other: Tensor | Number, *, alpha=1, out=None)",
@@ -116,38 +117,39 @@ void bind_pointwise(BindTable& t) {
                                  "masked_fill(input, mask, value: Tensor | Number, *, out=None)",
                                  "input with value where mask (bool, broadcast) is True.");
 
-    bind_dest<&ops::neg>(t, all, "neg(input, *, out=None)", "-input. RuntimeError for bool.");
+    bind_dest<&ops::neg>(t, unary, "neg(input, *, out=None)", "-input. RuntimeError for bool.");
     t.alias("negative", "neg");
-    bind_dest<&ops::abs>(t, all, "abs(input, *, out=None)", "The absolute value.");
+    bind_dest<&ops::abs>(t, unary, "abs(input, *, out=None)", "The absolute value.");
     t.alias("absolute", "abs");
     bind_dest<&ops::sign>(t, all, "sign(input, *, out=None)", "-1, 0 or 1 by sign.");
-    bind_dest<&ops::square>(t, all, "square(input, *, out=None)", "input * input.");
-    bind_dest<&ops::reciprocal>(t, all, "reciprocal(input, *, out=None)", "1 / input.");
-    bind_dest<&ops::floor>(t, all, "floor(input, *, out=None)", "Rounded down.");
-    bind_dest<&ops::ceil>(t, all, "ceil(input, *, out=None)", "Rounded up.");
-    bind_dest<&ops::round>(t, all, "round(input, *, out=None)",
+    bind_dest<&ops::square>(t, unary, "square(input, *, out=None)", "input * input.");
+    bind_dest<&ops::reciprocal>(t, unary, "reciprocal(input, *, out=None)", "1 / input.");
+    bind_dest<&ops::floor>(t, unary, "floor(input, *, out=None)", "Rounded down.");
+    bind_dest<&ops::ceil>(t, unary, "ceil(input, *, out=None)", "Rounded up.");
+    bind_dest<&ops::round>(t, unary, "round(input, *, out=None)",
                            "Rounded to the nearest whole number, halves to the even one.");
-    bind_dest<&ops::trunc>(t, all, "trunc(input, *, out=None)", "Rounded towards zero.");
+    bind_dest<&ops::trunc>(t, unary, "trunc(input, *, out=None)", "Rounded towards zero.");
     t.alias("fix", "trunc");
     bind_dest<&ops::exp>(
-        t, all, "exp(input, *, out=None)",
+        t, unary, "exp(input, *, out=None)",
         "e ** input. Integers give the default dtype, as in all functions of this kind.");
-    bind_dest<&ops::exp2>(t, all, "exp2(input, *, out=None)", "2 ** input.");
-    bind_dest<&ops::expm1>(t, all, "expm1(input, *, out=None)", "exp(input) - 1, exact near 0.");
-    bind_dest<&ops::log>(t, all, "log(input, *, out=None)", "The natural logarithm.");
-    bind_dest<&ops::log2>(t, all, "log2(input, *, out=None)", "The logarithm to base 2.");
-    bind_dest<&ops::log10>(t, all, "log10(input, *, out=None)", "The logarithm to base 10.");
-    bind_dest<&ops::log1p>(t, all, "log1p(input, *, out=None)", "log(1 + input), exact near 0.");
-    bind_dest<&ops::sqrt>(t, all, "sqrt(input, *, out=None)", "The square root.");
-    bind_dest<&ops::rsqrt>(t, all, "rsqrt(input, *, out=None)", "1 / sqrt(input).");
-    bind_dest<&ops::sin>(t, all, "sin(input, *, out=None)", "The sine of radians.");
-    bind_dest<&ops::cos>(t, all, "cos(input, *, out=None)", "The cosine of radians.");
-    bind_dest<&ops::erf>(t, all, "erf(input, *, out=None)", "The error function.");
-    bind_dest<&ops::tanh>(t, all, "tanh(input, *, out=None)", "The hyperbolic tangent.");
-    bind_dest<&ops::sigmoid>(t, all, "sigmoid(input, *, out=None)", "1 / (1 + exp(-input)).");
+    bind_dest<&ops::exp2>(t, unary, "exp2(input, *, out=None)", "2 ** input.");
+    bind_dest<&ops::expm1>(t, unary, "expm1(input, *, out=None)", "exp(input) - 1, exact near 0.");
+    bind_dest<&ops::log>(t, unary, "log(input, *, out=None)", "The natural logarithm.");
+    bind_dest<&ops::log2>(t, unary, "log2(input, *, out=None)", "The logarithm to base 2.");
+    bind_dest<&ops::log10>(t, unary, "log10(input, *, out=None)", "The logarithm to base 10.");
+    bind_dest<&ops::log1p>(t, unary, "log1p(input, *, out=None)", "log(1 + input), exact near 0.");
+    bind_dest<&ops::sqrt>(t, unary, "sqrt(input, *, out=None)", "The square root.");
+    bind_dest<&ops::rsqrt>(t, unary, "rsqrt(input, *, out=None)", "1 / sqrt(input).");
+    bind_dest<&ops::sin>(t, unary, "sin(input, *, out=None)", "The sine of radians.");
+    bind_dest<&ops::cos>(t, unary, "cos(input, *, out=None)", "The cosine of radians.");
+    bind_dest<&ops::erf>(t, unary, "erf(input, *, out=None)", "The error function.");
+    bind_dest<&ops::tanh>(t, unary, "tanh(input, *, out=None)", "The hyperbolic tangent.");
+    bind_dest<&ops::sigmoid>(t, unary, "sigmoid(input, *, out=None)", "1 / (1 + exp(-input)).");
 
     bind<&relu>(t, both, "relu(input, inplace=False)", "max(input, 0).");
-    bind_dest<&ops::relu>(t, kInPlace, "relu(input, *, out=None)", "max(input, 0), in place.");
+    bind_dest<&ops::relu>(t, kInPlace | kInPlaceFunction, "relu(input, *, out=None)",
+                          "max(input, 0), in place.");
     bind<&silu>(t, kFunction, "silu(input, inplace=False)",
                 "input * sigmoid(input) (Hendrycks and Gimpel, 2016; Elfwing et al., 2017).");
     bind_dest<&ops::gelu>(
@@ -161,15 +163,15 @@ void bind_pointwise(BindTable& t) {
         t, kFunction, "softplus(input, beta=1.0, threshold=20.0)",
         "log(1 + exp(beta * input)) / beta; input itself where beta * input > threshold.");
     bind<&ops::log_sigmoid>(t, kFunction, "logsigmoid(input)", "log(sigmoid(input)).");
-    bind_dest<&ops::clamp_tensor, &ops::clamp>(t, all,
+    bind_dest<&ops::clamp_tensor, &ops::clamp>(t, unary,
                                                {"clamp(input, min=None, max=None, *, out=None)",
                                                 "clamp(input, min=None, max=None, *, out=None)"},
                                                "The nearest value in [min, max]; numbers or "
                                                "tensors, which broadcast. RuntimeError when both "
                                                "are None.");
     t.alias("clip", "clamp");
-    bind_dest<&clamp_min>(t, all, "clamp_min(input, min, *, out=None)", "clamp(min=min).");
-    bind_dest<&clamp_max>(t, all, "clamp_max(input, max, *, out=None)", "clamp(max=max).");
+    bind_dest<&clamp_min>(t, unary, "clamp_min(input, min, *, out=None)", "clamp(min=min).");
+    bind_dest<&clamp_max>(t, unary, "clamp_max(input, max, *, out=None)", "clamp(max=max).");
 }
 
 }  // namespace ember::python

@@ -80,7 +80,8 @@ void bind_view(BindTable& t) {
     bind<&ops::repeat>(t, kMethod, "repeat(input, *repeats)",
                        "Copies side by side, as often as repeats says for each dim.");
     bind<&ops::detach>(t, both, "detach(input)", "The same memory without gradients.");
-    bind<&ops::detach_>(t, kMethod, "detach_(input)", "Cuts this tensor from the graph.");
+    bind<&ops::detach_>(t, kFunction | kMethod, "detach_(input)",
+                        "Cuts this tensor from the graph.");
 
     bind<&ops::clone>(t, both, "clone(input, *, memory_format=None)",
                       "A copy; dense layouts are kept unless memory_format says otherwise.");
@@ -97,8 +98,9 @@ void bind_view(BindTable& t) {
         "The tensor on another device or with another dtype; itself where nothing changes, unless "
         "copy is True.");
     bind<&ops::type_as>(t, kMethod, "type_as(input, other)", "With other's dtype and device.");
-    bind<&ops::fill_>(t, kMethod, "fill_(input, value: Tensor | Number)", "Sets every element.");
-    bind<&ops::zero_>(t, kMethod, "zero_(input)", "Sets every element to zero.");
+    bind<&ops::fill_>(t, kFunction | kMethod, "fill_(input, value: Tensor | Number)",
+                      "Sets every element.");
+    bind<&ops::zero_>(t, kFunction | kMethod, "zero_(input)", "Sets every element to zero.");
     bind<&ops::cat>(t, kFunction, "cat(tensors, dim=0, *, out=None)",
                     "Tensors joined along a dim; other sizes must agree. dtypes promote.");
     t.alias("concat", "cat");
