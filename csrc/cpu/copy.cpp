@@ -226,7 +226,7 @@ void copy_tiles(const CopyJob& job, int64_t begin, int64_t end) {
     if (job.stream) stream_fence();
 }
 
-void copy(Context&, const Plan& plan) {
+void copy(Context& context, const Plan& plan) {
     const Plan::Operand &out = plan.operand[0], &in = plan.operand[1];
     int64_t out_item = item_size(out.dtype), in_item = item_size(in.dtype);
     if (plan.ndim == 1 && plan.numel * out_item <= kSmallBytes && out.strides[0] == out_item &&
@@ -235,6 +235,14 @@ void copy(Context&, const Plan& plan) {
         return;
     }
     if (plan.numel == 0) return;
+    if (in.dtype != out.dtype && is_number(plan, 1)) {  // converted once
+        alignas(8) char number[8];
+        convert(in.dtype, out.dtype, number, in.data, 1);
+        Plan fill = plan;
+        fill.operand[1].data = number;
+        fill.operand[1].dtype = out.dtype;
+        return copy(context, fill);
+    }
     CopyJob job(plan, streams(plan));
     make_tiling(plan, rows_are_dense(plan), in.dtype == out.dtype ? 2 * kSquare : kSquare,
                 job.tiling);
