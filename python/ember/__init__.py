@@ -21,7 +21,7 @@ newaxis = None
 
 # Loaded on first use, so that importing ember stays a matter of milliseconds: submodules, and
 # names with the submodule each is in.
-_MODULES = {"autograd", "cuda", "nn", "optim", "serialization", "utils"}
+_MODULES = {"autograd", "cuda", "nn", "optim", "serialization", "special", "utils"}
 _NAMES = {
     "get_printoptions": "_tensor_str",
     "load": "serialization",

@@ -1,9 +1,10 @@
 """The table of operations: one row (``Spec``) each, and what runs and compares them."""
 
-from . import creation, indexing, network, pointwise, products, reductions, views
+from . import creation, indexing, network, pointwise, products, reductions, special, views
 
 SPECS = [
     *pointwise.SPECS,
+    *special.SPECS,
     *reductions.SPECS,
     *products.SPECS,
     *network.SPECS,
