@@ -229,7 +229,7 @@ namespace {
 
 // y / x, and `at_zero` at zero.
 Tensor over(const Tensor& y, const Tensor& x, const Tensor& beside, double at_zero) {
-    Tensor zero = eq(x, constant(0));
+    Tensor zero = le(abs(x, {}), constant(1e-30));
     Tensor divisor = where(zero, constant(1), x);
     return where(zero, constant(at_zero), sub(beside, div(y, divisor)));
 }

@@ -269,7 +269,8 @@ Tensor whole(const kernels::Pointwise& slot, const char* name, const Tensor& a, 
     EMBER_CHECK(is_integral(dtype) && dtype != DType::Bool, "%s: not implemented for %s", name,
                 dtype_name(dtype));
     // The kernel counts in 64 bits, so what wraps into the dtype has to wrap before.
-    return pointwise(slot, name, {to_dtype(a, dtype), to_dtype(b, dtype)}, dest,
+    Tensor left = to_dtype(a, dtype), right = to_dtype(b, dtype);
+    return pointwise(slot, name, {left, right}, dest,
                      {dtype, dtype, {number(n)}, 10});
 }
 

@@ -21,8 +21,18 @@ newaxis = None
 
 # Loaded on first use, so that importing ember stays a matter of milliseconds: submodules, and
 # names with the submodule each is in.
-_MODULES = {"autograd", "cuda", "nn", "optim", "serialization", "special", "utils"}
+_MODULES = {"autograd", "cuda", "linalg", "nn", "optim", "serialization", "special", "utils"}
+_MATRIX_METHODS = (
+    "addbmm", "addmv", "addr", "cholesky", "cholesky_inverse", "cholesky_solve", "cross", "det",
+    "inner", "inverse", "kron", "logdet", "lu", "lu_solve", "matrix_exp", "matrix_power", "pinverse",
+    "qr", "renorm", "slogdet", "svd", "trace", "triangular_solve", "vdot",
+)  # fmt: skip
+_MATRIX_IN_PLACE = ("addbmm_", "addmv_", "addr_", "renorm_")
 _NAMES = {
+    **dict.fromkeys(
+        (*_MATRIX_METHODS, "addmv_", "chain_matmul", "bilinear", "lu_unpack", "tensordot"), "_matrix"
+    ),
+    "einsum": "_einsum",
     "get_printoptions": "_tensor_str",
     "load": "serialization",
     "printoptions": "_tensor_str",
@@ -76,6 +86,21 @@ def _format(self: Tensor, spec: str) -> str:
         return format(self.item(), spec)
     return object.__format__(self, spec)
 
+
+class _LazyMethod:
+    """A method of Tensor whose module is imported when it is first looked up."""
+
+    def __init__(self, name: str, module: str) -> None:
+        self.name, self.module = name, module
+
+    def __get__(self, instance: Tensor | None, owner: type) -> object:
+        function = getattr(importlib.import_module(f"{__name__}.{self.module}"), self.name)
+        setattr(Tensor, self.name, function)
+        return function if instance is None else function.__get__(instance, owner)
+
+
+for _name in (*_MATRIX_METHODS, *_MATRIX_IN_PLACE):
+    setattr(Tensor, _name, _LazyMethod(_name, "_matrix"))
 
 Tensor.__repr__ = _repr
 Tensor.__str__ = _repr
