@@ -19,6 +19,8 @@ SPOKEN = {
     "setitem": ("index", "copy_", "fill_", "slice", "masked_fill", "value"),
     "index_put": ("index",),
     "rsub": ("sub",),
+    "ldexp": ("mul",),
+    "float_power": ("pow",),
     "broadcast_to": ("expand",),
     "contiguous": ("clone",),
     "view_as": ("view",),

@@ -268,6 +268,8 @@ Tensor whole(const kernels::Pointwise& slot, const char* name, const Tensor& a, 
     DType dtype = pair_type(a, b);
     EMBER_CHECK(is_integral(dtype) && dtype != DType::Bool, "%s: not implemented for %s", name,
                 dtype_name(dtype));
+    if (!dest.fresh() && dest.tensor().dtype() != dtype)
+        return deliver(name, whole(slot, name, a, b, {}, n), dest);
     // The kernel counts in 64 bits, so what wraps into the dtype has to wrap before.
     Tensor left = to_dtype(a, dtype), right = to_dtype(b, dtype);
     return pointwise(slot, name, {left, right}, dest,

@@ -30,8 +30,9 @@ _MATRIX_METHODS = (
 _MATRIX_IN_PLACE = ("addbmm_", "addmv_", "addr_", "renorm_")
 _NAMES = {
     **dict.fromkeys(
-        (*_MATRIX_METHODS, "addmv_", "chain_matmul", "bilinear", "lu_unpack", "tensordot"), "_matrix"
+        (*_MATRIX_METHODS, "addmv_", "chain_matmul", "lu_unpack", "tensordot"), "_matrix"
     ),
+    "bilinear": "nn.functional",
     "einsum": "_einsum",
     "get_printoptions": "_tensor_str",
     "load": "serialization",

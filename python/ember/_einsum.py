@@ -203,7 +203,7 @@ def _prepare(
             t = t.diagonal(0, first, second)
         both = sorted({*dropped, *summed})
         if summed:
-            t = t.sum(both)
+            t = t.sum(both, dtype=t.dtype)
         elif dropped:
             t = t.squeeze(dropped)
         return t
@@ -274,7 +274,7 @@ def _contract(
         return math.prod(sizes[k] for k in labels)
 
     def only(t: Tensor, dims: list[int]) -> Tensor:
-        return t.sum(dims) if dims else t
+        return t.sum(dims, dtype=t.dtype) if dims else t
 
     a_order = [a_left.index(k) for k in batch + rows + inner]
     if not inner:

@@ -7,7 +7,6 @@ from collections import namedtuple
 from typing import Any
 
 from . import _C, _lapack, linalg
-from ._einsum import einsum
 from .linalg import deliver, matrix_exp, matrix_power, slogdet
 
 Tensor = _C.Tensor
@@ -51,9 +50,9 @@ def tensordot(a: Tensor, b: Tensor, dims: Any = 2, out: Tensor | None = None) ->
                 f"and second has size {m} in dim {j}"
             )
         if n != m and n == 1:
-            b = b.sum(j, keepdim=True)
+            b = b.sum(j, keepdim=True, dtype=b.dtype)
         elif n != m:
-            a = a.sum(i, keepdim=True)
+            a = a.sum(i, keepdim=True, dtype=a.dtype)
     rows = [d for d in range(a.dim()) if d not in left]
     columns = [d for d in range(b.dim()) if d not in right]
     inner = math.prod(a.shape[d] for d in left)
@@ -102,22 +101,6 @@ def chain_matmul(*matrices: Tensor, out: Tensor | None = None) -> Tensor:
     if len(matrices) == 1:
         return deliver(matrices[0].clone(), out)
     return linalg.multi_dot(matrices, out=out)
-
-
-def bilinear(input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """``input1^T W_o input2 + bias`` for each W_o of weight ``(out, in1, in2)``."""
-    if weight.dim() != 3 or input1.shape[:-1] != input2.shape[:-1]:
-        raise RuntimeError(
-            f"bilinear: expected a weight of 3 dims and inputs with equal leading dims, got "
-            f"{tuple(weight.shape)}, {tuple(input1.shape)} and {tuple(input2.shape)}"
-        )
-    if (input1.shape[-1], input2.shape[-1]) != tuple(weight.shape[1:]):
-        raise RuntimeError(
-            f"bilinear: inputs of {input1.shape[-1]} and {input2.shape[-1]} features do not fit a "
-            f"weight of shape {tuple(weight.shape)}"
-        )
-    result = einsum("...i,oij,...j->...o", input1, weight, input2)
-    return result if bias is None else result + bias
 
 
 def cross(

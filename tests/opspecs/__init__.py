@@ -1,12 +1,13 @@
 """The table of operations: one row (``Spec``) each, and what runs and compares them."""
 
-from . import creation, indexing, network, pointwise, products, reductions, special, views
+from . import creation, indexing, matrices, network, pointwise, products, reductions, special, views
 
 SPECS = [
     *pointwise.SPECS,
     *special.SPECS,
     *reductions.SPECS,
     *products.SPECS,
+    *matrices.SPECS,
     *network.SPECS,
     *views.SPECS,
     *indexing.SPECS,

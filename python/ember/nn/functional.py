@@ -38,6 +38,7 @@ from .._C import (
 __all__ = [
     "avg_pool2d",
     "batch_norm",
+    "bilinear",
     "binary_cross_entropy",
     "binary_cross_entropy_with_logits",
     "conv2d",
@@ -388,3 +389,21 @@ def kl_div(
     if reduction == "batchmean":
         return divergence.sum() / input.shape[0]
     return _reduce("kl_div", divergence, reduction)
+
+
+def bilinear(input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """``input1^T W_o input2 + bias`` for each W_o of weight ``(out, in1, in2)``."""
+    from .._einsum import einsum
+
+    if weight.dim() != 3 or input1.shape[:-1] != input2.shape[:-1]:
+        raise RuntimeError(
+            f"bilinear: expected a weight of 3 dims and inputs with equal leading dims, got "
+            f"{tuple(weight.shape)}, {tuple(input1.shape)} and {tuple(input2.shape)}"
+        )
+    if (input1.shape[-1], input2.shape[-1]) != tuple(weight.shape[1:]):
+        raise RuntimeError(
+            f"bilinear: inputs of {input1.shape[-1]} and {input2.shape[-1]} features do not fit a "
+            f"weight of shape {tuple(weight.shape)}"
+        )
+    result = einsum("...i,oij,...j->...o", input1, weight, input2)
+    return result if bias is None else result + bias
