@@ -1,3 +1,5 @@
+#include "kernels/special.h"
+
 #include <math.h>
 
 #include <bit>
@@ -6,7 +8,6 @@
 #include "kernels/formulas/bessel.h"
 #include "kernels/formulas/gamma.h"
 #include "kernels/formulas/normal_tails.h"
-#include "kernels/special.h"
 
 // Scalar loops over the C library's functions and the formulas that it lacks. All floating dtypes
 // compute in double, all integers in int64: one loop a function.
@@ -39,16 +40,20 @@ constexpr int kCost = 16;
 
 template <class F, int Inputs, class T = double>
 void kernel(Context&, const Plan& plan) {
-    static constexpr LoopInfo info{loop<F, Inputs, T, T>, DTypeOf<T>::value, DTypeOf<T>::value,
-                                   DTypeOf<T>::value,     false,             kCost};
+    static constexpr LoopInfo info{loop<F, Inputs, T, T>,
+                                   DTypeOf<T>::value,
+                                   DTypeOf<T>::value,
+                                   DTypeOf<T>::value,
+                                   false,
+                                   kCost};
     start(plan, info);
 }
 
 // Answers are bytes of 0 and 1.
 template <class F>
 void predicate(Context&, const Plan& plan) {
-    static constexpr LoopInfo info{loop<F, 1, uint8_t, double>, DType::Bool, DType::Float64,
-                                   DType::Float64,              false,       1};
+    static constexpr LoopInfo info{
+        loop<F, 1, uint8_t, double>, DType::Bool, DType::Float64, DType::Float64, false, 1};
     start(plan, info);
 }
 
@@ -73,9 +78,8 @@ using Lgamma = decltype([](double x) {
     return ::lgamma_r(x, &sign);
 });
 using Digamma = decltype([](double x) { return f::digamma(x); });
-using Polygamma = decltype([](double x, const Numbers& n) {
-    return f::polygamma(int64_t(n[0]), x);
-});
+using Polygamma =
+    decltype([](double x, const Numbers& n) { return f::polygamma(int64_t(n[0]), x); });
 using I0 = decltype([](double x) { return f::modified_bessel(0, x, false); });
 using I0e = decltype([](double x) { return f::modified_bessel(0, x, true); });
 using I1 = decltype([](double x) { return f::modified_bessel(1, x, false); });
@@ -118,9 +122,7 @@ using Copysign = decltype([](double a, double b) { return ::copysign(a, b); });
 using Fmax = decltype([](double a, double b) { return ::fmax(a, b); });
 using Fmin = decltype([](double a, double b) { return ::fmin(a, b); });
 using Zeta = decltype([](double s, double q) { return f::zeta(s, q); });
-using Xlogy = decltype([](double a, double b) {
-    return b != b ? b : a == 0 ? 0 : a * ::log(b);
-});
+using Xlogy = decltype([](double a, double b) { return b != b ? b : a == 0 ? 0 : a * ::log(b); });
 using Xlog1py = decltype([](double a, double b) {
     return b != b ? b : a == 0 ? 0 : a * ::log1p(b);
 });
@@ -160,8 +162,12 @@ void next_half(char* const* data, int64_t n, const Number*, bool) {
 void nextafter(Context& context, const Plan& plan) {
     static constexpr LoopInfo half{next_half<Half, to_half>, DType::Float16, DType::Float16,
                                    DType::Float16,           false,          1};
-    static constexpr LoopInfo bfloat16{next_half<BFloat16, to_bfloat16>, DType::BFloat16,
-                                       DType::BFloat16, DType::BFloat16, false, 1};
+    static constexpr LoopInfo bfloat16{next_half<BFloat16, to_bfloat16>,
+                                       DType::BFloat16,
+                                       DType::BFloat16,
+                                       DType::BFloat16,
+                                       false,
+                                       1};
     switch (plan.compute) {
         case DType::Float16: return start(plan, half);
         case DType::BFloat16: return start(plan, bfloat16);

@@ -6,6 +6,7 @@
 #include "kernels/special.h"
 #include "ops/copy.h"
 #include "ops/formula.h"
+#include "ops/view.h"
 
 namespace ember::kernels {
 
@@ -90,16 +91,14 @@ Tensor one_minus(const Tensor& x) { return add(neg(x), 1.0); }
 }  // namespace
 
 Tensor tan(const Tensor& x, const Dest& dest) {
-    return elementary(kernels::tan, "tan", "TanBackward0", x, dest,
-                      [](const Tensor& g, const Tensor& x) {
-                          return mul(g, one_plus(square(tan(x, {}))));
-                      });
+    return elementary(
+        kernels::tan, "tan", "TanBackward0", x, dest,
+        [](const Tensor& g, const Tensor& x) { return mul(g, one_plus(square(tan(x, {})))); });
 }
 Tensor asin(const Tensor& x, const Dest& dest) {
-    return elementary(kernels::asin, "asin", "AsinBackward0", x, dest,
-                      [](const Tensor& g, const Tensor& x) {
-                          return mul(g, rsqrt(one_minus(square(x)), {}));
-                      });
+    return elementary(
+        kernels::asin, "asin", "AsinBackward0", x, dest,
+        [](const Tensor& g, const Tensor& x) { return mul(g, rsqrt(one_minus(square(x)), {})); });
 }
 Tensor acos(const Tensor& x, const Dest& dest) {
     return elementary(kernels::acos, "acos", "AcosBackward0", x, dest,
@@ -108,9 +107,8 @@ Tensor acos(const Tensor& x, const Dest& dest) {
                       });
 }
 Tensor atan(const Tensor& x, const Dest& dest) {
-    return elementary(
-        kernels::atan, "atan", "AtanBackward0", x, dest,
-        [](const Tensor& g, const Tensor& x) { return div(g, one_plus(square(x))); });
+    return elementary(kernels::atan, "atan", "AtanBackward0", x, dest,
+                      [](const Tensor& g, const Tensor& x) { return div(g, one_plus(square(x))); });
 }
 Tensor sinh(const Tensor& x, const Dest& dest) {
     return elementary(kernels::sinh, "sinh", "SinhBackward0", x, dest,
@@ -166,22 +164,20 @@ Tensor erfinv(const Tensor& x, const Dest& dest) {
 Tensor ndtr(const Tensor& x, const Dest& dest) {
     return elementary(kernels::ndtr, "special_ndtr", "SpecialNdtrBackward0", x, dest,
                       [](const Tensor& g, const Tensor& x) {
-                          return mul(g, mul(exp(mul(square(x), -0.5)),
-                                            0.5 * M_SQRT1_2 * M_2_SQRTPI));
+                          return mul(g,
+                                     mul(exp(mul(square(x), -0.5)), 0.5 * M_SQRT1_2 * M_2_SQRTPI));
                       });
 }
 Tensor ndtri(const Tensor& x, const Dest& dest) {
-    return elementary(
-        kernels::ndtri, "special_ndtri", "SpecialNdtriBackward0", x, dest,
-        [](const Tensor& g, const Tensor& x) {
-            return mul(g, mul(exp(mul(square(ndtri(x)), 0.5)), std::sqrt(2 * M_PI)));
-        });
+    return elementary(kernels::ndtri, "special_ndtri", "SpecialNdtriBackward0", x, dest,
+                      [](const Tensor& g, const Tensor& x) {
+                          return mul(g, mul(exp(mul(square(ndtri(x)), 0.5)), std::sqrt(2 * M_PI)));
+                      });
 }
 Tensor log_ndtr(const Tensor& x, const Dest& dest) {
     return elementary(kernels::log_ndtr, "special_log_ndtr", "SpecialLogNdtrBackward0", x, dest,
                       [](const Tensor& g, const Tensor& x) {
-                          return mul(div(g, erfcx(mul(x, -M_SQRT1_2))),
-                                     M_SQRT1_2 * M_2_SQRTPI);
+                          return mul(div(g, erfcx(mul(x, -M_SQRT1_2))), M_SQRT1_2 * M_2_SQRTPI);
                       });
 }
 
@@ -214,13 +210,12 @@ Tensor mvlgamma(const Tensor& x, int64_t p, const Dest& dest) {
     EMBER_CHECK(p >= 1, "mvlgamma: p has to be greater than or equal to 1, got %ld", long(p));
     EMBER_CHECK(x.dtype() != DType::Bool, "mvlgamma: the input may not be a bool tensor");
     Tensor value = is_integral(x.dtype()) ? to_dtype(x, modes::default_dtype()) : x;
-    Tensor sum;
-    for (int64_t j = 0; j < p; j++) {
-        Tensor term = lgamma(j == 0 ? value : add(value, -0.5 * double(j)), {});
-        sum = j == 0 ? term : add(sum, term);
-    }
+    Tensor halves = mul(arange(number(int64_t(0)), number(p), number(int64_t(1)), value.dtype(),
+                               std::nullopt, false),
+                        -0.5);
+    Tensor total = sum(lgamma(add(unsqueeze(value, -1), halves), {}), {-1}, false);
     double offset = 0.25 * double(p) * double(p - 1) * std::log(M_PI);
-    return deliver("mvlgamma", add(sum, offset), dest);
+    return deliver("mvlgamma", add(total, offset), dest);
 }
 
 // ---- Bessel functions
@@ -241,10 +236,9 @@ Tensor i0(const Tensor& x, const Dest& dest) {
                       [](const Tensor& g, const Tensor& x) { return mul(g, i1(x)); });
 }
 Tensor i0e(const Tensor& x, const Dest& dest) {
-    return elementary(kernels::i0e, "special_i0e", "SpecialI0EBackward0", x, dest,
-                      [](const Tensor& g, const Tensor& x) {
-                          return mul(g, sub(i1e(x), mul(sign(x), i0e(x))));
-                      });
+    return elementary(
+        kernels::i0e, "special_i0e", "SpecialI0EBackward0", x, dest,
+        [](const Tensor& g, const Tensor& x) { return mul(g, sub(i1e(x), mul(sign(x), i0e(x)))); });
 }
 Tensor i1(const Tensor& x, const Dest& dest) {
     return elementary(
@@ -278,13 +272,13 @@ Tensor bessel_y1(const Tensor& x, const Dest& dest) {
 // ---- Others of one tensor
 
 Tensor sinc(const Tensor& x, const Dest& dest) {
-    return elementary(
-        kernels::sinc, "sinc", "SincBackward0", x, dest, [](const Tensor& g, const Tensor& x) {
-            Tensor zero = eq(x, constant(0)), angle = mul(x, M_PI);
-            Tensor divisor = where(zero, constant(1), x);
-            Tensor slope = sub(cos(angle), div(sin(angle), mul(divisor, M_PI)));
-            return mul(g, where(zero, constant(0), div(slope, divisor)));
-        });
+    return elementary(kernels::sinc, "sinc", "SincBackward0", x, dest,
+                      [](const Tensor& g, const Tensor& x) {
+                          Tensor zero = eq(x, constant(0)), angle = mul(x, M_PI);
+                          Tensor divisor = where(zero, constant(1), x);
+                          Tensor slope = sub(cos(angle), div(sin(angle), mul(divisor, M_PI)));
+                          return mul(g, where(zero, constant(0), div(slope, divisor)));
+                      });
 }
 Tensor entr(const Tensor& x, const Dest& dest) {
     return elementary(
@@ -326,11 +320,11 @@ Tensor nan_to_num(const Tensor& x, std::optional<double> nan, std::optional<doub
                                                  : std::numeric_limits<double>::max();
     Tensor copy;
     const Tensor& first = original(x, dest, x, copy);
-    Tensor out = pointwise(kernels::nan_to_num, "nan_to_num", {x}, dest,
-                           {x.dtype(),
-                            x.dtype(),
-                            {number(nan.value_or(0)), number(posinf.value_or(most)),
-                             number(neginf.value_or(-most))}});
+    Tensor out = pointwise(
+        kernels::nan_to_num, "nan_to_num", {x}, dest,
+        {x.dtype(),
+         x.dtype(),
+         {number(nan.value_or(0)), number(posinf.value_or(most)), number(neginf.value_or(-most))}});
     if (needs_grad(x))
         record("NanToNumBackward0", out, {x}, dest,
                [x = Saved(first)](Backward& bw, const Tensor& g) {
@@ -342,8 +336,7 @@ Tensor nan_to_num(const Tensor& x, std::optional<double> nan, std::optional<doub
 std::tuple<Tensor, Tensor> frexp(const Tensor& x) {
     EMBER_CHECK(is_floating(x.dtype()), "frexp: only supports floating-point dtypes, got %s",
                 dtype_name(x.dtype()));
-    Tensor mantissa =
-        pointwise(kernels::frexp_mantissa, "frexp", {x}, {}, {x.dtype(), x.dtype()});
+    Tensor mantissa = pointwise(kernels::frexp_mantissa, "frexp", {x}, {}, {x.dtype(), x.dtype()});
     Tensor exponent =
         pointwise(kernels::frexp_exponent, "frexp", {x}, {}, {x.dtype(), DType::Int32});
     if (needs_grad(x))
@@ -360,8 +353,8 @@ Tensor round_decimals(const Tensor& x, int64_t decimals, const Dest& dest) {
                 dtype_name(x.dtype()));
     double power = std::pow(10.0, double(std::abs(decimals)));
     Tensor scale = constant(power);
-    Tensor out = decimals > 0 ? div(round(mul(x, scale), {}), scale)
-                              : mul(round(div(x, scale), {}), scale);
+    Tensor out =
+        decimals > 0 ? div(round(mul(x, scale), {}), scale) : mul(round(div(x, scale), {}), scale);
     return deliver("round", out, dest);
 }
 
@@ -369,8 +362,7 @@ Tensor round_decimals(const Tensor& x, int64_t decimals, const Dest& dest) {
 
 namespace {
 
-Tensor answer(const kernels::Pointwise& slot, const char* name, const Tensor& x,
-              const Dest& dest) {
+Tensor answer(const kernels::Pointwise& slot, const char* name, const Tensor& x, const Dest& dest) {
     return pointwise(slot, name, {x}, dest, {x.dtype(), DType::Bool});
 }
 

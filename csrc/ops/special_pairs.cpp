@@ -47,7 +47,6 @@ Tensor deliver(const char* name, const Tensor& result, const Dest& dest) {
     return copy_(out, result);
 }
 
-
 namespace {
 
 Tensor constant(double value) { return wrapped_number(number(value)); }
@@ -272,8 +271,7 @@ Tensor whole(const kernels::Pointwise& slot, const char* name, const Tensor& a, 
         return deliver(name, whole(slot, name, a, b, {}, n), dest);
     // The kernel counts in 64 bits, so what wraps into the dtype has to wrap before.
     Tensor left = to_dtype(a, dtype), right = to_dtype(b, dtype);
-    return pointwise(slot, name, {left, right}, dest,
-                     {dtype, dtype, {number(n)}, 10});
+    return pointwise(slot, name, {left, right}, dest, {dtype, dtype, {number(n)}, 10});
 }
 
 int64_t bits_of(const Tensor& a, const Tensor& b) { return item_size(pair_type(a, b)) * 8; }

@@ -24,8 +24,8 @@ newaxis = None
 _MODULES = {"autograd", "cuda", "linalg", "nn", "optim", "serialization", "special", "utils"}
 _MATRIX_METHODS = (
     "addbmm", "addmv", "addr", "cholesky", "cholesky_inverse", "cholesky_solve", "cross", "det",
-    "inner", "inverse", "kron", "logdet", "lu", "lu_solve", "matrix_exp", "matrix_power", "pinverse",
-    "qr", "renorm", "slogdet", "svd", "trace", "triangular_solve", "vdot",
+    "inner", "inverse", "kron", "logdet", "lu", "lu_solve", "matrix_exp", "matrix_power",
+    "pinverse", "qr", "renorm", "slogdet", "svd", "trace", "triangular_solve", "vdot",
 )  # fmt: skip
 _MATRIX_IN_PLACE = ("addbmm_", "addmv_", "addr_", "renorm_")
 _NAMES = {

@@ -128,9 +128,7 @@ def _plan(equation: str, shapes: tuple[tuple[int, ...], ...]) -> _Plan:
     return plan
 
 
-def _parse(
-    equation: str, shapes: tuple[tuple[int, ...], ...]
-) -> tuple[list[list[Any]], list[Any]]:
+def _parse(equation: str, shapes: tuple[tuple[int, ...], ...]) -> tuple[list[list[Any]], list[Any]]:
     """Labels of each operand and of the result; dims of an ellipsis are numbers from the right."""
     text = equation.replace(" ", "")
     left, arrow, right = text.partition("->")

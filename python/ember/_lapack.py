@@ -151,7 +151,6 @@ class SignLogDet(Function):
     def forward(ctx: Any, a: Tensor) -> tuple[Tensor, Tensor]:
         sign, log = run("linalg.slogdet", lambda x: tuple(np.linalg.slogdet(x)), a)
         ctx.save_for_backward(a)
-        ctx.mark_non_differentiable(sign)
         return sign, log
 
     @staticmethod
@@ -190,7 +189,7 @@ class QR(Function):
         m, n = a.shape[-2:]
         if ctx.mode == "complete" and m > n:
             raise NotImplementedError(
-                "linalg.qr: no derivative for mode='complete' of matrices with more rows than columns"
+                "linalg.qr: no derivative for mode='complete' of more rows than columns"
             )
         if m >= n:
             return QR.square(q, r, gq, gr), None

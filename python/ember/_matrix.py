@@ -46,8 +46,8 @@ def tensordot(a: Tensor, b: Tensor, dims: Any = 2, out: Tensor | None = None) ->
         n, m = a.shape[i], b.shape[j]
         if n != m and 1 not in (n, m):
             raise RuntimeError(
-                f"tensordot: contracted dimensions need to match, but first has size {n} in dim {i} "
-                f"and second has size {m} in dim {j}"
+                f"tensordot: contracted dimensions need to match, but first has size {n} in dim "
+                f"{i} and second has size {m} in dim {j}"
             )
         if n != m and n == 1:
             b = b.sum(j, keepdim=True, dtype=b.dtype)
@@ -76,6 +76,8 @@ def inner(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
 
 def vdot(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
     """Dot product of two vectors."""
+    if input.dim() != 1 or other.dim() != 1:
+        raise RuntimeError(f"vdot: expected 1-D tensors, got {input.dim()}D and {other.dim()}D")
     return deliver(_C.dot(input, other), out)
 
 

@@ -6,6 +6,7 @@ LAPACK cannot go on they raise :class:`LinAlgError`, a ``RuntimeError``.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections import namedtuple
 from collections.abc import Sequence
@@ -208,7 +209,9 @@ def eigvalsh(A: Tensor, UPLO: str = "L", *, out: Tensor | None = None) -> Tensor
     return deliver(eigh(A, UPLO).eigenvalues, out)
 
 
-def svd(A: Tensor, full_matrices: bool = True, *, driver: str | None = None, out: Any = None) -> Any:
+def svd(
+    A: Tensor, full_matrices: bool = True, *, driver: str | None = None, out: Any = None
+) -> Any:
     """``A = U diag(S) Vh``; U and Vh square where `full_matrices`. `driver` means nothing here."""
     _check("linalg.svd", A)
     return deliver(_SVD(*_lapack.SVD.apply(A, full_matrices)), out)
@@ -257,9 +260,7 @@ def matrix_rank(
 ) -> Tensor:
     """Number of singular values above ``max(atol, rtol * largest)``: int64."""
     _check("linalg.matrix_rank", A, square=hermitian)
-    absolute, relative = (
-        _tolerances(A, atol, rtol) if tol is None else _tolerances(A, tol, 0.0)
-    )
+    absolute, relative = _tolerances(A, atol, rtol) if tol is None else _tolerances(A, tol, 0.0)
     s = abs(eigvalsh(A.detach())) if hermitian else svdvals(A.detach())
     values = s.numpy()
     bound = np.maximum(absolute, relative * values.max(-1, initial=0))
@@ -382,7 +383,7 @@ def vector_norm(
         x = x.to(dtype)
     if not x.dtype.is_floating_point:
         raise RuntimeError(
-            f"linalg.vector_norm: Expected a floating point or complex tensor as input. Got {x.dtype}"
+            f"linalg.vector_norm: Expected a floating point tensor as input. Got {x.dtype}"
         )
     if x.numel() == 0 and (ord < 0 or ord == math.inf):
         over = range(x.dim()) if dim is None else _dims("linalg.vector_norm", dim, x.dim())
@@ -417,7 +418,15 @@ def matrix_norm(
     if ord == "fro":
         return deliver(_C.norm(A, 2, dims, keepdim), out)
     row, column = dims
-    if isinstance(ord, str) and ord != "nuc" or ord not in ("nuc", 2, -2, 1, -1, math.inf, -math.inf):
+    if (isinstance(ord, str) and ord != "nuc") or ord not in (
+        "nuc",
+        2,
+        -2,
+        1,
+        -1,
+        math.inf,
+        -math.inf,
+    ):
         raise RuntimeError(f"linalg.matrix_norm: Order {ord} not supported.")
     if ord in ("nuc", 2, -2):
         s = svdvals(A.movedim(dims, (-2, -1)))
@@ -446,7 +455,9 @@ def norm(
     if ord is None:
         return vector_norm(A, 2, dim, keepdim, dtype=dtype, out=out)
     if dim is None and A.dim() not in (1, 2):
-        raise RuntimeError("linalg.norm: If dim is not specified but ord is, the input must be 1D or 2D")
+        raise RuntimeError(
+            "linalg.norm: If dim is not specified but ord is, the input must be 1D or 2D"
+        )
     count = A.dim() if dim is None else 1 if isinstance(dim, int) else len(dim)
     if count == 2:
         return matrix_norm(A, ord, (0, 1) if dim is None else dim, keepdim, dtype=dtype, out=out)
@@ -458,6 +469,8 @@ def norm(
 def cond(A: Tensor, p: Any = None, *, out: Tensor | None = None) -> Tensor:
     """Condition number: the norm of A times that of its inverse; 2 by default."""
     _check("linalg.cond", A, square=p not in (None, 2, -2))
+    if A.numel() == 0:
+        return deliver(_C.zeros(A.shape[:-2], dtype=A.dtype), out)
     if p in (None, 2, -2):
         s = svdvals(A)
         big, small = s[..., 0], s[..., -1]
@@ -486,7 +499,8 @@ def matrix_power(A: Tensor, n: int, *, out: Tensor | None = None) -> Tensor:
         n >>= 1
         A = A @ A if n else A
     if result is None:
-        result = _C.eye(A.shape[-1], dtype=A.dtype).expand(*A.shape).clone()
+        eye = _C.eye(A.shape[-1], dtype=A.dtype)
+        result = _C.where(_C.ones((), dtype=_C.bool), eye, A)
     return deliver(result, out)
 
 
@@ -515,13 +529,11 @@ def matrix_exp(A: Tensor) -> Tensor:
 def multi_dot(tensors: Sequence[Tensor], *, out: Tensor | None = None) -> Tensor:
     """Product of matrices in the order of fewest operations; the first and last may be vectors."""
     if len(tensors) < 2:
-        raise RuntimeError(
-            f"linalg.multi_dot: expected at least 2 tensors but got {len(tensors)}"
-        )
+        raise RuntimeError(f"linalg.multi_dot: expected at least 2 tensors but got {len(tensors)}")
     first, *middle, last = tensors
     row, column = first.dim() == 1, last.dim() == 1
     chain = [first.unsqueeze(0) if row else first, *middle, last.unsqueeze(1) if column else last]
-    for i, (a, b) in enumerate(zip(chain, chain[1:], strict=False)):
+    for i, (a, b) in enumerate(itertools.pairwise(chain)):
         if a.dim() != 2 or b.dim() != 2:
             raise RuntimeError("linalg.multi_dot: tensors must be matrices, but the first and last")
         if a.shape[1] != b.shape[0]:

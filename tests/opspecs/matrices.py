@@ -190,12 +190,11 @@ PRODUCTS = [
               Bad(case("i1", A), "RuntimeError"), Bad(case("ij->ii", A), "RuntimeError"),
               Bad(case("ij"), "ValueError"), Bad(case("ii", A), "RuntimeError"))),
     product("tensordot", _tensordot, method="",
-            bad=(Bad(case(A, A), "RuntimeError", word="dims"),
-                 Bad(case(A, A, dims=-1), "RuntimeError"),
+            bad=(Bad(case(A, A, dims=-1), "RuntimeError"),
                  Bad(case(A, A, dims=([0], [1])), "RuntimeError"))),
     product("inner", _of(((3,), (3,)), ((2, 3), (4, 3)), ((2, 2, 3), (3,)), ((), (3,))),
             bad=(Bad(case(A, S), "RuntimeError"),)),
-    product("vdot", _of(((3,), (3,)), ((0,), (0,))), bad=(Bad(case(A, A), "RuntimeError", word="dot"),)),
+    product("vdot", _of(((3,), (3,)), ((0,), (0,))), bad=(Bad(case(A, A), "RuntimeError"),)),
     # PyTorch views what it should reshape, here and in matrix_exp: contiguous samples alone.
     product("kron", lambda d, r: [case(arr(r, a, d), arr(r, b, d)) for a, b in
             (((2, 3), (3, 2)), ((2,), (2, 3)), ((2, 2, 2), (3,)), ((), (2,)), ((0, 2), (2, 2)))]),
@@ -211,7 +210,8 @@ PRODUCTS = [
     product("addmv", _plus(((2,), (2, 3), (3,)), ((), (2, 3), (3,))), dtypes=(*FLOATS, "int64"),
             inplace="addmv_", bad=(Bad(case(V, A, A), "RuntimeError"),)),
     product("addbmm", _plus(((2, 4), (3, 2, 5), (3, 5, 4)), ((4,), (3, 2, 5), (3, 5, 4))),
-            dtypes=(*WIDE, "int64"), inplace="addbmm_", bad=(Bad(case(A, A, A), "RuntimeError"),)),
+            dtypes=(*WIDE, "int64"), inplace="addbmm_",
+            bad=(Bad(case(A, A, A), "RuntimeError", "RuntimeError|IndexError"),)),
     product("addr", _plus(((2, 3), (2,), (3,)), ((3,), (2,), (3,))), dtypes=(*WIDE, "int64"),
             inplace="addr_", bad=(Bad(case(A, A, V), "RuntimeError"), Bad(case(A, V, V), "RuntimeError"))),
     product("renorm", _renorm, dtypes=WIDE, tol=SMALL, inplace="renorm_", bad=(Bad(case(V, 2, 0, 1.0), "RuntimeError"),)),
@@ -275,11 +275,15 @@ def _and_b(make: Callable) -> Callable:
 
 def symmetric(f: Callable) -> Callable:
     """f of the symmetric part, definite for the samples here."""
-    return lambda lib: lambda a, *b: f(lib)(a @ a.mT + 0.1 * lib.eye(a.shape[-1], dtype=a.dtype), *b)
+    return lambda lib: (
+        lambda a, *b: f(lib)(a @ a.mT + 0.1 * lib.eye(a.shape[-1], dtype=a.dtype), *b)
+    )
 
 
 def linear(name: str, make: Callable, f: Callable | str = "", **more: Any) -> Spec:
-    more.setdefault("bad", (Bad(case(A.__class__(np.ones(3, np.float32), "float32")), "RuntimeError"),))
+    more.setdefault(
+        "bad", (Bad(case(A.__class__(np.ones(3, np.float32), "float32")), "RuntimeError"),)
+    )
     return Spec(
         name, make, WIDE, fn=f or name, tol=around(512, "a factorisation of well conditioned matrices", 32.0),
         strides=False, grad=more.pop("grad", True),
@@ -361,12 +365,12 @@ LINALG = [
     linear("logdet", _squares, bad=NOT_SQUARE, method="logdet"),
     linear("linalg.slogdet", _squares, bad=NOT_SQUARE),
     linear("slogdet", _squares, bad=NOT_SQUARE, method="slogdet"),
-    linear("linalg.inv", _squares, bad=(*NOT_SQUARE, Bad(case(SINGULAR), "RuntimeError")), out=True),
+    linear("linalg.inv", _squares, bad=(*NOT_SQUARE, Bad(case(SINGULAR), "RuntimeError", "RuntimeError")), out=True),
     linear("inverse", _squares, bad=(), method="inverse", out=True),
     linear("linalg.pinv", _rectangles, out=True),
     linear("pinverse", _rectangles, bad=(), method="pinverse"),
     linear("linalg.solve", _and_b(_squares), out=True,
-           bad=(Bad(case(A, A), "RuntimeError"), Bad(case(SINGULAR, SINGULAR), "RuntimeError"),
+           bad=(Bad(case(A, A), "RuntimeError"), Bad(case(SINGULAR, SINGULAR), "RuntimeError", "RuntimeError"),
                 Bad(case(S, A.__class__(np.ones((3, 2), np.float32), "float32")), "RuntimeError"))),
     linear("linalg.solve_vector", lambda d, r: [case(square(d, r), arr(r, (3,), d)),
                                                case(square(d, r, 2), arr(r, (2, 3), d))],

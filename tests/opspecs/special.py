@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -12,17 +12,12 @@ from .base import (
     EXACT,
     FLOATS,
     INTS,
-    NUMBERS,
     ULP2,
     Bad,
     Case,
     Spec,
-    Tol,
-    arr,
     case,
-    extremes,
     given,
-    mask,
     ulps,
 )
 from .pointwise import A, binary, unary, unary_cases, unary_grads
@@ -120,14 +115,25 @@ SPECIAL = [
     special("erfcx", dtypes=WIDE, tol=ulps(64, "e to a square", None)),
     special("ndtr", tol=NEAR_ZERO),
     special("ndtri", dtypes=WIDE, low=0.05, high=0.95, tol=NEAR_ZERO, ref=_ndtri),
-    special("log_ndtr", -6, 3, corners=False, dtypes=WIDE, tol=ulps(64, "a logarithm of e to a square")),
+    special(
+        "log_ndtr", -6, 3, corners=False, dtypes=WIDE, tol=ulps(64, "a logarithm of e to a square")
+    ),
     special("i0e", tol=ulps(16, "a sum of positive terms")),
     special("i1", 0.1, 4, corners=False, dtypes=WIDE, tol=ulps(16, "a sum of positive terms")),
     special("i1e", 0.1, 4, corners=False, dtypes=WIDE, tol=ulps(16, "a sum of positive terms")),
     special("bessel_j0", dtypes=ROUGH, tol=NEAR_ZERO, grad=False, corners=False),
     special("bessel_j1", dtypes=ROUGH, tol=NEAR_ZERO, grad=False, corners=False),
     special("bessel_y0", 0.2, 6, dtypes=ROUGH, tol=NEAR_ZERO, grad=False, corners=False),
-    special("bessel_y1", 0.2, 6, out=False, dtypes=ROUGH, tol=ulps(64, "a pole at 0", ONE), grad=False, corners=False),
+    special(
+        "bessel_y1",
+        0.2,
+        6,
+        out=False,
+        dtypes=ROUGH,
+        tol=ulps(64, "a pole at 0", ONE),
+        grad=False,
+        corners=False,
+    ),
     special("entr", 0.1, 3, tol=ULP2),
 ]
 

@@ -21,9 +21,16 @@ EMBER_FORMULA double zeta_positive(double s, double q) {
     sum += power * (a / (s - 1) + 0.5);
     // B_2j / (2j)!
     constexpr double kBernoulli[] = {
-        1.0 / 12,           -1.0 / 720,           1.0 / 30240,           -1.0 / 1209600,
-        1.0 / 47900160,     -691.0 / 1307674368000, 1.0 / 74724249600.0, -3617.0 / 10670622842880000,
-        43867.0 / 5109094217170944000.0, -174611.0 / 802857662698291200000.0,
+        1.0 / 12,
+        -1.0 / 720,
+        1.0 / 30240,
+        -1.0 / 1209600,
+        1.0 / 47900160,
+        -691.0 / 1307674368000,
+        1.0 / 74724249600.0,
+        -3617.0 / 10670622842880000,
+        43867.0 / 5109094217170944000.0,
+        -174611.0 / 802857662698291200000.0,
     };
     double factor = s * power / a;  // s (s + 1) ... (s + 2j - 2) a^-(s + 2j - 1)
     for (int j = 0; j < 10; j++) {
@@ -63,13 +70,13 @@ EMBER_FORMULA double digamma(double x) {
     for (; x < 10; x += 1) sum -= 1 / x;
     double inverse = 1 / x, square = inverse * inverse;
     double series =
-        square * (1.0 / 12 -
-                  square * (1.0 / 120 -
-                            square * (1.0 / 252 -
-                                      square * (1.0 / 240 -
-                                                square * (1.0 / 132 -
-                                                          square * (691.0 / 32760 -
-                                                                    square * (1.0 / 12)))))));
+        square *
+        (1.0 / 12 -
+         square * (1.0 / 120 -
+                   square * (1.0 / 252 -
+                             square * (1.0 / 240 -
+                                       square * (1.0 / 132 - square * (691.0 / 32760 -
+                                                                       square * (1.0 / 12)))))));
     return sum + std::log(x) - 0.5 * inverse - series + reflected;
 }
 

@@ -21,8 +21,7 @@ EMBER_FORMULA double exp_square(double x) {
 EMBER_FORMULA double erfcx(double x) {
     if (x < 20) return std::erfc(x) * exp_square(x);
     double t = 0.5 / (x * x);
-    double series =
-        1 - t * (1 - 3 * t * (1 - 5 * t * (1 - 7 * t * (1 - 9 * t * (1 - 11 * t)))));
+    double series = 1 - t * (1 - 3 * t * (1 - 5 * t * (1 - 7 * t * (1 - 9 * t * (1 - 11 * t)))));
     return series / x / kSqrtPi;
 }
 
@@ -82,8 +81,7 @@ EMBER_FORMULA double erfinv(double x) {
         p = 2.83297682 + p * w;
     }
     double y = p * magnitude;
-    y = magnitude < 0.5 ? halley(y, std::erf(y) - magnitude, 1)
-                        : halley(y, std::erfc(y) - q, -1);
+    y = magnitude < 0.5 ? halley(y, std::erf(y) - magnitude, 1) : halley(y, std::erfc(y) - q, -1);
     return std::copysign(y, x);
 }
 
