@@ -183,26 +183,31 @@ void max_as(Context& context, const Pool2d& g) {
 // Windows of unequal sizes, item by item.
 template <class S, class T>
 void max_adaptive_as(Context&, const Pool2d& g) {
-    const int64_t outputs = g.out_h * g.out_w;
-    parallel_for(g.planes, planes_of_task(0, 4 * double(g.h * g.w), sizeof(T)),
-                 [&](int64_t begin, int64_t end) {
-                     for (int64_t i = begin * outputs; i < end * outputs; i++) {
-                         const int64_t y = i % outputs / g.out_w, x = i % g.out_w;
-                         const S* plane = static_cast<const S*>(g.input) + i / outputs * g.h * g.w;
-                         const int64_t top = y * g.h / g.out_h, left = x * g.w / g.out_w;
-                         int64_t where = top * g.w + left;
-                         T best = item_as<T>(plane[where]);
-                         for (int64_t r = top; r < ceil_div((y + 1) * g.h, g.out_h); r++)
-                             for (int64_t c = left; c < ceil_div((x + 1) * g.w, g.out_w); c++) {
-                                 const T value = item_as<T>(plane[r * g.w + c]);
-                                 if (!(value > best || value != value)) continue;
-                                 best = value;
-                                 where = r * g.w + c;
-                             }
-                         static_cast<S*>(g.output)[i] = item_from<S>(best);
-                         if (g.indices) g.indices[i] = where;
-                     }
-                 });
+    const int64_t each = planes_of_task(0, 4 * double(g.h * g.w), sizeof(T));
+    parallel_for(g.planes, each, [&](int64_t begin, int64_t end) {
+        int64_t i = begin * g.out_h * g.out_w;
+        for (int64_t p = begin; p < end; p++) {
+            const S* plane = static_cast<const S*>(g.input) + p * g.h * g.w;
+            for (int64_t y = 0; y < g.out_h; y++) {
+                const int64_t top = y * g.h / g.out_h, bottom = ceil_div((y + 1) * g.h, g.out_h);
+                for (int64_t x = 0; x < g.out_w; x++, i++) {
+                    const int64_t left = x * g.w / g.out_w;
+                    const int64_t right = ceil_div((x + 1) * g.w, g.out_w);
+                    int64_t where = top * g.w + left;
+                    T best = item_as<T>(plane[where]);
+                    for (int64_t r = top; r < bottom; r++)
+                        for (int64_t c = left; c < right; c++) {
+                            const T value = item_as<T>(plane[r * g.w + c]);
+                            const bool better = value > best || value != value;
+                            best = better ? value : best;
+                            where = better ? r * g.w + c : where;
+                        }
+                    static_cast<S*>(g.output)[i] = item_from<S>(best);
+                    if (g.indices) g.indices[i] = where;
+                }
+            }
+        }
+    });
 }
 
 // Gradients of windows that overlap add up in T: for each plane, add(plane, sums).

@@ -336,8 +336,11 @@ Tensor conv_transpose(const char* name, int rank, const Tensor& input, const Ten
     }
     if (kIntegers.has(input.dtype())) return add_bias(transpose_integers(input, weight, s), bias);
     kernels::conv2d_grad_input.require(input.device(), input.dtype());
-    return rank == 3 ? add_bias(transpose_volumes(input, weight, s), bias)
-                     : grad_input(input, weight, bias, s);
+    if (rank < 3) return grad_input(input, weight, bias, s);
+    // The sums over the depth and with the bias are of one precision.
+    const DType wide = kHalves.has(input.dtype()) ? DType::Float32 : input.dtype();
+    Tensor sums = transpose_volumes(to_dtype(input, wide), to_dtype(weight, wide), s);
+    return to_dtype(add_bias(sums, bias.defined() ? to_dtype(bias, wide) : bias), input.dtype());
 }
 
 }  // namespace
