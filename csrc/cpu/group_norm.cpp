@@ -13,15 +13,16 @@ template <class T>
 void group_norm_as(const GroupNorm& a) {
     using V = Vec<T>;
     const int64_t items = a.channels * a.inner;
-    const int64_t grain = clamp_to(kGrainBytes / (3 * items * int64_t(sizeof(T)) + 64), 1, kGrainBytes);
+    const int64_t grain =
+        clamp_to(kGrainBytes / (3 * items * int64_t(sizeof(T)) + 64), 1, kGrainBytes);
     const T *weight = static_cast<const T*>(a.weight), *bias = static_cast<const T*>(a.bias);
     parallel_for(a.n * a.groups, grain, [&](int64_t begin, int64_t end) {
         for (int64_t group = begin; group < end; group++) {
             const T* in = static_cast<const T*>(a.in) + group * items;
             T* out = static_cast<T*>(a.out) + group * items;
             const double mean =
-                sweep_sum<V>(items, [&](auto at)
-                                        __attribute__((always_inline)) { return at.load(in); }) /
+                sweep_sum<V>(items,
+                             [&](auto at) __attribute__((always_inline)) { return at.load(in); }) /
                 double(items);
             const V center = T(mean);
             const double squares = sweep_sum<V>(items,
@@ -66,7 +67,8 @@ template <class T>
 void group_norm_backward_as(Context& context, const GroupNormBackward& a) {
     using V = Vec<T>;
     const int64_t items = a.channels * a.inner, channels = a.groups * a.channels;
-    const int64_t grain = clamp_to(kGrainBytes / (5 * items * int64_t(sizeof(T)) + 64), 1, kGrainBytes);
+    const int64_t grain =
+        clamp_to(kGrainBytes / (5 * items * int64_t(sizeof(T)) + 64), 1, kGrainBytes);
     const T *weight = static_cast<const T*>(a.weight), *mean = static_cast<const T*>(a.mean),
             *rstd = static_cast<const T*>(a.rstd);
     ChannelSums* sums = context.scratch_of<ChannelSums>(a.n * channels);  // (n, channels)
@@ -114,8 +116,7 @@ void group_norm_backward_as(Context& context, const GroupNormBackward& a) {
                 const V scale = T(weight ? r * double(weight[first + c]) : r);
                 sweep<V>(0, a.inner, [&](auto at) __attribute__((always_inline)) {
                     const V x = at.load(in + from) - center;
-                    at.store(out + from,
-                             fma(at.load(grad + from), scale, fma(x, slope, offset)));
+                    at.store(out + from, fma(at.load(grad + from), scale, fma(x, slope, offset)));
                 });
             }
         }

@@ -24,8 +24,8 @@ void layer_norm_rows(const LayerNorm& a) {
             T* out = static_cast<T*>(a.out) + row * n;
             double mean = 0;
             if (a.centred)
-                mean = sweep_sum<V>(n, [&](auto at)
-                                           __attribute__((always_inline)) { return at.load(in); }) /
+                mean = sweep_sum<V>(
+                           n, [&](auto at) __attribute__((always_inline)) { return at.load(in); }) /
                        double(n);
             V center = C(mean);
             double squares = sweep_sum<V>(n,

@@ -3,9 +3,10 @@
 #include "core/table.h"
 #include "core/view.h"
 
-// Layer, group and batch normalisation on dense tensors. `dtype` is that of inputs, outputs and their
-// gradients; weights, biases, running statistics and their gradients have `param_dtype`, which is
-// `dtype` or, for halves, may be float32. Saved statistics are float64 for float64, else float32.
+// Layer, group and batch normalisation on dense tensors. `dtype` is that of inputs, outputs and
+// their gradients; weights, biases, running statistics and their gradients have `param_dtype`,
+// which is `dtype` or, for halves, may be float32. Saved statistics are float64 for float64, else
+// float32.
 namespace ember::kernels {
 
 struct LayerNorm {

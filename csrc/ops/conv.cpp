@@ -165,8 +165,8 @@ Tensor convolve_volumes(const Tensor& x, const Tensor& w, const Tensor& bias,
 Tensor transpose_volumes(const Tensor& x, const Tensor& w, const Convolution& shape) {
     const Convolution slices = shape.slices();
     Tensor images = grad_input(to_slices(x), reshape(w, slices.weight()), {}, slices);
-    Dims sizes{shape.n, shape.axes[0].out, shape.c, shape.axes[0].kernel, shape.axes[1].in,
-               shape.axes[2].in};
+    Dims sizes{shape.n,          shape.axes[0].out, shape.c, shape.axes[0].kernel,
+               shape.axes[1].in, shape.axes[2].in};
     return scatter_windows(reshape(images, sizes), shape.depth(), WindowOrder::Images);
 }
 
@@ -174,7 +174,8 @@ Tensor transpose_volumes(const Tensor& x, const Tensor& w, const Convolution& sh
 Tensor convolve_integers(const Tensor& x, const Tensor& w, const Convolution& s) {
     Tensor columns = gather_windows(x, s.spatial(), WindowOrder::Columns);
     int64_t depth = w.numel() / s.k;
-    columns = reshape(columns, {s.n, s.groups, depth, s.n ? columns.numel() / (s.n * s.groups * depth) : 0});
+    columns = reshape(columns,
+                      {s.n, s.groups, depth, s.n ? columns.numel() / (s.n * s.groups * depth) : 0});
     Tensor y = matmul(reshape(w, {1, s.groups, s.k / s.groups, depth}), columns);
     return reshape(y, s.output());
 }
@@ -228,8 +229,8 @@ Convolution read(const char* name, int rank, const Tensor& x, const Tensor& weig
     for (int i = 0; i < rank; i++) {
         Axis& a = shape.axes[i];
         a.kernel = weight.size(2 + i), a.stride = step[i], a.pad = pad[i], a.dilation = by[i];
-        EMBER_CHECK(a.kernel > 0, "%s: the kernel must not be empty, got a weight of shape %s", name,
-                    to_string(weight.sizes()).c_str());
+        EMBER_CHECK(a.kernel > 0, "%s: the kernel must not be empty, got a weight of shape %s",
+                    name, to_string(weight.sizes()).c_str());
     }
     return shape;
 }
@@ -239,9 +240,9 @@ Tensor conv(const char* name, int rank, const Tensor& input, const Tensor& weigh
             int64_t groups) {
     check_operands(name, rank, input, weight, bias);
     if (input.dim() == rank + 1)
-        return squeeze_dims(conv(name, rank, unsqueeze(input, 0), weight, bias, stride, padding,
-                                 dilation, groups),
-                            {0});
+        return squeeze_dims(
+            conv(name, rank, unsqueeze(input, 0), weight, bias, stride, padding, dilation, groups),
+            {0});
     Convolution s = read(name, rank, input, weight, stride, padding, dilation, groups);
     s.c = input.size(1);
     EMBER_CHECK(
@@ -358,10 +359,9 @@ Tensor conv_transpose(const char* name, int rank, const Tensor& input, const Ten
         return conv_mode("conv" #rank "d", rank, input, weight, bias, stride, padding, dilation,  \
                          groups);                                                                 \
     }                                                                                             \
-    Tensor conv_transpose##rank##d(const Tensor& input, const Tensor& weight, const Tensor& bias, \
-                                   const Dims& stride, const Dims& padding,                       \
-                                   const Dims& output_padding, int64_t groups,                    \
-                                   const Dims& dilation) {                                        \
+    Tensor conv_transpose##rank##d(                                                               \
+        const Tensor& input, const Tensor& weight, const Tensor& bias, const Dims& stride,        \
+        const Dims& padding, const Dims& output_padding, int64_t groups, const Dims& dilation) {  \
         return conv_transpose("conv_transpose" #rank "d", rank, input, weight, bias, stride,      \
                               padding, output_padding, groups, dilation);                         \
     }

@@ -17,10 +17,9 @@ namespace ember::ops {
                               const Dims& stride, std::string_view padding, const Dims& dilation, \
                               int64_t groups);                                                    \
     /* The adjoint of the convolution: weight (C, K / groups, dims...) of an input with C. */     \
-    Tensor conv_transpose##rank##d(const Tensor& input, const Tensor& weight, const Tensor& bias, \
-                                   const Dims& stride, const Dims& padding,                       \
-                                   const Dims& output_padding, int64_t groups,                    \
-                                   const Dims& dilation);
+    Tensor conv_transpose##rank##d(                                                               \
+        const Tensor& input, const Tensor& weight, const Tensor& bias, const Dims& stride,        \
+        const Dims& padding, const Dims& output_padding, int64_t groups, const Dims& dilation);
 EMBER_CONVOLUTION(1)
 EMBER_CONVOLUTION(2)
 EMBER_CONVOLUTION(3)

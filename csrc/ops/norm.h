@@ -14,7 +14,8 @@ Tensor layer_norm(const Tensor& input, const Dims& normalized_shape, const Tenso
 // the computation's own without a value.
 Tensor rms_norm(const Tensor& input, const Dims& normalized_shape, const Tensor& weight,
                 std::optional<double> eps);
-// The same by image and group of channels, (N, C, ...), with weight and bias (C,) (Wu and He, 2018).
+// The same by image and group of channels, (N, C, ...), with weight and bias (C,) (Wu and He,
+// 2018).
 Tensor group_norm(const Tensor& input, int64_t num_groups, const Tensor& weight, const Tensor& bias,
                   double eps);
 // The same by image and channel; with running statistics as batch_norm, whose momentum is that of

@@ -184,9 +184,10 @@ Tensor pow(const Tensor& a, const Tensor& b, const Dest& dest) {
                // b a^(b-1), but 0 where b is 0, also at a = 0.
                if (bw.needs(0)) {
                    // A number stays one: as a tensor it would round to the default dtype.
-                   Tensor less = exponent.impl()->wrapped_number && exponent.dtype() == DType::Float64
-                                     ? wrapped_number(number(*exponent.as<double>() - 1.0))
-                                     : add(exponent, -1.0);
+                   Tensor less =
+                       exponent.impl()->wrapped_number && exponent.dtype() == DType::Float64
+                           ? wrapped_number(number(*exponent.as<double>() - 1.0))
+                           : add(exponent, -1.0);
                    Tensor slope = mul(exponent, pow(base, less));
                    bw.set(0, mul(g, where(eq(exponent, zero), zero, slope)));
                }

@@ -162,8 +162,7 @@ void max_of_volumes(const Pooling& pool, const Tensor& x, const Tensor& out,
 std::tuple<Tensor, Tensor> max_pool(const Tensor& input, const Pooling& pool, bool with_indices) {
     kernels::max_pool2d.require(input.device(), input.dtype());
     Tensor x = contiguous(input), out = empty(pool.sizes, x.options()), indices;
-    if (with_indices || needs_grad(input))
-        indices = empty(out.sizes(), {DType::Int64, x.device()});
+    if (with_indices || needs_grad(input)) indices = empty(out.sizes(), {DType::Int64, x.device()});
     if (out.numel() > 0 && pool.rank == 3)
         max_of_volumes(pool, x, out, indices);
     else if (out.numel() > 0)
@@ -204,8 +203,7 @@ Tensor average(const Tensor& x, const Pool2d& pool, const Dims& sizes) {
 Tensor avg_pool(const char* name, int rank, const Tensor& input, const Dims& kernel_size,
                 const Dims& stride, const Dims& padding, bool ceil_mode, bool count_include_pad,
                 std::optional<int64_t> divisor_override) {
-    Pooling pool =
-        pool_shape(name, rank, input, kernel_size, stride, padding, {1}, ceil_mode);
+    Pooling pool = pool_shape(name, rank, input, kernel_size, stride, padding, {1}, ceil_mode);
     EMBER_CHECK(!divisor_override || *divisor_override != 0, "%s: divisor must be not zero", name);
     kernels::avg_pool2d.require(input.device(), input.dtype());
     Pool2d rows = pool.rows(input.dtype());
@@ -248,31 +246,31 @@ std::tuple<Tensor, Tensor> adaptive_max_pool(const char* name, int rank, const T
 
 }  // namespace
 
-#define EMBER_POOLING(rank)                                                                        \
-    Tensor max_pool##rank##d(const Tensor& input, const Dims& kernel_size, const Dims& stride,     \
-                             const Dims& padding, const Dims& dilation, bool ceil_mode) {          \
-        return std::get<0>(max_pool(input,                                                         \
-                                    pool_shape("max_pool" #rank "d", rank, input, kernel_size,     \
-                                               stride, padding, dilation, ceil_mode),              \
-                                    false));                                                       \
-    }                                                                                              \
-    std::tuple<Tensor, Tensor> max_pool##rank##d_with_indices(                                     \
-        const Tensor& input, const Dims& kernel_size, const Dims& stride, const Dims& padding,     \
-        const Dims& dilation, bool ceil_mode) {                                                    \
-        return max_pool(input,                                                                     \
-                        pool_shape("max_pool" #rank "d", rank, input, kernel_size, stride,         \
-                                   padding, dilation, ceil_mode),                                  \
-                        true);                                                                     \
-    }                                                                                              \
-    Tensor avg_pool##rank##d(const Tensor& input, const Dims& kernel_size, const Dims& stride,     \
-                             const Dims& padding, bool ceil_mode, bool count_include_pad,          \
-                             std::optional<int64_t> divisor_override) {                            \
-        return avg_pool("avg_pool" #rank "d", rank, input, kernel_size, stride, padding,           \
-                        ceil_mode, count_include_pad, divisor_override);                           \
-    }                                                                                              \
-    std::tuple<Tensor, Tensor> adaptive_max_pool##rank##d(const Tensor& input,                     \
-                                                          const Dims& output_size) {               \
-        return adaptive_max_pool("adaptive_max_pool" #rank "d", rank, input, output_size);         \
+#define EMBER_POOLING(rank)                                                                    \
+    Tensor max_pool##rank##d(const Tensor& input, const Dims& kernel_size, const Dims& stride, \
+                             const Dims& padding, const Dims& dilation, bool ceil_mode) {      \
+        return std::get<0>(max_pool(input,                                                     \
+                                    pool_shape("max_pool" #rank "d", rank, input, kernel_size, \
+                                               stride, padding, dilation, ceil_mode),          \
+                                    false));                                                   \
+    }                                                                                          \
+    std::tuple<Tensor, Tensor> max_pool##rank##d_with_indices(                                 \
+        const Tensor& input, const Dims& kernel_size, const Dims& stride, const Dims& padding, \
+        const Dims& dilation, bool ceil_mode) {                                                \
+        return max_pool(input,                                                                 \
+                        pool_shape("max_pool" #rank "d", rank, input, kernel_size, stride,     \
+                                   padding, dilation, ceil_mode),                              \
+                        true);                                                                 \
+    }                                                                                          \
+    Tensor avg_pool##rank##d(const Tensor& input, const Dims& kernel_size, const Dims& stride, \
+                             const Dims& padding, bool ceil_mode, bool count_include_pad,      \
+                             std::optional<int64_t> divisor_override) {                        \
+        return avg_pool("avg_pool" #rank "d", rank, input, kernel_size, stride, padding,       \
+                        ceil_mode, count_include_pad, divisor_override);                       \
+    }                                                                                          \
+    std::tuple<Tensor, Tensor> adaptive_max_pool##rank##d(const Tensor& input,                 \
+                                                          const Dims& output_size) {           \
+        return adaptive_max_pool("adaptive_max_pool" #rank "d", rank, input, output_size);     \
     }
 EMBER_POOLING(1)
 EMBER_POOLING(2)

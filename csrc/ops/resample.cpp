@@ -35,7 +35,8 @@ struct Map {
 
     kernels::Taps taps() const {
         kernels::Taps t{begin.data(), index.data(), weight.data(), 0, int64_t(index.size())};
-        for (size_t i = 1; i < begin.size(); i++) t.most = std::max(t.most, begin[i] - begin[i - 1]);
+        for (size_t i = 1; i < begin.size(); i++)
+            t.most = std::max(t.most, begin[i] - begin[i - 1]);
         return t;
     }
 };
@@ -241,10 +242,11 @@ Tensor interpolate(const Tensor& input, const Dims& size, std::string_view mode,
                    bool antialias, double scale0, double scale1, double scale2) {
     constexpr const char* name = "interpolate";
     int rank = input.dim() - 2;
-    EMBER_CHECK(rank >= 1 && rank <= kMaxAxes && size.size() == rank,
-                "interpolate: expected an input of 3 to 5 dims and a size for each spatial dim, got "
-                "shape %s and size %s",
-                to_string(input.sizes()).c_str(), to_string(size).c_str());
+    EMBER_CHECK(
+        rank >= 1 && rank <= kMaxAxes && size.size() == rank,
+        "interpolate: expected an input of 3 to 5 dims and a size for each spatial dim, got "
+        "shape %s and size %s",
+        to_string(input.sizes()).c_str(), to_string(size).c_str());
     const double given[] = {scale0, scale1, scale2};
     for (int i = 0; i < rank; i++)
         EMBER_CHECK(size[i] > 0 && size[i] < (int64_t(1) << 31) && input.size(2 + i) > 0,
@@ -264,8 +266,9 @@ Tensor interpolate(const Tensor& input, const Dims& size, std::string_view mode,
         for (int i = 0; i < rank; i++) {
             int64_t in = input.size(2 + i);
             bool exact = mode == "nearest-exact";
-            from[i] = input.dtype() == DType::Float64 ? nearest<double>(in, size[i], given[i], exact)
-                                                      : nearest<float>(in, size[i], given[i], exact);
+            from[i] = input.dtype() == DType::Float64
+                          ? nearest<double>(in, size[i], given[i], exact)
+                          : nearest<float>(in, size[i], given[i], exact);
             auto map = std::make_shared<Map>();
             map->in = in, map->out = size[i];
             for (int64_t at : from[i]) {

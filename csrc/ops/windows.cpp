@@ -70,8 +70,9 @@ void append_rest(Dims& sizes, const Tensor& x, int from) {
 
 void read_sizes(const char* name, const char* what, const Dims& given, int rank, int64_t least,
                 int64_t* sizes) {
-    EMBER_CHECK(given.size() == 1 || given.size() == rank, "%s: %s must be one number or %d, got %s",
-                name, what, rank, to_string(given).c_str());
+    EMBER_CHECK(given.size() == 1 || given.size() == rank,
+                "%s: %s must be one number or %d, got %s", name, what, rank,
+                to_string(given).c_str());
     for (int i = 0; i < rank; i++) {
         sizes[i] = given[given.size() == 1 ? 0 : i];
         EMBER_CHECK(sizes[i] >= least && sizes[i] < (int64_t(1) << 31),
@@ -89,8 +90,7 @@ Tensor gather_windows(const Tensor& x, std::span<const Axis> axes, WindowOrder o
         for (const Axis& a : axes) sizes.push_back(a.out);
     }
     append_rest(sizes, x, 2 + int(axes.size()));
-    Tensor windows =
-        covers(axes) ? empty(sizes, x.options()) : zeros(sizes, x.options());
+    Tensor windows = covers(axes) ? empty(sizes, x.options()) : zeros(sizes, x.options());
     {
         GradModeGuard no_grad(false);
         for_each_tap(windows, x, axes, order,

@@ -21,8 +21,7 @@ PyObject* pair(std::tuple<Tensor, Tensor> results) {
 
 template <MaxPool Alone, MaxPoolWithIndices Both>
 PyObject* max_pool(const Tensor& input, const Dims& kernel_size, const Dims& stride,
-                   const Dims& padding, const Dims& dilation, bool ceil_mode,
-                   bool return_indices) {
+                   const Dims& padding, const Dims& dilation, bool ceil_mode, bool return_indices) {
     if (!return_indices)
         return wrap(Alone(input, kernel_size, stride, padding, dilation, ceil_mode));
     return pair(Both(input, kernel_size, stride, padding, dilation, ceil_mode));
@@ -63,27 +62,27 @@ void bind_spatial(BindTable& t) {
     static const std::string adaptive_avg = std::string("Means") + kAdaptive;
     static const std::string adaptive_max =
         std::string("Maxima") + kAdaptive + " With return_indices also their indices (int64).";
-#define EMBER_CONVOLUTION(rank)                                                                    \
-    bind<&ops::conv##rank##d_mode, &ops::conv##rank##d>(                                           \
-        t, kFunction,                                                                              \
-        {"conv" #rank "d(input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1)",    \
-         "conv" #rank "d(input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1)"},   \
-        kConvolution);                                                                             \
-    bind<&ops::conv_transpose##rank##d>(                                                           \
-        t, kFunction,                                                                              \
-        "conv_transpose" #rank                                                                     \
-        "d(input, weight, bias=None, stride=1, padding=0, output_padding=0, groups=1, dilation=1)", \
-        kTransposed);                                                                              \
-    bind<&max_pool<&ops::max_pool##rank##d, &ops::max_pool##rank##d_with_indices>>(                \
-        t, kFunction,                                                                              \
-        "max_pool" #rank                                                                           \
-        "d(input, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False, "              \
-        "return_indices=False)",                                                                   \
-        kMaxPool);                                                                                 \
-    bind<&ops::adaptive_avg_pool##rank##d>(                                                        \
-        t, kFunction, "adaptive_avg_pool" #rank "d(input, output_size)", adaptive_avg.c_str());    \
-    bind<&adaptive_max_pool<&ops::adaptive_max_pool##rank##d>>(                                    \
-        t, kFunction, "adaptive_max_pool" #rank "d(input, output_size, return_indices=False)",     \
+#define EMBER_CONVOLUTION(rank)                                                                  \
+    bind<&ops::conv##rank##d_mode, &ops::conv##rank##d>(                                         \
+        t, kFunction,                                                                            \
+        {"conv" #rank "d(input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1)",  \
+         "conv" #rank "d(input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1)"}, \
+        kConvolution);                                                                           \
+    bind<&ops::conv_transpose##rank##d>(t, kFunction,                                            \
+                                        "conv_transpose" #rank                                   \
+                                        "d(input, weight, bias=None, stride=1, padding=0, "      \
+                                        "output_padding=0, groups=1, dilation=1)",               \
+                                        kTransposed);                                            \
+    bind<&max_pool<&ops::max_pool##rank##d, &ops::max_pool##rank##d_with_indices>>(              \
+        t, kFunction,                                                                            \
+        "max_pool" #rank                                                                         \
+        "d(input, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False, "            \
+        "return_indices=False)",                                                                 \
+        kMaxPool);                                                                               \
+    bind<&ops::adaptive_avg_pool##rank##d>(                                                      \
+        t, kFunction, "adaptive_avg_pool" #rank "d(input, output_size)", adaptive_avg.c_str());  \
+    bind<&adaptive_max_pool<&ops::adaptive_max_pool##rank##d>>(                                  \
+        t, kFunction, "adaptive_max_pool" #rank "d(input, output_size, return_indices=False)",   \
         adaptive_max.c_str());
     EMBER_CONVOLUTION(1)
     EMBER_CONVOLUTION(2)

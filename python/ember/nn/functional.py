@@ -50,16 +50,21 @@ from .._C import (
     softmax,
     tanh,
 )
+from ._resampling import (
+    affine_grid,
+    grid_sample,
+    interpolate,
+    upsample,
+    upsample_bilinear,
+    upsample_nearest,
+)
 from ._spatial import (
     adaptive_avg_pool2d,
     adaptive_avg_pool3d,
     adaptive_max_pool2d,
     adaptive_max_pool3d,
-    affine_grid,
     fold,
-    grid_sample,
     instance_norm,
-    interpolate,
     local_response_norm,
     lp_pool1d,
     lp_pool2d,
@@ -68,9 +73,6 @@ from ._spatial import (
     max_unpool2d,
     max_unpool3d,
     unfold,
-    upsample,
-    upsample_bilinear,
-    upsample_nearest,
 )
 
 __all__ = [
