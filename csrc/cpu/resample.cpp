@@ -52,6 +52,40 @@ EMBER_NOINLINE void map_columns(const Map<T>& m, int even, const T* in, T* out, 
     }
 }
 
+// Stretches of columns that are copied as they are.
+struct Runs {
+    struct Run {
+        int64_t from, length;
+    };
+    Run* runs = nullptr;
+    int64_t count = 0;
+
+    // None unless they are long on average.
+    EMBER_INLINE Runs(Context& context, const Taps& taps, int64_t n) {
+        if (!taps.begin || !taps.selects) return;
+        int64_t breaks = 1;
+        for (int64_t x = 1; x < n; x++) breaks += taps.index[x] != taps.index[x - 1] + 1;
+        if (breaks * 4 > n) return;
+        runs = context.scratch_of<Run>(breaks);
+        for (int64_t x = 0; x < n; x++) {
+            if (x == 0 || taps.index[x] != taps.index[x - 1] + 1)
+                runs[count++] = {taps.index[x], 0};
+            runs[count - 1].length++;
+        }
+    }
+    template <class T>
+    EMBER_INLINE void copy(const T* in, T* out) const {
+        for (int64_t i = 0; i < count; i++) {
+            const Run run = runs[i];
+            if (run.length == 1)
+                *out = in[run.from];
+            else
+                memcpy(out, in + run.from, size_t(run.length) * sizeof(T));
+            out += run.length;
+        }
+    }
+};
+
 // out = sum of weight[k] * rows[k], four rows at a time.
 template <class T>
 EMBER_NOINLINE void mix_rows(const T* const* rows, const T* weight, int64_t count, T* out,
@@ -94,9 +128,13 @@ void resample_as(Context& context, const Resample& g) {
     if (columns.begin && g.columns.count == g.columns.most * g.out_w)
         even = int(clamp_to(g.columns.most, 0, 5));
     const bool has_rows = rows.begin, has_columns = columns.begin;
+    const Runs runs(context, g.columns, g.out_w);
+    // Rows are copied from where they are in the input.
+    const bool copies = (!has_rows || g.rows.selects) && (!has_columns || runs.count > 0);
     // Columns first where they meet fewer rows before; those rows are then kept in a ring, as
     // neighbouring outputs share them.
-    const bool columns_first = has_rows && has_columns && g.in_h <= g.out_h;
+    const bool columns_first =
+        has_rows && has_columns && g.in_h <= g.out_h && g.rows.neighbours;
     const int64_t ring = rows.most + 1, width = columns_first ? g.out_w : g.in_w;
     const int64_t cost = (has_rows ? rows.most * g.in_w : 0) +
                          (has_columns ? (columns.most + 2) * g.out_w * 4 : 0) + g.out_w + 1;
@@ -117,11 +155,16 @@ void resample_as(Context& context, const Resample& g) {
             const int64_t plane = line / g.out_h, y = line % g.out_h;
             const T* in = static_cast<const T*>(g.in) + plane * g.in_h * g.in_w;
             T* out = static_cast<T*>(g.out) + line * g.out_w;
-            if (!has_rows) {
+            if (copies) {
+                const T* row = in + (has_rows ? rows.index[y] : y) * g.in_w;
                 if (has_columns)
-                    map_columns(columns, even, in + y * g.in_w, out, g.out_w);
+                    runs.copy(row, out);
                 else
-                    memcpy(out, in + y * g.in_w, size_t(g.out_w) * sizeof(T));
+                    memcpy(out, row, size_t(g.out_w) * sizeof(T));
+                continue;
+            }
+            if (!has_rows) {
+                map_columns(columns, even, in + y * g.in_w, out, g.out_w);
                 continue;
             }
             const int64_t first = rows.begin[y], count = rows.begin[y + 1] - first;

@@ -6,13 +6,15 @@
 namespace ember::kernels {
 
 // One dim of a linear map: output i is the sum of weight[t] * input[index[t]] for t in
-// [begin[i], begin[i + 1]), whose indices are neighbours. A null `begin` is the identity.
+// [begin[i], begin[i + 1]). A null `begin` is the identity.
 struct Taps {
     const int64_t* begin = nullptr;
     const int64_t* index = nullptr;
     const double* weight = nullptr;
     int64_t most = 0;  // taps of one output
     int64_t count = 0;
+    bool neighbours = true;  // the indices of one output span no more than `most`
+    bool selects = false;    // each output is one input
 };
 
 // A linear map of rows and one of columns on each of contiguous planes, float32 or float64.

@@ -1,5 +1,6 @@
 #include "ops/resample.h"
 
+#include <algorithm>
 #include <cmath>
 #include <memory>
 #include <vector>
@@ -37,6 +38,14 @@ struct Map {
         kernels::Taps t{begin.data(), index.data(), weight.data(), 0, int64_t(index.size())};
         for (size_t i = 1; i < begin.size(); i++)
             t.most = std::max(t.most, begin[i] - begin[i - 1]);
+        for (size_t i = 1; i < begin.size(); i++) {
+            auto first = index.begin() + begin[i - 1], last = index.begin() + begin[i];
+            if (first == last) continue;
+            auto [low, high] = std::minmax_element(first, last);
+            t.neighbours = t.neighbours && *high - *low <= t.most;
+        }
+        t.selects = t.most == 1 && t.count == out &&
+                    std::all_of(weight.begin(), weight.end(), [](double w) { return w == 1; });
         return t;
     }
 };
@@ -202,12 +211,27 @@ SharedMap mean_map(int64_t in, int64_t out) {
     return map;
 }
 
-Tensor take_nearest(const Tensor& input, const std::vector<int64_t>* from, int rank) {
+// The items `from` of each of the last `rank` dims.
+Tensor select_items(const char* name, const Tensor& input, int rank,
+                    const std::vector<int64_t>* from) {
+    if (is_floating(input.dtype())) {
+        SharedMap maps[kMaxAxes];
+        for (int i = 0; i < rank; i++) {
+            auto map = std::make_shared<Map>();
+            map->in = input.size(i - rank), map->out = int64_t(from[i].size());
+            for (int64_t at : from[i]) {
+                map->add(at, 1);
+                map->close();
+            }
+            maps[i] = map;
+        }
+        return resample_dims(name, input, rank, maps);
+    }
     Tensor x = input;
     for (int i = 0; i < rank; i++) {
         Tensor index = empty(Dims{int64_t(from[i].size())}, {DType::Int64, x.device()});
         std::copy(from[i].begin(), from[i].end(), index.as<int64_t>());
-        x = index_select(x, 2 + i, index);
+        x = index_select(x, i - rank, index);
     }
     return x;
 }
@@ -238,6 +262,42 @@ Tensor adaptive_avg_pool(const char* name, int rank, const Tensor& input, const 
 
 }  // namespace
 
+Tensor pad_with_items(const Tensor& input, const Dims& padding, std::string_view mode) {
+    int rank = padding.size() / 2;
+    bool reflect = mode == "reflect", circular = mode == "circular";
+    std::vector<int64_t> from[kMaxAxes];
+    Dims sizes(input.sizes());
+    for (int i = 0; i < rank; i++) {
+        int d = input.dim() - rank + i;
+        int64_t before = padding[2 * (rank - 1 - i)], after = padding[2 * (rank - 1 - i) + 1];
+        int64_t size = sizes[d], limit = reflect ? size - 1 : circular ? size : int64_t(1) << 40;
+        EMBER_CHECK(before <= limit && after <= limit && size > 0,
+                    "pad: padding (%ld, %ld) must be less than the size %ld of dimension %d for "
+                    "mode '%.*s'",
+                    long(before), long(after), long(size), d, int(mode.size()), mode.data());
+        bool overflows = __builtin_add_overflow(size, before, &sizes[d]) ||
+                         __builtin_add_overflow(sizes[d], after, &sizes[d]);
+        EMBER_CHECK(!overflows && sizes[d] > 0,
+                    "pad: the input size %ld with padding %ld and %ld leaves an output without "
+                    "items",
+                    long(size), long(before), long(after));
+    }
+    checked_numel("pad", sizes, DType::Float64);  // before there is a number for each item
+    for (int i = 0; i < rank; i++) {
+        int d = input.dim() - rank + i;
+        int64_t before = padding[2 * (rank - 1 - i)], size = input.size(d);
+        for (int64_t o = 0; o < sizes[d]; o++) {
+            int64_t at = o - before;
+            if (circular)
+                at = at < 0 ? at + size : at >= size ? at - size : at;
+            else if (reflect)
+                at = at < 0 ? -at : at >= size ? 2 * (size - 1) - at : at;
+            from[i].push_back(std::clamp<int64_t>(at, 0, size - 1));
+        }
+    }
+    return select_items("pad", input, rank, from);
+}
+
 Tensor interpolate(const Tensor& input, const Dims& size, std::string_view mode, bool align_corners,
                    bool antialias, double scale0, double scale1, double scale2) {
     constexpr const char* name = "interpolate";
@@ -262,23 +322,13 @@ Tensor interpolate(const Tensor& input, const Dims& size, std::string_view mode,
 
     if (mode == "nearest" || mode == "nearest-exact") {
         std::vector<int64_t> from[kMaxAxes];
-        SharedMap maps[kMaxAxes];
         for (int i = 0; i < rank; i++) {
             int64_t in = input.size(2 + i);
             bool exact = mode == "nearest-exact";
-            from[i] = input.dtype() == DType::Float64
-                          ? nearest<double>(in, size[i], given[i], exact)
-                          : nearest<float>(in, size[i], given[i], exact);
-            auto map = std::make_shared<Map>();
-            map->in = in, map->out = size[i];
-            for (int64_t at : from[i]) {
-                map->add(at, 1);
-                map->close();
-            }
-            maps[i] = map;
+            from[i] = input.dtype() == DType::Float64 ? nearest<double>(in, size[i], given[i], exact)
+                                                      : nearest<float>(in, size[i], given[i], exact);
         }
-        return is_floating(input.dtype()) ? resample_dims(name, input, rank, maps)
-                                          : take_nearest(input, from, rank);
+        return select_items(name, input, rank, from);
     }
     SharedMap maps[kMaxAxes];
     for (int i = 0; i < rank; i++) {
