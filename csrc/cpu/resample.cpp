@@ -133,8 +133,7 @@ void resample_as(Context& context, const Resample& g) {
     const bool copies = (!has_rows || g.rows.selects) && (!has_columns || runs.count > 0);
     // Columns first where they meet fewer rows before; those rows are then kept in a ring, as
     // neighbouring outputs share them.
-    const bool columns_first =
-        has_rows && has_columns && g.in_h <= g.out_h && g.rows.neighbours;
+    const bool columns_first = has_rows && has_columns && g.in_h <= g.out_h && g.rows.neighbours;
     const int64_t ring = rows.most + 1, width = columns_first ? g.out_w : g.in_w;
     const int64_t cost = (has_rows ? rows.most * g.in_w : 0) +
                          (has_columns ? (columns.most + 2) * g.out_w * 4 : 0) + g.out_w + 1;

@@ -325,8 +325,9 @@ Tensor interpolate(const Tensor& input, const Dims& size, std::string_view mode,
         for (int i = 0; i < rank; i++) {
             int64_t in = input.size(2 + i);
             bool exact = mode == "nearest-exact";
-            from[i] = input.dtype() == DType::Float64 ? nearest<double>(in, size[i], given[i], exact)
-                                                      : nearest<float>(in, size[i], given[i], exact);
+            from[i] = input.dtype() == DType::Float64
+                          ? nearest<double>(in, size[i], given[i], exact)
+                          : nearest<float>(in, size[i], given[i], exact);
         }
         return select_items(name, input, rank, from);
     }

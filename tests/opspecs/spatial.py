@@ -401,4 +401,31 @@ for _rank in (1, 2, 3):
                            output_size=[9] * _rank), "ValueError"))),
     ]  # fmt: skip
 
+
+def _fractional(rank: int) -> Callable:
+    def make(dtype: str, rng: np.random.Generator) -> Iterable[Case]:
+        s = SIZES[:rank]
+        for kwargs in (
+            {"output_size": (3, 4, 2)[:rank]},
+            {"output_size": 1},
+            {"output_ratio": (0.5,) * rank},
+        ):
+            for indices in (False, True):
+                yield case(arr(rng, (2, 3, *s), dtype), 2, return_indices=indices, **kwargs)
+        yield case(arr(rng, (3, *s), dtype, "transposed"), (3, 2, 1)[:rank], 4)
+        samples = given(rng.uniform(0, 1, (2, 3, rank)), dtype, grad=False)
+        yield case(arr(rng, (2, 3, *s), dtype), 3, 3, _random_samples=samples)
+
+    return make
+
+
+POOLS += [
+    Spec(f"fractional_max_pool{rank}d", _fractional(rank), FLOATS[:2], F + f"fractional_max_pool{rank}d",
+         F + f"fractional_max_pool{rank}d", grad=True, strides=False, seeded=True,
+         grad_cases=lambda rng, r=rank: [case(distinct(1, 1, *(5, 4, 3)[:r]), 2, 2)],
+         bad=(Bad(case(ones(1, 1, *[4] * rank), 2), "ValueError"),
+              Bad(case(ones(1, 1, *[4] * rank), 2, 4), "RuntimeError")))
+    for rank in (2, 3)
+]  # fmt: skip
+
 SPECS = [*CONVOLUTIONS, *WHOLE, *POOLS]

@@ -341,3 +341,107 @@ def local_response_norm(
     around = _C.pad(squares, (0, 0, size // 2, (size - 1) // 2))
     mean = _C.avg_pool2d(around, (size, 1), stride=1).reshape(input.shape)
     return input / (mean * alpha + k).pow(beta)
+
+
+def _fractional_max_pool(
+    rank: int,
+    input: Tensor,
+    kernel_size: Any,
+    output_size: Any,
+    output_ratio: Any,
+    return_indices: bool,
+    samples: Tensor | None,
+) -> Any:
+    name = f"fractional_max_pool{rank}d"
+    if input.dim() not in (rank + 1, rank + 2) or min(input.shape[-rank - 1 :]) == 0:
+        raise RuntimeError(
+            f"{name}: expected a non-empty {rank + 1}D or {rank + 2}D input, got shape "
+            f"{tuple(input.shape)}"
+        )
+    if (output_size is None) == (output_ratio is None):
+        raise ValueError(f"{name}: expected one of output_size and output_ratio")
+    spatial = tuple(input.shape[-rank:])
+    if output_size is None:
+        ratios = (output_ratio,) * rank if isinstance(output_ratio, float) else tuple(output_ratio)
+        output_size = tuple(int(n * r) for n, r in zip(spatial, ratios, strict=True))
+    kernel, out = _tuple_of(kernel_size, rank), _tuple_of(output_size, rank)
+    for n, k, o in zip(spatial, kernel, out, strict=True):
+        if k < 1 or o < 1 or o + k - 1 > n:
+            raise RuntimeError(
+                f"{name}: windows of {kernel} do not fit {out} times into an input of {spatial}"
+            )
+    lead = (1, *input.shape[:1]) if input.dim() == rank + 1 else tuple(input.shape[:2])
+    if samples is None:
+        samples = _C.rand((*lead, rank), dtype=input.dtype, device=input.device)
+    elif tuple(samples.shape) != (*lead, rank):
+        raise RuntimeError(
+            f"{name}: expected samples of shape {(*lead, rank)}, got {tuple(samples.shape)}"
+        )
+    # Where each window stands in its plane, then each item of it: (N, C, windows, items).
+    places = None
+    for d, (n, k, o) in enumerate(zip(spatial, kernel, out, strict=True)):
+        # The sample of the last dim comes first.
+        sample = samples[..., rank - 1 - d if rank == 2 else d].unsqueeze(-1)
+        starts = _C.full((*lead, o), n - k, dtype=_C.int64)
+        if o > 1:
+            alpha = (n - k) / (o - 1)
+            steps = _C.arange(o - 1, dtype=samples.dtype)
+            moved = ((steps + sample) * alpha).to(_C.int64) - (sample * alpha).to(_C.int64)
+            starts[..., :-1] = moved
+        items = starts.unsqueeze(-1) + _C.arange(k)  # (N, C, o, k)
+        if places is None:
+            places = items
+            continue
+        before = places.unsqueeze(-2).unsqueeze(-1)  # (N, C, windows, 1, items, 1)
+        places = (before * n + items.unsqueeze(2).unsqueeze(-2)).flatten(4).flatten(2, 3)
+    windows, items_each = places.shape[2:]
+    planes = input.reshape(*lead, -1)
+    values = planes.gather(2, places.flatten(2)).reshape(*lead, windows, items_each)
+    best, which = values.max(-1)
+    shape = (*input.shape[:-rank], *out)
+    if not return_indices:
+        return best.reshape(shape)
+    indices = places.gather(3, which.unsqueeze(-1))
+    return best.reshape(shape), indices.reshape(shape)
+
+
+def fractional_max_pool2d(
+    input: Tensor,
+    kernel_size: int | Sequence[int],
+    output_size: int | Sequence[int] | None = None,
+    output_ratio: float | Sequence[float] | None = None,
+    return_indices: bool = False,
+    _random_samples: Tensor | None = None,
+) -> Any:
+    """Take maxima of windows at random distances (Graham, 2014).
+
+    Parameters
+    ----------
+    input : Tensor
+        ``(N, C, H, W)`` or ``(C, H, W)``.
+    kernel_size : int or sequence of int
+        Size of the windows.
+    output_size : int or sequence of int, optional
+        Height and width of the result.
+    output_ratio : float or sequence of float, optional
+        In place of `output_size`: the part of the input's size.
+    return_indices : bool
+        Also return where the maxima stand in each image.
+    """
+    return _fractional_max_pool(
+        2, input, kernel_size, output_size, output_ratio, return_indices, _random_samples
+    )
+
+
+def fractional_max_pool3d(
+    input: Tensor,
+    kernel_size: int | Sequence[int],
+    output_size: int | Sequence[int] | None = None,
+    output_ratio: float | Sequence[float] | None = None,
+    return_indices: bool = False,
+    _random_samples: Tensor | None = None,
+) -> Any:
+    """Take maxima of windows of volumes at random distances; see `fractional_max_pool2d`."""
+    return _fractional_max_pool(
+        3, input, kernel_size, output_size, output_ratio, return_indices, _random_samples
+    )

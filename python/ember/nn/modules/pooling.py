@@ -397,3 +397,69 @@ class AdaptiveMaxPool3d(_AdaptiveMaxPoolNd):
     __doc__ = _ADAPTIVE_MAX_POOL_DOC.format(of="volumes ``(N, C, D, H, W)`` or ``(C, D, H, W)``")
 
     _function = F.adaptive_max_pool3d
+
+
+class _FractionalMaxPoolNd(Module):
+    _dims: int
+    _function: Callable[..., Any]
+
+    def __init__(
+        self,
+        kernel_size: int | tuple[int, ...],
+        output_size: int | tuple[int, ...] | None = None,
+        output_ratio: float | tuple[float, ...] | None = None,
+        return_indices: bool = False,
+        _random_samples: Tensor | None = None,
+    ) -> None:
+        super().__init__()
+        each = _ntuple(self._dims)
+        self.kernel_size = each(kernel_size)
+        self.return_indices = return_indices
+        self.register_buffer("_random_samples", _random_samples)
+        if (output_size is None) == (output_ratio is None):
+            raise ValueError(f"{type(self).__name__}: expected one of output_size and output_ratio")
+        self.output_size = None if output_size is None else each(output_size)
+        self.output_ratio = None if output_ratio is None else each(output_ratio)
+        if self.output_ratio is not None and not all(0 < r < 1 for r in self.output_ratio):
+            raise ValueError(
+                f"{type(self).__name__}: output_ratio must be between 0 and 1, got {output_ratio}"
+            )
+
+    def forward(self, input: Tensor):
+        return type(self)._function(
+            input,
+            self.kernel_size,
+            self.output_size,
+            self.output_ratio,
+            self.return_indices,
+            self._random_samples,
+        )
+
+
+_FRACTIONAL_DOC = """Take maxima of windows at random distances over {of}.
+
+    Parameters
+    ----------
+    kernel_size : int or tuple of int
+        Size of the windows.
+    output_size : int or tuple of int, optional
+        The spatial size of the result.
+    output_ratio : float or tuple of float, optional
+        In place of `output_size`: the part of the input's size.
+    return_indices : bool
+        Also return where the maxima stand in each plane.
+    """
+
+
+class FractionalMaxPool2d(_FractionalMaxPoolNd):
+    __doc__ = _FRACTIONAL_DOC.format(of="images ``(N, C, H, W)`` or ``(C, H, W)``")
+
+    _dims = 2
+    _function = F.fractional_max_pool2d
+
+
+class FractionalMaxPool3d(_FractionalMaxPoolNd):
+    __doc__ = _FRACTIONAL_DOC.format(of="volumes ``(N, C, D, H, W)`` or ``(C, D, H, W)``")
+
+    _dims = 3
+    _function = F.fractional_max_pool3d
