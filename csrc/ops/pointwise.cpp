@@ -329,8 +329,9 @@ namespace {
 
 Tensor bitwise(const kernels::Pointwise& slot, const char* name, const Tensor& a, const Tensor& b,
                const Dest& dest) {
-    EMBER_CHECK(is_integral(pair_type(a, b)), "%s: expected integers or bool, got %s and %s", name,
-                dtype_name(a.dtype()), dtype_name(b.dtype()));
+    if (!is_integral(pair_type(a, b)))
+        raise(ErrorKind::NotImplemented, "%s: expected integers or bool, got %s and %s", name,
+              dtype_name(a.dtype()), dtype_name(b.dtype()));
     return binary(slot, name, a, b, dest);
 }
 
@@ -346,8 +347,9 @@ Tensor bitwise_xor(const Tensor& a, const Tensor& b, const Dest& dest) {
     return bitwise(kernels::bitwise_xor, "bitwise_xor", a, b, dest);
 }
 Tensor bitwise_not(const Tensor& x, const Dest& dest) {
-    EMBER_CHECK(is_integral(x.dtype()), "bitwise_not: expected integers or bool, got %s",
-                dtype_name(x.dtype()));
+    if (!is_integral(x.dtype()))
+        raise(ErrorKind::NotImplemented, "bitwise_not: expected integers or bool, got %s",
+              dtype_name(x.dtype()));
     return pointwise(kernels::bitwise_not, "bitwise_not", {x}, dest, {x.dtype(), x.dtype()});
 }
 

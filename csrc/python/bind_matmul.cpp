@@ -13,7 +13,7 @@ void bind_matmul(BindTable& t) {
     bind<&ops::bmm>(t, both, "bmm(input, mat2, *, out=None)", "(b, m, k) @ (b, k, n).");
     bind<&ops::mv>(t, both, "mv(input, vec, *, out=None)", "(m, k) @ (k,).");
     bind<&ops::dot>(t, both, "dot(input, tensor, *, out=None)", "The dot product of two vectors.");
-    bind<&ops::outer>(t, both, "outer(input, vec2)", "(m,) and (n,) give (m, n).");
+    bind<&ops::outer>(t, both, "outer(input, vec2, *, out=None)", "(m,) and (n,) give (m, n).");
     t.alias("ger", "outer");
     bind_dest<&ops::addmm>(t, all, "addmm(input, mat1, mat2, *, beta=1, alpha=1, out=None)",
                            "beta * input + alpha * (mat1 @ mat2); input broadcasts.");
