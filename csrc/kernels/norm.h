@@ -16,8 +16,8 @@ struct LayerNorm {
     void *mean = nullptr, *rstd = nullptr;          // (rows,)
     int64_t rows = 0, n = 0;
     double eps = 0;
-    bool centred = true;  // else the mean is taken to be 0: the root mean square alone
     DType dtype = DType::Float32, param_dtype = DType::Float32;
+    bool centred = true;  // else the mean is taken to be 0: the root mean square alone
 };
 extern Slot<void(Context&, const LayerNorm&)> layer_norm;
 
@@ -28,8 +28,8 @@ struct LayerNormBackward {
     void* grad_input = nullptr;                         // (rows, n) or null
     void *grad_weight = nullptr, *grad_bias = nullptr;  // (n,) or null
     int64_t rows = 0, n = 0;
-    bool centred = true;
     DType dtype = DType::Float32, param_dtype = DType::Float32;
+    bool centred = true;
 };
 extern Slot<void(Context&, const LayerNormBackward&)> layer_norm_backward;
 
