@@ -1,0 +1,4 @@
+#include "python/tables.h"
+namespace ember::python {
+void bind_shape(BindTable&) {}
+}
