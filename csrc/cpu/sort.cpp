@@ -299,7 +299,7 @@ void searchsorted(Context&, const kernels::Search& a) {
 
 void register_sort(Table& table) {
     table.set(kernels::sort, sort, kReal);
-    table.set(kernels::topk, topk, kReal);
+    table.set(kernels::topk, topk, kNumeric);
     table.set(kernels::kth, kth, kReal);
     table.set(kernels::sort_rows, sort_rows, kReal);
     table.set(kernels::searchsorted, searchsorted, kReal);

@@ -143,6 +143,7 @@ TensorPair sort(const Tensor& x, int64_t dim, bool descending, std::optional<boo
 
 Tensor argsort(const Tensor& x, int64_t dim, bool descending, bool stable) {
     GradModeGuard no_grad(false);
+    wrap_dim("argsort", dim, x.dim());
     return std::get<1>(sort(x, dim, descending, stable, {}));
 }
 

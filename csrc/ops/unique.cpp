@@ -107,14 +107,13 @@ Unique unique_consecutive(const Tensor& x, std::optional<int64_t> dim) {
 
 namespace {
 
-Tensor search(const char* name, const Tensor& sequence, const Tensor& given, bool out_int32,
+Tensor search(const char* name, const Tensor& sorted, const Tensor& given, bool out_int32,
               bool right, const Dest& out, const Tensor& sorter) {
-    Tensor values = given;
-    if (given.impl()->wrapped_number) values = to_dtype(given, sequence.dtype());
+    GradModeGuard no_grad(false);
+    Tensor both[] = {sorted, given};
+    DType common = result_type(both);
+    Tensor sequence = to_dtype(sorted, common), values = to_dtype(given, common);
     EMBER_CHECK(sequence.dim() > 0, "%s: the sorted sequence must have at least one dim", name);
-    EMBER_CHECK(values.dtype() == sequence.dtype(),
-                "%s: the sorted sequence and the values must have one dtype, got %s and %s", name,
-                dtype_name(sequence.dtype()), dtype_name(values.dtype()));
     bool one_row = sequence.dim() == 1;
     if (!one_row) {
         bool fits = values.dim() == sequence.dim();
@@ -132,7 +131,6 @@ Tensor search(const char* name, const Tensor& sequence, const Tensor& given, boo
     EMBER_CHECK(out.fresh() || out.tensor().dtype() == dtype, "%s: out must be %s, got %s", name,
                 dtype_name(dtype), dtype_name(out.fresh() ? dtype : out.tensor().dtype()));
     kernels::searchsorted.require(sequence.device(), sequence.dtype());
-    GradModeGuard no_grad(false);
     Tensor rows = contiguous(sequence), wanted = contiguous(values), order;
     if (sorter.defined()) {
         EMBER_CHECK(sorter.dtype() == DType::Int64 && same(sorter.sizes(), sequence.sizes()),

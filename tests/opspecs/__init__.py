@@ -1,6 +1,6 @@
 """The table of operations: one row (``Spec``) each, and what runs and compares them."""
 
-from . import creation, indexing, network, pointwise, products, reductions, views
+from . import creation, indexing, network, pointwise, products, reductions, sorting, views
 
 SPECS = [
     *pointwise.SPECS,
@@ -10,6 +10,7 @@ SPECS = [
     *views.SPECS,
     *indexing.SPECS,
     *creation.SPECS,
+    *sorting.SPECS,
 ]
 BY_NAME = {spec.name: spec for spec in SPECS}
 assert len(BY_NAME) == len(SPECS), "two rows have the same name"
