@@ -96,7 +96,8 @@ void logcumsumexp(Context&, const Cumulative& a) {
             A low = s < x || s != s ? s : x, high = s < x || s != s ? x : s;
             if (low != low || high != high) return A(NAN);
             // Of two equal infinities the difference has no value.
-            return low == high && std::isinf(low) ? high : A(std::log1p(std::exp(low - high)) + high);
+            return low == high && std::isinf(low) ? high
+                                                  : A(std::log1p(std::exp(low - high)) + high);
         });
     });
 }

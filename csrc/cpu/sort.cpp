@@ -9,10 +9,10 @@ namespace {
 using kernels::Rank;
 using kernels::Sort;
 
-constexpr int64_t kFewItems = 40;       // sorted by insertion
-constexpr int64_t kChunk = 64 * 1024;   // items of a row that one task moves
-constexpr int64_t kMaxChunks = 16;      // of a row
-constexpr int64_t kRowTasks = 16;       // each has its own scratch
+constexpr int64_t kFewItems = 40;      // sorted by insertion
+constexpr int64_t kChunk = 64 * 1024;  // items of a row that one task moves
+constexpr int64_t kMaxChunks = 16;     // of a row
+constexpr int64_t kRowTasks = 16;      // each has its own scratch
 
 template <class Item>
 EMBER_INLINE void insertion_sort(Item* items, int64_t n) {

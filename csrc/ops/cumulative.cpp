@@ -90,8 +90,7 @@ Tensor cumprod_backward(const Tensor& g, const Tensor& x, const Tensor& y, int d
     std::vector<Tensor> tails(static_cast<size_t>(n));
     tails[size_t(n - 1)] = select(g, dim, n - 1);
     for (int64_t i = n - 2; i >= 0; i--)
-        tails[size_t(i)] =
-            add(select(g, dim, i), mul(select(x, dim, i + 1), tails[size_t(i + 1)]));
+        tails[size_t(i)] = add(select(g, dim, i), mul(select(x, dim, i + 1), tails[size_t(i + 1)]));
     Tensor head = narrow(x, dim, 0, n - 1), first = narrow(x, dim, 0, 1);
     Tensor before = cat({add(mul(first, 0.0), 1.0), cumprod(head, dim, std::nullopt, {})}, dim);
     return mul(before, stack(tails, dim));
@@ -124,9 +123,8 @@ Tensor cumsum(const Tensor& x, int64_t dim, std::optional<DType> dtype, const De
     DType d = result_dtype(x, dtype, dest);
     Tensor out = deliver("cumsum", x, run(kernels::cumsum, widened(x, d), at, false), d, dest);
     if (needs_grad(x))
-        record("CumsumBackward0", out, {x}, dest, [at](Backward& bw, const Tensor& g) {
-            bw.set(0, running_sum(g, at, true));
-        });
+        record("CumsumBackward0", out, {x}, dest,
+               [at](Backward& bw, const Tensor& g) { bw.set(0, running_sum(g, at, true)); });
     return out;
 }
 
@@ -209,8 +207,9 @@ Tensor trapezoids(const char* name, const Tensor& y, const Tensor& x, int at) {
     EMBER_CHECK(x.dim() > 0, "%s: x must have at least one dim", name);
     Tensor widths;
     if (x.dim() == 1) {
-        EMBER_CHECK(x.numel() == n, "%s: there must be one x for each sample: expected %ld, got %ld",
-                    name, long(n), long(x.numel()));
+        EMBER_CHECK(x.numel() == n,
+                    "%s: there must be one x for each sample: expected %ld, got %ld", name, long(n),
+                    long(x.numel()));
         Dims column(y.dim());
         for (int64_t& c : column) c = 1;
         column[at] = n - 1 > 0 ? n - 1 : 0;

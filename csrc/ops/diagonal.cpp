@@ -10,13 +10,13 @@
 namespace ember::ops {
 
 Tensor diag_embed(const Tensor& x, int64_t offset, int64_t dim1, int64_t dim2) {
-    int a = wrap_dim("diag_embed", dim1, x.dim() + 1), b = wrap_dim("diag_embed", dim2, x.dim() + 1);
+    int a = wrap_dim("diag_embed", dim1, x.dim() + 1),
+        b = wrap_dim("diag_embed", dim2, x.dim() + 1);
     EMBER_CHECK(a != b, "diag_embed: dim1 and dim2 must be two different dims, got %d twice", a);
     EMBER_CHECK(x.dim() > 0, "diag_embed: expected at least a 1-dimensional tensor, got 0 dims");
     int64_t beside = offset < 0 ? -offset : offset, side;
     bool large = __builtin_add_overflow(x.size(-1), beside, &side);
-    EMBER_CHECK(!large && offset != INT64_MIN, "diag_embed: offset %ld is too large",
-                long(offset));
+    EMBER_CHECK(!large && offset != INT64_MIN, "diag_embed: offset %ld is too large", long(offset));
     Dims sizes(x.sizes());
     sizes.pop_back();
     sizes.insert(std::min(a, b), side);

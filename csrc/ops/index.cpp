@@ -459,7 +459,8 @@ namespace {
 
 template <class Run>
 Tensor scatter_by(const char* name, const Tensor& x, int at, const Tensor& index,
-                  const Tensor& part, const Dest& dest, bool wanted, const SlotBase& slot, Run&& run) {
+                  const Tensor& part, const Dest& dest, bool wanted, const SlotBase& slot,
+                  Run&& run) {
     slot.require(x.device(), x.dtype());
     if (index.numel() == 0) return written(write_target(name, x, dest, wanted), dest);
     Tensor places = apart(index, dest), from = apart(part, dest);
@@ -472,10 +473,9 @@ Tensor scatter_by(const char* name, const Tensor& x, int at, const Tensor& index
 
 Tensor scatter_with(const GatherSlot& slot, const char* name, const Tensor& x, int at,
                     const Tensor& index, const Tensor& part, const Dest& dest, bool wanted) {
-    return scatter_by(name, x, at, index, part, dest, wanted, slot,
-                      [&](int64_t work, const kernels::Gather& args) {
-                          launch(slot, x.device(), work, args);
-                      });
+    return scatter_by(
+        name, x, at, index, part, dest, wanted, slot,
+        [&](int64_t work, const kernels::Gather& args) { launch(slot, x.device(), work, args); });
 }
 
 Tensor scatter_combined(kernels::Combine how, const char* name, const Tensor& x, int at,

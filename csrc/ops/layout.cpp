@@ -60,9 +60,8 @@ Tensor transpose_(const Tensor& x, int64_t dim0, int64_t dim1) {
 }
 Tensor as_strided_(const Tensor& x, const Dims& size, const Dims& stride,
                    std::optional<int64_t> storage_offset) {
-    return become("as_strided_", x, [&](const Tensor& t) {
-        return as_strided(t, size, stride, storage_offset);
-    });
+    return become("as_strided_", x,
+                  [&](const Tensor& t) { return as_strided(t, size, stride, storage_offset); });
 }
 
 Tensor resize_(const Tensor& x, const Dims& size, std::optional<MemoryFormat> memory_format) {
@@ -94,8 +93,7 @@ Tensor resize_(const Tensor& x, const Dims& size, std::optional<MemoryFormat> me
         EMBER_CHECK(!x.is_view(), "resize_: a view of %ld items cannot grow to %ld", long(room),
                     long(numel));
         Tensor fresh = empty({{numel}}, x.options());
-        if (room > 0)
-            std::memcpy(fresh.data(), x.data(), size_t(room) * size_t(x.item_bytes()));
+        if (room > 0) std::memcpy(fresh.data(), x.data(), size_t(room) * size_t(x.item_bytes()));
         impl.share(fresh.impl()->storage);
         set_layout("resize_", x, size, strides, 0);
     } else {

@@ -34,8 +34,7 @@ Tensor neutral(Kind kind, TensorOptions options) {
     if (kind == Kind::Prod) return full({}, number(int64_t(1)), options);
     if (kind == Kind::Sum || kind == Kind::Mean) return zeros({}, options);
     bool low = kind == Kind::Amax;
-    if (is_floating(options.dtype))
-        return full({}, number(low ? -INFINITY : INFINITY), options);
+    if (is_floating(options.dtype)) return full({}, number(low ? -INFINITY : INFINITY), options);
     if (options.dtype == DType::UInt8) return full({}, number(int64_t(low ? 0 : 255)), options);
     int bits = 8 * item_size(options.dtype) - 1;
     int64_t largest = bits == 63 ? INT64_MAX : (int64_t(1) << bits) - 1;
@@ -96,6 +95,12 @@ void product_gradients(Backward& bw, const Scattered& s, const Tensor& g, const 
     Tensor is_zero = eq(part, zero), zeros_seen = to_dtype(is_zero, g.dtype());
     Tensor met = gather(scatter_add(zeros(x.sizes(), g.options()), s.dim, places, zeros_seen),
                         s.dim, places);
+    Tensor several = gt(met, one);
+    EMBER_CHECK(!modes::grad_enabled() ||
+                    !any(logical_and(is_zero, several, {}), std::nullopt, false, {}).as<bool>()[0],
+                "%s: the second gradient of a product with more than one zero in a place is not "
+                "supported",
+                s.name);
     Tensor only = logical_and(is_zero, eq(met, one), {});
     Tensor without = gather(mul(g, times(x, masked_fill(part, only, one))), s.dim, places);
     Tensor divided = div(gather(mul(g, result), s.dim, places), masked_fill(part, is_zero, one));

@@ -40,9 +40,8 @@ Tensor flip(const Tensor& x, const Dims& dims) {
         if (out.is(x)) out = clone(x, std::nullopt);
     }
     if (needs_grad(x))
-        record("FlipBackward0", out, {x}, [dims](Backward& bw, const Tensor& g) {
-            bw.set(0, flip(g, dims));
-        });
+        record("FlipBackward0", out, {x},
+               [dims](Backward& bw, const Tensor& g) { bw.set(0, flip(g, dims)); });
     return out;
 }
 
@@ -113,13 +112,16 @@ Tensor repeat_indices(const Tensor& repeats, std::optional<int64_t> output_size)
                 "repeat_interleave: output_size %ld does not match the sum of repeats %ld",
                 long(output_size.value_or(0)), long(total));
     checked_numel("repeat_interleave", {{total}}, DType::Int64);
-    Tensor places = searchsorted(ends, counting(total, repeats.device()), false, true,
-                                 std::nullopt, {}, {});
+    Tensor places =
+        searchsorted(ends, counting(total, repeats.device()), false, true, std::nullopt, {}, {});
     return to_dtype(places, repeats.dtype());
 }
 
 Tensor repeat_interleave(const Tensor& x, const Tensor& repeats, std::optional<int64_t> dim,
                          std::optional<int64_t> output_size) {
+    EMBER_CHECK(repeats.dim() <= 1,
+                "repeat_interleave: repeats must be a number or a vector, got shape %s",
+                to_string(repeats.sizes()).c_str());
     Tensor items = dim ? x : reshape(x, {-1});
     int at = wrap_dim("repeat_interleave", dim.value_or(0), items.dim());
     if (items.dim() == 0) items = reshape(items, {1});
@@ -208,8 +210,7 @@ Tensor unfold(const Tensor& x, int64_t dimension, int64_t size, int64_t step) {
                    if (shape.empty()) return bw.set(0, reshape(g, {}));
                    // Windows and places in them as one dim, added to where they came from.
                    int64_t windows = g.size(at);
-                   Tensor starts = mul(counting(windows, g.device()),
-                                       wrapped_number(number(step)));
+                   Tensor starts = mul(counting(windows, g.device()), wrapped_number(number(step)));
                    Tensor places = add(unsqueeze(starts, 1), counting(size, g.device()));
                    Tensor parts = flatten(movedim(g, {-1}, {at + 1}), at, at + 1);
                    bw.set(0, index_add(zeros(shape, g.options()), at, reshape(places, {-1}), parts,
@@ -252,8 +253,7 @@ Tensor dstack(const std::vector<Tensor>& tensors, const Dest& out) {
 Tensor column_stack(const std::vector<Tensor>& tensors, const Dest& out) {
     EMBER_CHECK(!tensors.empty(), "column_stack: expected a non-empty list of tensors");
     std::vector<Tensor> parts;
-    for (const Tensor& t : tensors)
-        parts.push_back(t.dim() <= 1 ? reshape(t, {t.numel(), 1}) : t);
+    for (const Tensor& t : tensors) parts.push_back(t.dim() <= 1 ? reshape(t, {t.numel(), 1}) : t);
     return hstack(parts, out);
 }
 
@@ -291,9 +291,8 @@ Tensor diagonal_scatter(const Tensor& x, const Tensor& src, int64_t offset, int6
 }
 Tensor as_strided_scatter(const Tensor& x, const Tensor& src, const Dims& size, const Dims& stride,
                           std::optional<int64_t> storage_offset) {
-    return replaced("as_strided_scatter", x, src, [&](const Tensor& t) {
-        return as_strided(t, size, stride, storage_offset);
-    });
+    return replaced("as_strided_scatter", x, src,
+                    [&](const Tensor& t) { return as_strided(t, size, stride, storage_offset); });
 }
 
 Tensor put(const Tensor& x, const Tensor& index, const Tensor& source, bool accumulate,
@@ -303,12 +302,12 @@ Tensor put(const Tensor& x, const Tensor& index, const Tensor& source, bool accu
     EMBER_CHECK(x.dtype() == source.dtype(),
                 "put: self (%s) and source (%s) must have the same dtype", dtype_name(x.dtype()),
                 dtype_name(source.dtype()));
-    EMBER_CHECK(index.numel() == source.numel(),
-                "put: expected source and index to have the same number of elements, got %ld and "
-                "%ld",
-                long(source.numel()), long(index.numel()));
-    Tensor flat = index_put(reshape(x, {-1}), {reshape(index, {-1})}, reshape(source, {-1}),
-                            accumulate);
+    if (index.numel() != source.numel())
+        raise_index(
+            "put: expected source and index to have the same number of elements, got %ld and %ld",
+            long(source.numel()), long(index.numel()));
+    Tensor flat =
+        index_put(reshape(x, {-1}), {reshape(index, {-1})}, reshape(source, {-1}), accumulate);
     Tensor out = reshape(flat, Dims(x.sizes()));
     return dest.is_in_place() ? copy_(x, out) : out;
 }

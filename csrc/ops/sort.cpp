@@ -51,9 +51,9 @@ void record_picks(const char* node, const Tensor& values, const Tensor& x, int d
            [dim, repeats, indices, shape = Dims(x.sizes())](Backward& bw, const Tensor& g) {
                if (shape.empty()) return bw.set(0, g);
                Tensor all = zeros(shape, g.options());
-               bw.set(0, repeats ? scatter_add(all, dim, indices, g, Dest::in_place(all))
-                                 : scatter(all, dim, indices, g, std::nullopt,
-                                           Dest::in_place(all)));
+               bw.set(0, repeats
+                             ? scatter_add(all, dim, indices, g, Dest::in_place(all))
+                             : scatter(all, dim, indices, g, std::nullopt, Dest::in_place(all)));
            });
 }
 
@@ -230,8 +230,8 @@ TensorPair mode(const Tensor& x, int64_t dim, bool keepdim, const OutPair& out) 
                         to_string(x.sizes()).c_str());
         auto [sorted, order] = sort(rows, -1, false, true, {});
         // How many equal items stand up to each one: its distance from where its run starts.
-        Tensor place = arange(number(n), std::nullopt, number(int64_t(1)), DType::Int64, x.device(),
-                              false);
+        Tensor place =
+            arange(number(n), std::nullopt, number(int64_t(1)), DType::Int64, x.device(), false);
         Tensor starts = ne(narrow(sorted, -1, 1, n - 1), narrow(sorted, -1, 0, n - 1));
         Tensor first = constant_pad(mul(to_dtype(starts, DType::Int64), narrow(place, 0, 1, n - 1)),
                                     {1, 0}, number(int64_t(0)));
@@ -280,8 +280,8 @@ Tensor quantiles(const char* name, const Tensor& x, const Tensor& q, std::option
             Tensor any_nan = any(nans, Dims{-1}, true, {});
             Dims sizes(any_nan.sizes());
             sizes.back() = row.numel();
-            ranks = masked_fill(expand(mul(row, last), sizes), any_nan,
-                                wrapped_number(number(last)));
+            ranks =
+                masked_fill(expand(mul(row, last), sizes), any_nan, wrapped_number(number(last)));
         }
         if (interpolation == "lower") ranks = floor(ranks, {});
         if (interpolation == "higher") ranks = ceil(ranks, {});

@@ -34,10 +34,9 @@ Unique runs(const Tensor& slices, const Tensor& order) {
     Tensor places = reshape(nonzero(starts), {-1});
     result.values = index_select(slices, 0, places);
     result.counts = diff(places, 1, 0, {}, full({{1}}, number(n), places.options()), {});
-    result.inverse = order.defined()
-                         ? scatter(empty(order.sizes(), order.options()), 0, order, number_of,
-                                   std::nullopt)
-                         : number_of;
+    result.inverse = order.defined() ? scatter(empty(order.sizes(), order.options()), 0, order,
+                                               number_of, std::nullopt)
+                                     : number_of;
     return result;
 }
 
@@ -224,7 +223,7 @@ Tensor bincount(const Tensor& x, const Tensor& weights, int64_t minlength) {
         EMBER_CHECK(last < INT64_MAX, "bincount: item %ld is too large", long(last));
         size = std::max(size, last + 1);
     }
-    DType dtype = !weights.defined()                    ? DType::Int64
+    DType dtype = !weights.defined()                  ? DType::Int64
                   : weights.dtype() == DType::Float32 ? DType::Float32
                                                       : DType::Float64;
     checked_numel("bincount", {{size}}, dtype);

@@ -14,8 +14,8 @@ namespace {
 // hsplit, vsplit and dsplit: tensor_split along a dim that the name gives.
 template <int least>
 int split_dim(const char* name, const Tensor& x) {
-    EMBER_CHECK(x.dim() >= least, "%s: expected a tensor with at least %d dims, got %d", name, least,
-                x.dim());
+    EMBER_CHECK(x.dim() >= least, "%s: expected a tensor with at least %d dims, got %d", name,
+                least, x.dim());
     return least == 1 ? (x.dim() == 1 ? 0 : 1) : least == 2 ? 0 : 2;
 }
 template <int least>
@@ -69,6 +69,12 @@ Tensor resize_as_(const Tensor& x, const Tensor& the_template,
 Tensor narrow_copy(const Tensor& x, int64_t dim, int64_t start, int64_t length) {
     return ops::clone(ops::narrow(x, dim, start, length), MemoryFormat::Contiguous);
 }
+Tensor put(const Tensor& x, const Tensor& index, const Tensor& source, bool accumulate) {
+    return ops::put(x, index, source, accumulate, {});
+}
+Tensor put_(const Tensor& x, const Tensor& index, const Tensor& source, bool accumulate) {
+    return ops::put(x, index, source, accumulate, Dest::in_place(x));
+}
 template <int dims>
 Tensor atleast(const Tensor& x) {
     return ops::atleast(x, dims);
@@ -99,7 +105,7 @@ void bind_rearranged(BindTable& t) {
                       "Turned k times by 90 degrees from the first of two dims to the second.");
     bind<&ops::tile>(t, both, "tile(input, *dims)",
                      "Copies side by side, as repeat; dims that are missing count as 1.");
-    bind<&repeat_indices, &repeat_by_number, &ops::repeat_interleave>(
+    bind<&repeat_indices, &ops::repeat_interleave, &repeat_by_number>(
         t, both,
         {"repeat_interleave(repeats, *, output_size=None)",
          "repeat_interleave(input, repeats, dim=None, *, output_size=None)",
@@ -181,22 +187,21 @@ void bind_replaced(BindTable& t) {
     bind<&ops::as_strided_scatter>(
         t, both, "as_strided_scatter(input, src, size, stride, storage_offset=None)",
         "A copy with src in place of as_strided(size, stride, storage_offset).");
-    bind_dest<&ops::put>(t, all, "put(input, index, source, accumulate=False)",
-                         "A copy with source at places of the flattened tensor; negative indices "
-                         "wrap.");
+    bind<&put>(t, both, "put(input, index, source, accumulate=False)",
+               "A copy with source at places of the flattened tensor; negative indices wrap.");
+    bind<&put_>(t, kMethod, "put_(input, index, source, accumulate=False)", "put in place.");
     bind_dest<&ops::scatter_reduce>(
         t, all, "scatter_reduce(input, dim, index, src, reduce, *, include_self=True, out=None)",
         "input with src[i][j] combined into out[index[i][j]][j] for dim 0, and so on. reduce: sum, "
         "prod, mean, amax, amin. Without include_self the places written start anew.");
     bind_dest<&ops::index_reduce>(
-        t, all,
-        "index_reduce(input, dim, index, source, reduce, *, include_self=True, out=None)",
+        t, all, "index_reduce(input, dim, index, source, reduce, *, include_self=True, out=None)",
         "input with source combined into the slices of dim that index names. reduce: prod, mean, "
         "amax, amin.");
-    bind<&ops::squeeze_, &ops::squeeze_dims_>(t, kMethod,
-                                              {"squeeze_(input)", "squeeze_(input, dim)"},
-                                              "squeeze of this tensor itself.");
-    bind<&ops::unsqueeze_>(t, kMethod, "unsqueeze_(input, dim)", "unsqueeze of this tensor itself.");
+    bind<&ops::squeeze_, &ops::squeeze_dims_>(
+        t, kMethod, {"squeeze_(input)", "squeeze_(input, dim)"}, "squeeze of this tensor itself.");
+    bind<&ops::unsqueeze_>(t, kMethod, "unsqueeze_(input, dim)",
+                           "unsqueeze of this tensor itself.");
     bind<&ops::t_>(t, kMethod, "t_(input)", "t of this tensor itself.");
     bind<&ops::transpose_>(t, kMethod, "transpose_(input, dim0, dim1)",
                            "transpose of this tensor itself.");

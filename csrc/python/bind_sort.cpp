@@ -62,19 +62,16 @@ void bind_order(BindTable& t) {
         "out=None)",
         "The q-quantiles along dim, or of all items; a vector q gives a first dim. float32 and "
         "float64. interpolation: linear, lower, higher, midpoint, nearest.");
-    bind<&ops::nanquantile>(
-        t, both,
-        "nanquantile(input, q: Tensor | Number, dim=None, keepdim=False, *, "
-        "interpolation='linear', out=None)",
-        "The q-quantiles of what is not NaN.");
+    bind<&ops::nanquantile>(t, both,
+                            "nanquantile(input, q: Tensor | Number, dim=None, keepdim=False, *, "
+                            "interpolation='linear', out=None)",
+                            "The q-quantiles of what is not NaN.");
     bind<&unique>(
-        t, both,
-        "unique(input, sorted=True, return_inverse=False, return_counts=False, dim=None)",
+        t, both, "unique(input, sorted=True, return_inverse=False, return_counts=False, dim=None)",
         "The distinct items, or slices along dim, in ascending order; with the place of each item "
         "among them and how often each occurs where asked for. Each NaN is distinct.");
     bind<&unique_consecutive>(
-        t, both,
-        "unique_consecutive(input, return_inverse=False, return_counts=False, dim=None)",
+        t, both, "unique_consecutive(input, return_inverse=False, return_counts=False, dim=None)",
         "The items, or slices along dim, that differ from the one before.");
     bind<&ops::searchsorted>(
         t, kFunction,

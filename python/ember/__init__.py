@@ -25,8 +25,16 @@ _MODULES = {"autograd", "cuda", "nn", "optim", "serialization", "utils"}
 _NAMES = {
     **dict.fromkeys(
         (
-            "atleast_1d", "atleast_2d", "atleast_3d", "block_diag", "broadcast_shapes", "cartesian_prod",
-            "combinations", "meshgrid", "unravel_index", "vander",
+            "atleast_1d",
+            "atleast_2d",
+            "atleast_3d",
+            "block_diag",
+            "broadcast_shapes",
+            "cartesian_prod",
+            "combinations",
+            "meshgrid",
+            "unravel_index",
+            "vander",
         ),
         "_shapes",
     ),  # fmt: skip

@@ -10,9 +10,7 @@ from ._C import Size, Tensor
 
 
 def _listed(name: str, tensors: tuple) -> list[Tensor]:
-    """The tensors given as arguments, or as one sequence."""
-    if len(tensors) == 1 and isinstance(tensors[0], (list, tuple)):
-        tensors = tuple(tensors[0])
+    """The tensors given as arguments."""
     for t in tensors:
         if not isinstance(t, Tensor):
             raise TypeError(f"{name}: expected tensors, got {type(t).__name__}")
@@ -25,7 +23,7 @@ def broadcast_shapes(*shapes: int | Sequence[int]) -> Size:
     for shape in shapes:
         sizes = [shape] if isinstance(shape, int) else list(shape)
         if any(n < 0 for n in sizes):
-            raise RuntimeError(f"broadcast_shapes: sizes must not be negative, got {sizes}")
+            raise ValueError(f"broadcast_shapes: sizes must not be negative, got {sizes}")
         result = [1] * (len(sizes) - len(result)) + result
         for i, n in enumerate(sizes, len(result) - len(sizes)):
             if n != 1 and result[i] not in (1, n):
@@ -45,6 +43,8 @@ def meshgrid(*tensors: Tensor, indexing: str | None = None) -> tuple[Tensor, ...
         ``"ij"`` (the default): dim i of the grids goes along vector i; ``"xy"``: the first two dims
         change places.
     """
+    if len(tensors) == 1 and isinstance(tensors[0], (list, tuple)):
+        tensors = tuple(tensors[0])
     vectors = _listed("meshgrid", tensors)
     if not vectors:
         raise RuntimeError("meshgrid: expected at least one tensor")
@@ -67,7 +67,6 @@ def meshgrid(*tensors: Tensor, indexing: str | None = None) -> tuple[Tensor, ...
         column[i] = sizes[i]
         grids.append(v.reshape(column).expand(sizes))
     if swap:
-        grids = [g.transpose(0, 1) for g in grids]
         grids[:2] = grids[1::-1]
     return tuple(grids)
 
@@ -80,7 +79,7 @@ def cartesian_prod(*tensors: Tensor) -> Tensor:
             raise RuntimeError(f"cartesian_prod: expected vectors, got shape {tuple(v.shape)}")
     if len(vectors) == 1:
         return vectors[0]
-    return _C.stack([g.flatten() for g in meshgrid(vectors, indexing="ij")], 1)
+    return _C.stack([g.flatten() for g in meshgrid(*vectors)], 1)
 
 
 def combinations(input: Tensor, r: int = 2, with_replacement: bool = False) -> Tensor:
@@ -117,6 +116,8 @@ def block_diag(*tensors: Tensor) -> Tensor:
 def _each(name: str, one, tensors: tuple) -> Tensor | tuple[Tensor, ...]:
     if len(tensors) == 1 and isinstance(tensors[0], Tensor):
         return one(tensors[0])
+    if len(tensors) == 1 and isinstance(tensors[0], (list, tuple)):
+        tensors = tuple(tensors[0])
     return tuple(one(t) for t in _listed(name, tensors))
 
 
@@ -138,11 +139,11 @@ def atleast_3d(*tensors: Tensor) -> Tensor | tuple[Tensor, ...]:
 def unravel_index(indices: Tensor, shape: int | Sequence[int]) -> tuple[Tensor, ...]:
     """Return the coordinates in `shape`, one tensor a dim, of indices into its flattened items."""
     if indices.dtype.is_floating_point or indices.dtype == _C.bool:
-        raise ValueError(f"unravel_index: expected indices of integers, got {indices.dtype}")
+        raise TypeError(f"unravel_index: expected indices of integers, got {indices.dtype}")
     sizes = [shape] if isinstance(shape, int) else list(shape)
     if any(n < 0 for n in sizes):
         raise ValueError(f"unravel_index: sizes must not be negative, got {sizes}")
-    coordinates = []
+    coordinates, indices = [], indices.long()
     for n in reversed(sizes):
         coordinates.append(indices.remainder(n))
         indices = indices.floor_divide(n)
@@ -158,6 +159,8 @@ def vander(x: Tensor, N: int | None = None, increasing: bool = False) -> Tensor:
         raise RuntimeError(f"vander: N must not be negative, got {n}")
     if not x.dtype.is_floating_point:
         x = x.long()
+    if n == 0:
+        return _C.empty(x.numel(), 0, dtype=x.dtype)
     ones = _C.ones_like(x).unsqueeze(1)
     powers = x.unsqueeze(1).expand(x.numel(), max(n - 1, 0)).cumprod(1)
     columns = _C.cat([ones, powers], 1)[:, :n]

@@ -1,6 +1,6 @@
 """The table of operations: one row (``Spec``) each, and what runs and compares them."""
 
-from . import creation, indexing, network, pointwise, products, reductions, sorting, views
+from . import creation, indexing, network, pointwise, products, reductions, shapes, sorting, views
 
 SPECS = [
     *pointwise.SPECS,
@@ -11,6 +11,7 @@ SPECS = [
     *indexing.SPECS,
     *creation.SPECS,
     *sorting.SPECS,
+    *shapes.SPECS,
 ]
 BY_NAME = {spec.name: spec for spec in SPECS}
 assert len(BY_NAME) == len(SPECS), "two rows have the same name"

@@ -259,7 +259,11 @@ def _search(dtype: str, rng: np.random.Generator) -> Iterable[Case]:
         for shape, layout in SHAPES[:7]:
             yield case(row, arr(rng, shape, dtype, layout), right=right)
         yield case(given(rows, dtype), arr(rng, (3, 4), dtype), right=right, out_int32=True)
-        yield case(given(rows, dtype), arr(rng, (3, 4), dtype, "transposed"), side="right" if right else "left")
+        yield case(
+            given(rows, dtype),
+            arr(rng, (3, 4), dtype, "transposed"),
+            side="right" if right else "left",
+        )
         yield case(row, 2, right=right)
         yield case(row, arr(rng, (), dtype), right=right)
     shuffled = arr(rng, (3, 9), dtype)
@@ -336,9 +340,17 @@ def _magnitude(lib: Any, x: Any, dim: int, **kwargs: Any) -> Any:
     return lib.cumsum(abs(x).double(), dim)
 
 
-def _running(*, low: float = -4, high: float = 4, dtypes: bool = False, corners: bool = True) -> Cases:
+def _running(
+    *, low: float = -4, high: float = 4, dtypes: bool = False, corners: bool = True
+) -> Cases:
     def make(dtype: str, rng: np.random.Generator) -> Iterable[Case]:
-        for shape, layout in (*SHAPES, ((20, 300), "plain"), ((300, 20), "plain"), ((0, 3), "plain"), ((3, 0), "plain")):
+        for shape, layout in (
+            *SHAPES,
+            ((20, 300), "plain"),
+            ((300, 20), "plain"),
+            ((0, 3), "plain"),
+            ((3, 0), "plain"),
+        ):
             for dim in sorted({0, -1, len(shape) // 2}):
                 yield case(arr(rng, shape, dtype, layout, low, high), dim)
         yield case(arr(rng, (), dtype, "plain", low, high), 0)
@@ -372,7 +384,9 @@ def _diff(dtype: str, rng: np.random.Generator) -> Iterable[Case]:
         yield case(x, 2, 0)
         yield case(x, n=0)
         yield case(x, 99)
-    yield case(arr(rng, (3, 4), dtype), prepend=arr(rng, (3, 1), dtype), append=arr(rng, (3, 2), dtype))
+    yield case(
+        arr(rng, (3, 4), dtype), prepend=arr(rng, (3, 1), dtype), append=arr(rng, (3, 2), dtype)
+    )
     yield case(arr(rng, (0, 3), dtype), dim=0, note="empty")
 
 
