@@ -290,6 +290,64 @@ def index_expression(make: Arguments) -> Any:
     return tuple(items) if len(items) != 1 or make.chance(0.5) else items[0]
 
 
+@recipe("index_put", "index_put_")
+def index_put(make: Arguments) -> Call:
+    dim = nonempty(make)
+    x = make.tensor(make.base).detach().clone()
+    count = make.draw([0, 1, 4])
+    indices = [make.tensor([count], "int64", low=0, high=size) for size in make.base[: dim + 1]]
+    values = make.tensor([count, *make.base[dim + 1 :]])
+    return [x, tuple(indices), values], {"accumulate": make.chance(0.5)}
+
+
+@recipe("lerp", "lerp_")
+def lerp(make: Arguments) -> Call:
+    floating(make)
+    x, end = make.tensor(make.base).detach().clone(), make.tensor(make.base)
+    return [x, end, make.draw([0.5, make.tensor(make.base)])], {}
+
+
+@recipe("register_hook", "register_post_accumulate_grad_hook")
+def register_hook(make: Arguments) -> Call:
+    floating(make)
+    return [make.tensor(make.base).detach().requires_grad_(True), lambda x: None], {}
+
+
+@recipe("gradcheck", "gradgradcheck")
+def gradcheck(make: Arguments) -> Call:
+    x = make.tensor([2], "float64").detach().requires_grad_(True)
+    return [lambda y: y * y, (x,)], {"raise_exception": False}
+
+
+@recipe("checkpoint")
+def checkpoint(make: Arguments) -> Call:
+    floating(make)
+    return [lambda x: x * x, make.tensor(make.base)], {"use_reentrant": make.chance(0.5)}
+
+
+@recipe("checkpoint_sequential")
+def checkpoint_sequential(make: Arguments) -> Call:
+    floating(make)
+    functions = [make.torch.relu, make.torch.exp]
+    return [functions, make.draw([1, 2]), make.tensor(make.base)], {"use_reentrant": False}
+
+
+@recipe("can_cast", "promote_types")
+def dtypes(make: Arguments) -> Call:
+    names = ["float32", "float64", "int64", "bool", "uint8", "bfloat16"]
+    return [getattr(make.torch, make.draw(names)) for _ in range(2)], {}
+
+
+@recipe("frombuffer")
+def frombuffer(make: Arguments) -> Call:
+    return [bytearray(make.draw([4, 8, 64]))], {"dtype": make.torch.float32}
+
+
+@recipe("set_rng_state")
+def set_rng_state(make: Arguments) -> Call:
+    return [make.torch.get_rng_state()], {}
+
+
 @recipe("__getitem__")
 def getitem(make: Arguments) -> Call:
     return [make.tensor(make.base), index_expression(make)], {}

@@ -218,6 +218,16 @@ def test_item_and_tolist(dtype):
 # ---- numpy
 
 
+def test_comparison_with_an_array_is_by_element():
+    x, array = ember.tensor([1.0, 2.0]), np.array([1.0, 3.0])
+    for result in (x == array, array == x):
+        assert isinstance(result, ember.Tensor) and result.tolist() == [True, False]
+    assert (x != array).tolist() == [False, True]
+    assert (x == None) is False and (x != "a") is True  # noqa: E711
+    with pytest.raises(RuntimeError, match="eq"):
+        assert x == np.ones(3)
+
+
 @pytest.mark.parametrize("dtype", ARRAY_DTYPES)
 def test_numpy_shares_memory(dtype):
     a = np.arange(12).reshape(3, 4).astype(dtype)

@@ -20,7 +20,7 @@ PyObject* max_pool2d(const Tensor& input, const Dims& kernel_size, const Dims& s
 }  // namespace
 
 void bind_matmul(BindTable& t) {
-    constexpr int both = kFunction | kMethod;
+    constexpr int both = kFunction | kMethod, all = both | kInPlace;
     bind<&ops::matmul>(t, both, "matmul(input, other, *, out=None)",
                        "The matrix product in all ranks: dot for two vectors; batch dims "
                        "broadcast. Both must have one "
@@ -31,10 +31,10 @@ void bind_matmul(BindTable& t) {
     bind<&ops::dot>(t, both, "dot(input, tensor, *, out=None)", "The dot product of two vectors.");
     bind<&ops::outer>(t, both, "outer(input, vec2)", "(m,) and (n,) give (m, n).");
     t.alias("ger", "outer");
-    bind_dest<&ops::addmm>(t, both, "addmm(input, mat1, mat2, *, beta=1, alpha=1, out=None)",
+    bind_dest<&ops::addmm>(t, all, "addmm(input, mat1, mat2, *, beta=1, alpha=1, out=None)",
                            "beta * input + alpha * (mat1 @ mat2); input broadcasts.");
     bind_dest<&ops::baddbmm>(
-        t, both, "baddbmm(input, batch1, batch2, *, beta=1, alpha=1, out=None)",
+        t, all, "baddbmm(input, batch1, batch2, *, beta=1, alpha=1, out=None)",
         "beta * input + alpha * (batch1 @ batch2), by batch; input broadcasts.");
     bind<&ops::linear>(t, kFunction, "linear(input, weight, bias=None)",
                        "input (…, in) @ weight (out, in) transposed + bias (out,).");

@@ -17,14 +17,14 @@ std::tuple<Tensor, Tensor> var_mean_unbiased(const Tensor& x, const Dims& dim, b
                                              bool keepdim) {
     return ops::var_mean(x, dim, std::nullopt, keepdim, unbiased);
 }
-std::tuple<Tensor, Tensor> var_mean_all(const Tensor& x, BoolOnly unbiased) {
-    return ops::var_mean(x, std::nullopt, std::nullopt, false, unbiased.value);
+std::tuple<Tensor, Tensor> var_mean_all(const Tensor& x, bool unbiased) {
+    return ops::var_mean(x, std::nullopt, std::nullopt, false, unbiased);
 }
-Tensor var_all(const Tensor& x, BoolOnly unbiased) {
-    return ops::var(x, std::nullopt, std::nullopt, false, unbiased.value, {});
+Tensor var_all(const Tensor& x, bool unbiased) {
+    return ops::var(x, std::nullopt, std::nullopt, false, unbiased, {});
 }
-Tensor std_all(const Tensor& x, BoolOnly unbiased) {
-    return ops::std_deviation(x, std::nullopt, std::nullopt, false, unbiased.value, {});
+Tensor std_all(const Tensor& x, bool unbiased) {
+    return ops::std_deviation(x, std::nullopt, std::nullopt, false, unbiased, {});
 }
 Tensor max_other(const Tensor& x, const Tensor& other, const Dest& out) {
     return ops::maximum(x, other, out);

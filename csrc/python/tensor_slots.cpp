@@ -6,6 +6,7 @@
 #include "ops/pointwise.h"
 #include "ops/view.h"
 #include "python/autograd.h"
+#include "python/conversions.h"
 #include "python/tables.h"
 
 // Operators and attributes of Tensor.
@@ -136,14 +137,25 @@ PyObject* as_index(PyObject* self) {
     return as_int(self);
 }
 
+// Arrays compare by element too: Python would take identity where both sides decline.
+template <Tensor (*F)(const Tensor&, const Tensor&)>
+PyObject* equality(PyObject* a, PyObject* b) {
+    if (!is_array(b)) return binary<F>(a, b);
+    try {
+        return wrap(F(tensor_of(a), tensor_from_data("eq", b, {{}, {}, false})));
+    } catch (...) {
+        return translate_exception();
+    }
+}
+
 PyObject* compare(PyObject* a, PyObject* b, int op) {
     switch (op) {
         case Py_LT: return binary<fresh<ops::lt>>(a, b);
         case Py_LE: return binary<fresh<ops::le>>(a, b);
         case Py_GT: return binary<fresh<ops::gt>>(a, b);
         case Py_GE: return binary<fresh<ops::ge>>(a, b);
-        case Py_EQ: return binary<fresh<ops::eq>>(a, b);
-        default: return binary<fresh<ops::ne>>(a, b);
+        case Py_EQ: return equality<fresh<ops::eq>>(a, b);
+        default: return equality<fresh<ops::ne>>(a, b);
     }
 }
 
