@@ -73,6 +73,17 @@ Tensor triu_(const Tensor& x, int64_t diagonal) { return copy_(x, triu(x, diagon
 
 namespace {
 
+// How many items of a matrix lie on or below a diagonal: rows of growing length, then full ones.
+int64_t below_diagonal(int64_t rows, int64_t columns, int64_t offset) {
+    int64_t first = std::clamp<int64_t>(-offset, 0, rows);
+    int64_t full = std::clamp<int64_t>(columns - offset - 1, first, rows);
+    int64_t shortest = first + offset + 1;  // at least 1 where there is such a row
+    int64_t growing = full - first;
+    int64_t lengths = growing % 2 == 0 ? growing / 2 * (2 * shortest + growing - 1)
+                                       : growing * (shortest + (growing - 1) / 2);
+    return lengths + (rows - full) * columns;
+}
+
 Tensor triangle_indices(const char* name, int64_t rows, int64_t columns, int64_t offset, bool lower,
                         std::optional<DType> dtype, std::optional<Device> device) {
     EMBER_CHECK(rows >= 0 && columns >= 0, "%s: row and col must not be negative, got %ld and %ld",
@@ -81,19 +92,25 @@ Tensor triangle_indices(const char* name, int64_t rows, int64_t columns, int64_t
     EMBER_CHECK(d == DType::Int64 || d == DType::Int32, "%s: expected dtype int64 or int32, got %s",
                 name, dtype_name(d));
     checked_numel(name, {{rows, columns}}, DType::Int64);
+    EMBER_CHECK(offset > INT64_MIN / 4 && offset < INT64_MAX / 4, "%s: offset %ld is too large",
+                name, long(offset));
     // Of row r the columns before r + offset + 1, or from r + offset on.
     auto begin = [&](int64_t r) { return lower ? 0 : std::clamp<int64_t>(r + offset, 0, columns); };
     auto end = [&](int64_t r) {
         return lower ? std::clamp<int64_t>(r + offset + 1, 0, columns) : columns;
     };
-    EMBER_CHECK(offset > INT64_MIN / 2 && offset < INT64_MAX / 2, "%s: offset %ld is too large",
-                name, long(offset));
-    int64_t count = 0;
-    for (int64_t r = 0; columns > 0 && r < rows; r++) count += end(r) - begin(r);
+    // Rows that have any.
+    int64_t first = lower ? std::clamp<int64_t>(-offset, 0, rows) : 0;
+    int64_t last = columns == 0 ? first
+                   : lower      ? rows
+                                : std::clamp<int64_t>(columns - offset, 0, rows);
+    int64_t below = below_diagonal(rows, columns, lower ? offset : offset - 1);
+    int64_t count = lower ? below : rows * columns - below;
+    checked_numel(name, {{2, count}}, DType::Int64);
     Tensor out = empty({{2, count}}, {DType::Int64, {}});
     int64_t* items = out.as<int64_t>();
     int64_t at = 0;
-    for (int64_t r = 0; columns > 0 && r < rows; r++) {
+    for (int64_t r = first; r < last; r++) {
         for (int64_t c = begin(r); c < end(r); c++, at++) {
             items[at] = r;
             items[count + at] = c;

@@ -85,8 +85,8 @@ std::tuple<Tensor, Tensor> std_mean(const Tensor& x, const std::optional<Dims>& 
     return {ops::std_deviation(x, dim, correction, keepdim, unbiased, {}),
             ops::mean(x, dim, keepdim, std::nullopt, {})};
 }
-std::tuple<Tensor, Tensor> std_mean_all(const Tensor& x, BoolOnly unbiased) {
-    return std_mean(x, std::nullopt, std::nullopt, false, unbiased.value);
+std::tuple<Tensor, Tensor> std_mean_all(const Tensor& x, bool unbiased) {
+    return std_mean(x, std::nullopt, std::nullopt, false, unbiased);
 }
 std::tuple<Tensor, Tensor> std_mean_unbiased(const Tensor& x, const Dims& dim, bool unbiased,
                                              bool keepdim) {
