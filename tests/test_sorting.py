@@ -71,5 +71,7 @@ def test_std_mean() -> None:
     for args in ((), (1,), (False,), (1, False, True)):
         deviation, mean = ember.std_mean(x, *args)
         assert np.array_equal(deviation.numpy(), ember.std(x, *args).numpy())
-        assert np.array_equal(mean.numpy().ravel(), x.mean(*args[:1] if args[:1] == (1,) else ()).numpy().ravel())
+        assert np.array_equal(
+            mean.numpy().ravel(), x.mean(*args[:1] if args[:1] == (1,) else ()).numpy().ravel()
+        )
     assert ember.std_mean(x, dim=0, correction=0, keepdim=True)[1].shape == (1, 4)

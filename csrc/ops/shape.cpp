@@ -163,6 +163,9 @@ std::vector<Tensor> tensor_split(const Tensor& x, int64_t sections, int64_t dim)
     int at = wrap_dim("tensor_split", dim, x.dim());
     EMBER_CHECK(sections > 0, "tensor_split: number of sections must be larger than 0, got %ld",
                 long(sections));
+    constexpr int64_t kMostViews = int64_t(1) << 20;
+    EMBER_CHECK(sections <= kMostViews, "tensor_split: at most %ld sections are possible, got %ld",
+                long(kMostViews), long(sections));
     int64_t n = x.impl()->sizes[at], start = 0;
     std::vector<Tensor> parts;
     for (int64_t i = 0; i < sections; i++) {
