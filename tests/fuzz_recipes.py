@@ -414,3 +414,9 @@ def windows(make: Arguments) -> Call:
 @recipe("repeat_interleave")
 def repeated(make: Arguments) -> Call:
     return [make.tensor(sizes(make, 2)), make.draw([0, 1, 3])], {"dim": make.draw([None, 0, -1])}
+
+
+@recipe("diagflat")
+def flat_diagonal(make: Arguments) -> Call:
+    """Small: the result is the square of the input."""
+    return [make.tensor(sizes(make, 2))], {"offset": make.draw([0, 1, -2])}
