@@ -38,6 +38,11 @@ SPOKEN = {
     "narrow_copy": ("narrow",),
     "split_with_sizes": ("split",),
     "take_along_dim": ("gather",),
+    "lp_pool1d": ("avg_pool1d",),
+    "lp_pool2d": ("avg_pool2d",),
+    "lp_pool3d": ("avg_pool3d",),
+    "instance_norm": ("group_norm",),
+    "local_response_norm": ("avg_pool2d",),
 }
 
 

@@ -1,12 +1,26 @@
 """The table of operations: one row (``Spec``) each, and what runs and compares them."""
 
-from . import creation, indexing, network, pointwise, products, reductions, shapes, sorting, views
+from . import (
+    creation,
+    images,
+    indexing,
+    network,
+    pointwise,
+    products,
+    reductions,
+    shapes,
+    sorting,
+    spatial,
+    views,
+)
 
 SPECS = [
     *pointwise.SPECS,
     *reductions.SPECS,
     *products.SPECS,
     *network.SPECS,
+    *spatial.SPECS,
+    *images.SPECS,
     *views.SPECS,
     *indexing.SPECS,
     *creation.SPECS,
