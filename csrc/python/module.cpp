@@ -35,6 +35,8 @@ bool fill_module(PyObject* module) {
     bind_nn(table);
     bind_matmul(table);
     bind_index(table);
+    bind_sort(table);
+    bind_shape(table);
     bind_spatial(table);
     return table.install(module, tensor_type) && add_conversions(module) && add_autograd(module);
 }

@@ -16,6 +16,8 @@ void bind_factory(BindTable& table);
 void bind_matmul(BindTable& table);
 void bind_nn(BindTable& table);
 void bind_index(BindTable& table);
+void bind_sort(BindTable& table);
+void bind_shape(BindTable& table);
 void bind_random(BindTable& table);
 void bind_runtime(BindTable& table);
 void bind_optim(BindTable& table);

@@ -23,6 +23,21 @@ newaxis = None
 # names with the submodule each is in.
 _MODULES = {"autograd", "cuda", "nn", "optim", "serialization", "utils"}
 _NAMES = {
+    **dict.fromkeys(
+        (
+            "atleast_1d",
+            "atleast_2d",
+            "atleast_3d",
+            "block_diag",
+            "broadcast_shapes",
+            "cartesian_prod",
+            "combinations",
+            "meshgrid",
+            "unravel_index",
+            "vander",
+        ),
+        "_shapes",
+    ),  # fmt: skip
     "get_printoptions": "_tensor_str",
     "load": "serialization",
     "printoptions": "_tensor_str",

@@ -8,6 +8,8 @@ from . import (
     pointwise,
     products,
     reductions,
+    shapes,
+    sorting,
     spatial,
     views,
 )
@@ -22,6 +24,8 @@ SPECS = [
     *views.SPECS,
     *indexing.SPECS,
     *creation.SPECS,
+    *sorting.SPECS,
+    *shapes.SPECS,
 ]
 BY_NAME = {spec.name: spec for spec in SPECS}
 assert len(BY_NAME) == len(SPECS), "two rows have the same name"
