@@ -33,6 +33,7 @@ bool fill_module(PyObject* module) {
     bind_runtime(table);
     bind_optim(table);
     bind_nn(table);
+    bind_activation(table);
     bind_matmul(table);
     bind_index(table);
     return table.install(module, tensor_type) && add_conversions(module) && add_autograd(module);
