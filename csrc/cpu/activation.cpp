@@ -8,8 +8,7 @@ namespace {
 
 namespace f = formulas;
 
-using Elu =
-    decltype([](auto x, auto n) { return f::elu(x, n.first, n.second, n.third); });
+using Elu = decltype([](auto x, auto n) { return f::elu(x, n.first, n.second, n.third); });
 using EluBackward = decltype([](auto g, auto x, auto n) {
     return f::elu_backward(g, x, n.first, n.second, n.third);
 });
@@ -17,9 +16,8 @@ using Hardsigmoid = decltype([](auto x) { return f::hardsigmoid(x); });
 using HardsigmoidBackward = decltype([](auto g, auto x) { return f::hardsigmoid_backward(g, x); });
 using Hardswish = decltype([](auto x) { return f::hardswish(x); });
 using HardswishBackward = decltype([](auto g, auto x) { return f::hardswish_backward(g, x); });
-using HardtanhBackward = decltype([](auto g, auto x, auto n) {
-    return f::hardtanh_backward(g, x, n.first, n.second);
-});
+using HardtanhBackward =
+    decltype([](auto g, auto x, auto n) { return f::hardtanh_backward(g, x, n.first, n.second); });
 using Hardshrink = decltype([](auto x, auto n) { return f::hardshrink(x, n.first); });
 using Softshrink = decltype([](auto x, auto n) { return f::softshrink(x, n.first); });
 using ShrinkBackward =

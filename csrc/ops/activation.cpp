@@ -226,8 +226,7 @@ Tensor prelu(const Tensor& x, const Tensor& weight) {
     check_floating("prelu", x);
     EMBER_CHECK(x.dtype() == weight.dtype(), "prelu: weight must be %s as the input, got %s",
                 dtype_name(x.dtype()), dtype_name(weight.dtype()));
-    EMBER_CHECK(weight.dim() <= 1, "prelu: weight must have at most one dim, got %d",
-                weight.dim());
+    EMBER_CHECK(weight.dim() <= 1, "prelu: weight must have at most one dim, got %d", weight.dim());
     Tensor slope = weight;
     if (weight.numel() != 1) {
         EMBER_CHECK(x.dim() > 0, "prelu: a zero-dim input needs a weight of 1 element, got %lld",

@@ -56,10 +56,9 @@ void bind_activation(BindTable& t) {
                      "input * hardsigmoid(input) (Howard et al., 2019).");
     bind<&mish>(t, kFunction, "mish(input, inplace=False)",
                 "input * tanh(softplus(input)) (Misra, 2019).");
-    bind<&threshold>(
-        t, kFunction,
-        "threshold(input, threshold: Number, value: Number, inplace=False)",
-        "input where it exceeds the threshold, else value. Any dtype but bool.");
+    bind<&threshold>(t, kFunction,
+                     "threshold(input, threshold: Number, value: Number, inplace=False)",
+                     "input where it exceeds the threshold, else value. Any dtype but bool.");
     bind<&ops::hardshrink>(t, both, "hardshrink(input, lambd=0.5)",
                            "input where its size exceeds lambd, else 0.");
     bind<&ops::softshrink>(t, kFunction, "softshrink(input, lambd=0.5)",
