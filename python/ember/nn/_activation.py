@@ -214,6 +214,8 @@ def pdist(input: Tensor, p: float = 2.0) -> Tensor:
     return (input[first] - input[second]).norm(p, 1)
 
 
-def softmin(input: Tensor, dim: int | None = None, dtype: Any = None) -> Tensor:
+def softmin(
+    input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None
+) -> Tensor:
     """Compute ``softmax(-input)``."""
-    return _C.softmax(-input, dim, dtype=dtype)
+    return _C.softmax(-input, dim, _stacklevel, dtype)
