@@ -16,6 +16,7 @@ using Hardsigmoid = decltype([](auto x) { return f::hardsigmoid(x); });
 using HardsigmoidBackward = decltype([](auto g, auto x) { return f::hardsigmoid_backward(g, x); });
 using Hardswish = decltype([](auto x) { return f::hardswish(x); });
 using HardswishBackward = decltype([](auto g, auto x) { return f::hardswish_backward(g, x); });
+using Hardtanh = decltype([](auto x, auto n) { return f::hardtanh(x, n.first, n.second); });
 using HardtanhBackward =
     decltype([](auto g, auto x, auto n) { return f::hardtanh_backward(g, x, n.first, n.second); });
 using Hardshrink = decltype([](auto x, auto n) { return f::hardshrink(x, n.first); });
@@ -38,6 +39,7 @@ void register_activation(Table& table) {
     table.set(kernels::hardsigmoid_backward, kernel<HardsigmoidBackward, 2, 2>, kFloating);
     table.set(kernels::hardswish, kernel<Hardswish, 1, 2>, kFloating);
     table.set(kernels::hardswish_backward, kernel<HardswishBackward, 2, 2>, kFloating);
+    table.set(kernels::hardtanh, kernel<Hardtanh, 1, 2>, kFloating);
     table.set(kernels::hardtanh_backward, kernel<HardtanhBackward, 2, 2>, kFloating);
     table.set(kernels::hardshrink, kernel<Hardshrink, 1, 2>, kFloating);
     table.set(kernels::softshrink, kernel<Softshrink, 1, 2>, kFloating);

@@ -13,6 +13,7 @@ EMBER_SLOT(hardsigmoid)
 EMBER_SLOT(hardsigmoid_backward)
 EMBER_SLOT(hardswish)
 EMBER_SLOT(hardswish_backward)
+EMBER_SLOT(hardtanh)
 EMBER_SLOT(hardtanh_backward)
 EMBER_SLOT(hardshrink)
 EMBER_SLOT(softshrink)
@@ -155,7 +156,7 @@ Tensor hardswish(const Tensor& x, const Dest& dest) {
 }
 
 Tensor hardtanh(const char* name, const Tensor& x, Number min, Number max, const Dest& dest) {
-    static const Activation f = {"hardtanh", "HardtanhBackward0", kernels::clamp,
+    static const Activation f = {"hardtanh", "HardtanhBackward0", kernels::hardtanh,
                                  kernels::hardtanh_backward, hardtanh_slope};
     EMBER_CHECK(x.dtype() != DType::Bool, "%s: bool tensors are not supported", name);
     Numbers n{min.as<double>(), max.as<double>()};
@@ -167,7 +168,7 @@ Tensor hardtanh(const char* name, const Tensor& x, Number min, Number max, const
         Number low = number(min.as<int64_t>()), high = number(max.as<int64_t>());
         return pointwise(kernels::clamp, name, {x}, dest, {x.dtype(), x.dtype(), {low, high}});
     }
-    Tensor out = run(kernels::clamp, name, {x}, dest, x.dtype(), n);
+    Tensor out = run(kernels::hardtanh, name, {x}, dest, x.dtype(), n);
     // The result is at a limit where the input is, or beyond.
     if (needs_grad(x))
         record_slope(f, out, x, dest, dest.is_in_place() ? Saved::output(out) : Saved(x), n);

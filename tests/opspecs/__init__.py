@@ -1,12 +1,26 @@
 """The table of operations: one row (``Spec``) each, and what runs and compares them."""
 
-from . import creation, indexing, network, pointwise, products, reductions, views
+from . import (
+    activations,
+    attention,
+    creation,
+    indexing,
+    losses,
+    network,
+    pointwise,
+    products,
+    reductions,
+    views,
+)
 
 SPECS = [
     *pointwise.SPECS,
+    *activations.SPECS,
     *reductions.SPECS,
     *products.SPECS,
     *network.SPECS,
+    *losses.SPECS,
+    *attention.SPECS,
     *views.SPECS,
     *indexing.SPECS,
     *creation.SPECS,

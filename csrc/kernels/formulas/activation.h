@@ -38,6 +38,11 @@ EMBER_FORMULA V hardswish_backward(V grad, V x) {
     return select(x <= V(-3), V(0), select(x < V(3), between, grad));
 }
 
+// Zero keeps its sign at a limit of 0.
+template <class V>
+EMBER_FORMULA V hardtanh(V x, V low, V high) {
+    return select(x < low, low, select(x > high, high, x));
+}
 template <class V>
 EMBER_FORMULA V hardtanh_backward(V grad, V x, V low, V high) {
     return select((x <= low) | (x >= high), V(0), grad);
@@ -49,7 +54,7 @@ EMBER_FORMULA V hardshrink(V x, V bound) {
 }
 template <class V>
 EMBER_FORMULA V softshrink(V x, V bound) {
-    return select(x > bound, x - bound, select(x < -bound, x + bound, x * V(0)));
+    return select(x > bound, x - bound, select(x < -bound, x + bound, select(x != x, x, V(0))));
 }
 template <class V>
 EMBER_FORMULA V shrink_backward(V grad, V x, V bound) {

@@ -73,9 +73,9 @@ def rrelu(
     if not training:
         return leaky_relu(input, (lower + upper) / 2, inplace)
     below = input.detach() <= 0
-    drawn = _C.empty((int(below.sum()),), dtype=input.dtype, device=input.device)
+    drawn = _C.empty((int(below.sum()),), dtype=_C.float64, device=input.device)
     slopes = _C.ones_like(input, memory_format=_C.contiguous_format, requires_grad=False)
-    slopes[below] = drawn.uniform_(lower, upper)
+    slopes[below] = drawn.uniform_(lower, upper).to(input.dtype)
     return input.mul_(slopes) if inplace else input * slopes
 
 
@@ -135,8 +135,11 @@ def _alpha_dropout(
     if p == 1.0:
         zero = _C.zeros((), dtype=input.dtype)
         return input.mul_(zero) if inplace else input * zero
-    shape = (*input.shape[:2], *(1,) * (input.dim() - 2)) if channels else input.shape
-    keep = _C.empty(shape, dtype=input.dtype, device=input.device).bernoulli_(1 - p)
+    keep = _C.empty_like(input, requires_grad=False)
+    if channels:
+        shape = (*input.shape[:2], *(1,) * (input.dim() - 2))
+        keep = _C.empty(shape, dtype=input.dtype, device=input.device)
+    keep.bernoulli_(1 - p)
     lowest = 1.7580993408473766  # minus what SELU tends to: its scale times its alpha
     factor = 1 / math.sqrt((lowest * lowest * p + 1) * (1 - p))
     shift = (keep - 1).mul_(lowest * factor).add_(lowest * factor * p)

@@ -37,6 +37,11 @@ def _check_operands(query: Tensor, key: Tensor, value: Tensor) -> None:
                 "scaled_dot_product_attention: query, key and value must have one floating point "
                 f"dtype, got {query.dtype}, {key.dtype} and {value.dtype}"
             )
+    if query.shape[-1] != key.shape[-1] or key.shape[-2] != value.shape[-2]:
+        raise RuntimeError(
+            "scaled_dot_product_attention: expected shapes (..., L, E), (..., S, E) and "
+            f"(..., S, Ev), got {tuple(query.shape)}, {tuple(key.shape)} and {tuple(value.shape)}"
+        )
 
 
 def scaled_dot_product_attention(
@@ -70,6 +75,10 @@ def scaled_dot_product_attention(
     if attn_mask is not None and is_causal:
         raise RuntimeError(
             "scaled_dot_product_attention: attn_mask must be None where is_causal is true"
+        )
+    if not 0.0 <= dropout_p <= 1.0:
+        raise RuntimeError(
+            f"scaled_dot_product_attention: dropout_p must be between 0 and 1, got {dropout_p}"
         )
     if enable_gqa:
         if min(query.dim(), key.dim(), value.dim()) < 3:

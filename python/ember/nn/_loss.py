@@ -172,10 +172,10 @@ def kl_div(
         divergence = target.exp() * (target - input)
     else:
         # Where the target is 0 the divergence is 0, though the logarithm is not finite.
-        log_of_target = _C.where(target > 0, target, 1.0).log()
+        log_of_target = _C.where(target == 0, 1.0, target).log()
         divergence = target * (log_of_target - input)
     if reduction == "batchmean":
-        return divergence.sum() / input.shape[0]
+        return divergence.sum() / (input.shape[0] if input.dim() else 1)
     return _reduce("kl_div", divergence, reduction)
 
 
