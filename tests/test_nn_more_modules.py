@@ -47,8 +47,8 @@ ACTIVATIONS = [
     case("Embedding", 7, 3, max_norm=1.0, inputs=[classes(7, 4, 2)]),
 ]
 
-SIGNS = np.sign(normal(4))
-MANY_SIGNS = np.sign(normal(4, 5))
+SIGNS = np.sign(normal(4)).astype(np.int64)
+MANY_SIGNS = np.sign(normal(4, 5)).astype(np.int64)
 TRIPLET = [normal(4, 5), normal(4, 5), normal(4, 5)]
 LABELS = np.array([[0, 2, -1, 1, 1], [3, -1, 0, 0, 0], [4, 3, 2, 1, 0], [-1, 1, 2, 3, 4]])
 

@@ -21,13 +21,49 @@ newaxis = None
 
 # Loaded on first use, so that importing ember stays a matter of milliseconds: submodules, and
 # names with the submodule each is in.
-_MODULES = {"autograd", "cuda", "nn", "optim", "serialization", "utils"}
+_MODULES = {
+    "autograd",
+    "backends",
+    "cuda",
+    "jit",
+    "nn",
+    "optim",
+    "serialization",
+    "testing",
+    "utils",
+    "version",
+}
 _NAMES = {
+    "BFloat16Tensor": "_legacy",
+    "BoolTensor": "_legacy",
+    "ByteTensor": "_legacy",
+    "CharTensor": "_legacy",
+    "DoubleTensor": "_legacy",
+    "FloatTensor": "_legacy",
+    "HalfTensor": "_legacy",
+    "IntTensor": "_legacy",
+    "LongTensor": "_legacy",
+    "ShortTensor": "_legacy",
+    "alpha_dropout": "nn.functional",
+    "celu_": "nn.functional",
+    "compile": "_settings",
+    "cosine_similarity": "nn.functional",
+    "feature_alpha_dropout": "nn.functional",
+    "get_float32_matmul_precision": "_settings",
     "get_printoptions": "_tensor_str",
     "load": "serialization",
+    "pairwise_distance": "nn.functional",
+    "pdist": "nn.functional",
     "printoptions": "_tensor_str",
+    "rrelu": "nn.functional",
+    "rrelu_": "nn.functional",
     "save": "serialization",
+    "selu_": "nn.functional",
+    "set_default_tensor_type": "_legacy",
+    "set_float32_matmul_precision": "_settings",
     "set_printoptions": "_tensor_str",
+    "threshold_": "nn.functional",
+    "typename": "_legacy",
 }
 
 
@@ -77,6 +113,13 @@ def _format(self: Tensor, spec: str) -> str:
     return object.__format__(self, spec)
 
 
+def _new(self: Tensor, *args, device=None) -> Tensor:
+    """Make a tensor of this dtype from sizes or data, as ``FloatTensor(*args)`` does."""
+    made = _C._legacy_new(self.dtype, args)
+    return made.to(self.device if device is None else device)
+
+
+Tensor.new = _new
 Tensor.__repr__ = _repr
 Tensor.__str__ = _repr
 Tensor.__format__ = _format
