@@ -63,7 +63,6 @@ def test_parameters_are_of_their_type():
         lambda lib: lib.FloatTensor(lib.zeros(2).long()),
         lambda lib: lib.zeros(2).new(lib.zeros(2).double()),
         lambda lib: lib.set_default_tensor_type(lib.LongTensor),
-        lambda lib: lib.set_default_tensor_type("torch.Tension"),
         lambda lib: lib.autograd.Variable([1.0]),
     ],
 )

@@ -50,6 +50,11 @@ def _tolerance(a: Tensor, b: Tensor, table: dict) -> tuple[float, float]:
 
 
 def _compare(a: Tensor, b: Tensor, where: str, options: dict[str, Any]) -> None:
+    if (options["rtol"] is None) != (options["atol"] is None):
+        raise ValueError(
+            f"assert_close: rtol and atol belong together, got {options['rtol']} and "
+            f"{options['atol']}"
+        )
     if a.shape != b.shape:
         raise _Mismatch(f"shapes differ{where}: {tuple(a.shape)} and {tuple(b.shape)}")
     if options["check_device"] and a.device != b.device:
@@ -109,8 +114,6 @@ def _walk(actual: Any, expected: Any, where: str, options: dict[str, Any]) -> No
             f"assert_close: types differ{where}: {type(actual).__name__} and "
             f"{type(expected).__name__}"
         )
-    if not any(tensors) and isinstance(actual, (int, float)):
-        options = options | {"check_dtype": False}
     _compare(_as_tensor(actual, where), _as_tensor(expected, where), where, options)
 
 
@@ -161,11 +164,6 @@ def _assert_close(
     **options: Any,
 ) -> None:
     __tracebackhide__ = True
-    if (options["rtol"] is None) != (options["atol"] is None):
-        raise ValueError(
-            f"assert_close: rtol and atol belong together, got {options['rtol']} and "
-            f"{options['atol']}"
-        )
     try:
         _walk(actual, expected, "", options | {"table": table})
     except _Mismatch as e:
