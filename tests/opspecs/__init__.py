@@ -4,12 +4,14 @@ from . import (
     activations,
     attention,
     creation,
+    images,
     indexing,
     losses,
     network,
     pointwise,
     products,
     reductions,
+    spatial,
     views,
 )
 
@@ -21,6 +23,8 @@ SPECS = [
     *network.SPECS,
     *losses.SPECS,
     *attention.SPECS,
+    *spatial.SPECS,
+    *images.SPECS,
     *views.SPECS,
     *indexing.SPECS,
     *creation.SPECS,
