@@ -33,6 +33,7 @@ bool fill_module(PyObject* module) {
     bind_runtime(table);
     bind_optim(table);
     bind_nn(table);
+    bind_activation(table);
     bind_matmul(table);
     bind_index(table);
     bind_sort(table);

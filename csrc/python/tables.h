@@ -15,6 +15,7 @@ void bind_view(BindTable& table);
 void bind_factory(BindTable& table);
 void bind_matmul(BindTable& table);
 void bind_nn(BindTable& table);
+void bind_activation(BindTable& table);
 void bind_index(BindTable& table);
 void bind_sort(BindTable& table);
 void bind_shape(BindTable& table);

@@ -21,28 +21,23 @@ newaxis = None
 
 # Loaded on first use, so that importing ember stays a matter of milliseconds: submodules, and
 # names with the submodule each is in.
-_MODULES = {"autograd", "cuda", "nn", "optim", "serialization", "utils"}
+_MODULES = set(
+    "autograd backends cuda jit nn optim serialization testing utils version".split()
+)
 _NAMES = {
-    **dict.fromkeys(
-        (
-            "atleast_1d",
-            "atleast_2d",
-            "atleast_3d",
-            "block_diag",
-            "broadcast_shapes",
-            "cartesian_prod",
-            "combinations",
-            "meshgrid",
-            "unravel_index",
-            "vander",
-        ),
-        "_shapes",
-    ),  # fmt: skip
-    "get_printoptions": "_tensor_str",
-    "load": "serialization",
-    "printoptions": "_tensor_str",
-    "save": "serialization",
-    "set_printoptions": "_tensor_str",
+    name: module
+    for module, names in {
+        "_legacy": "BFloat16Tensor BoolTensor ByteTensor CharTensor DoubleTensor FloatTensor "
+        "HalfTensor IntTensor LongTensor ShortTensor set_default_tensor_type typename",
+        "_settings": "compile get_float32_matmul_precision set_float32_matmul_precision",
+        "_shapes": "atleast_1d atleast_2d atleast_3d block_diag broadcast_shapes cartesian_prod "
+        "combinations meshgrid unravel_index vander",
+        "_tensor_str": "get_printoptions printoptions set_printoptions",
+        "nn.functional": "alpha_dropout celu_ cosine_similarity feature_alpha_dropout "
+        "pairwise_distance pdist rrelu rrelu_ selu_ threshold_",
+        "serialization": "load save",
+    }.items()
+    for name in names.split()
 }
 
 
@@ -92,6 +87,13 @@ def _format(self: Tensor, spec: str) -> str:
     return object.__format__(self, spec)
 
 
+def _new(self: Tensor, *args, device=None) -> Tensor:
+    """Make a tensor of this dtype from sizes or data, as ``FloatTensor(*args)`` does."""
+    made = _C._legacy_new(self.dtype, args)
+    return made.to(self.device if device is None else device)
+
+
+Tensor.new = _new
 Tensor.__repr__ = _repr
 Tensor.__str__ = _repr
 Tensor.__format__ = _format

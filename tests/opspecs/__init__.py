@@ -1,9 +1,12 @@
 """The table of operations: one row (``Spec``) each, and what runs and compares them."""
 
 from . import (
+    activations,
+    attention,
     creation,
     images,
     indexing,
+    losses,
     network,
     pointwise,
     products,
@@ -16,9 +19,12 @@ from . import (
 
 SPECS = [
     *pointwise.SPECS,
+    *activations.SPECS,
     *reductions.SPECS,
     *products.SPECS,
     *network.SPECS,
+    *losses.SPECS,
+    *attention.SPECS,
     *spatial.SPECS,
     *images.SPECS,
     *views.SPECS,
