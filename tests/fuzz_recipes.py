@@ -106,6 +106,99 @@ for spatial in (1, 2, 3):
     RECIPES[f"max_pool{spatial}d"] = RECIPES[f"avg_pool{spatial}d"] = pooling(spatial)
 
 
+def transposed_convolution(dims: int) -> Callable[[Arguments], Call]:
+    def call(make: Arguments) -> Call:
+        (x, weight, bias), options = convolution(dims)(make)
+        channels = weight.shape[1] * options["groups"]
+        x = make.tensor([make.draw([0, 1, 2]), weight.shape[0], *sizes(make, dims)])
+        bias = None if bias is None else make.tensor([channels])
+        return [x, weight, bias], options
+
+    return call
+
+
+for spatial in (1, 2, 3):
+    RECIPES[f"conv_transpose{spatial}d"] = transposed_convolution(spatial)
+
+
+def image(make: Arguments, dims: int = 2) -> Any:
+    floating(make)
+    return make.tensor([*sizes(make, 2, (1, 2, 4)), *sizes(make, dims, (1, 2, 4, 6))])
+
+
+def resized(dims: int) -> Callable[[Arguments], Call]:
+    return lambda make: ([image(make, dims), sizes(make, dims)], {})
+
+
+for spatial in (1, 2, 3):
+    RECIPES[f"adaptive_avg_pool{spatial}d"] = resized(spatial)
+    RECIPES[f"adaptive_max_pool{spatial}d"] = resized(spatial)
+
+
+@recipe("interpolate", "upsample")
+def interpolate(make: Arguments) -> Call:
+    dims = make.draw([1, 2, 3])
+    modes = {1: ["linear"], 2: ["bilinear", "bicubic"], 3: ["trilinear"]}[dims]
+    mode = make.draw([*modes, "nearest", "nearest-exact", "area"])
+    scale = make.draw([0.5, 1.3, 2, 3.7])
+    options = {"scale_factor": scale} if make.chance(0.5) else {"size": sizes(make, dims)}
+    return [image(make, dims)], {"mode": mode, **options}
+
+
+@recipe("grid_sample")
+def grid_sample(make: Arguments) -> Call:
+    dims = make.draw([2, 3])
+    x = image(make, dims)
+    grid = make.tensor([x.shape[0], *sizes(make, dims), dims])
+    padding = make.draw(["zeros", "border", "reflection"])
+    modes = ["bilinear", "nearest", "bicubic"][: 5 - dims]
+    return [x, grid, make.draw(modes), padding, make.chance(0.5)], {}
+
+
+@recipe("affine_grid")
+def affine_grid(make: Arguments) -> Call:
+    dims = make.draw([2, 3])
+    floating(make)
+    n = make.draw([1, 2])
+    return [make.tensor([n, dims, dims + 1]), [n, 1, *sizes(make, dims)], make.chance(0.5)], {}
+
+
+@recipe("unfold")
+def unfold(make: Arguments) -> Call:
+    return [image(make), make.draw([1, 2])], {"padding": make.draw([0, 1])}
+
+
+@recipe("fold")
+def fold(make: Arguments) -> Call:
+    floating(make)
+    h, w, k = sizes(make, 3, (2, 3, 4))
+    k = min(h, w, k)
+    return [make.tensor([1, 2 * k * k, (h - k + 1) * (w - k + 1)]), [h, w], k], {}
+
+
+@recipe("pixel_shuffle", "pixel_unshuffle", "channel_shuffle")
+def shuffle(make: Arguments) -> Call:
+    floating(make)
+    return [make.tensor([1, 4, 2, 6]), make.draw([1, 2])], {}
+
+
+@recipe("group_norm")
+def group_norm(make: Arguments) -> Call:
+    x, groups = image(make), make.draw([1, 2])
+    return [x, groups, make.tensor([x.shape[1]]), make.tensor([x.shape[1]])], {}
+
+
+@recipe("instance_norm")
+def instance_norm(make: Arguments) -> Call:
+    x = image(make)
+    return [x, None, None, make.tensor([x.shape[1]]), None], {}
+
+
+@recipe("local_response_norm", "lp_pool2d")
+def image_and_size(make: Arguments) -> Call:
+    return [image(make), make.draw([1, 2]), make.draw([1, 2])], {}
+
+
 @recipe("batch_norm")
 def batch_norm(make: Arguments) -> Call:
     floating(make)
@@ -391,3 +484,32 @@ def set_num_threads(make: Arguments) -> Call:
 @recipe("from_numpy", "as_tensor", "tensor", "asarray")
 def from_numpy(make: Arguments) -> Call:
     return [make.array(make.base, make.draw(["float32", "int64", "bool", "float16"]))], {}
+
+
+@recipe("select_scatter")
+def replaced_slice(make: Arguments) -> Call:
+    n = make.draw([1, 2, 3])
+    return [make.tensor([n, n]), make.tensor([n]), make.draw([0, 1]), make.draw([0, -1])], {}
+
+
+@recipe("diagonal_scatter")
+def replaced_diagonal(make: Arguments) -> Call:
+    n = make.draw([1, 2, 3])
+    return [make.tensor([n, n]), make.tensor([n])], {}
+
+
+@recipe("unfold")
+def windows(make: Arguments) -> Call:
+    x = make.tensor([*sizes(make, 1), make.draw([3, 4, 7])])
+    return [x, make.draw([1, -1]), make.draw([0, 1, 2, 3]), make.draw([1, 2, 5])], {}
+
+
+@recipe("repeat_interleave")
+def repeated(make: Arguments) -> Call:
+    return [make.tensor(sizes(make, 2)), make.draw([0, 1, 3])], {"dim": make.draw([None, 0, -1])}
+
+
+@recipe("diagflat")
+def flat_diagonal(make: Arguments) -> Call:
+    """Small: the result is the square of the input."""
+    return [make.tensor(sizes(make, 2))], {"offset": make.draw([0, 1, -2])}

@@ -387,5 +387,3 @@ def test_what_is_not_supported_says_so():
         ember.nn.functional.embedding(i, x, max_norm=1.0)
     with pytest.raises(NotImplementedError, match="sparse"):
         ember.nn.functional.embedding(i, x, sparse=True)
-    with pytest.raises(NotImplementedError, match="multiply"):
-        x.scatter(0, i, 2.0, reduce="multiply")

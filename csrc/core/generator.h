@@ -37,5 +37,9 @@ private:
 };
 
 EMBER_EXPORT Generator& default_generator();
+// What random operations of this thread draw from: the default generator, unless the thread has one
+// of its own. The thread's owner keeps `generator` alive; null goes back to the default.
+EMBER_EXPORT Generator& thread_generator();
+EMBER_EXPORT void set_thread_generator(Generator* generator);
 
 }  // namespace ember

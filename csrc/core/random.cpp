@@ -131,4 +131,11 @@ Generator& default_generator() {
     return *generator;
 }
 
+namespace {
+thread_local Generator* own_generator = nullptr;
+}
+
+Generator& thread_generator() { return own_generator ? *own_generator : default_generator(); }
+void set_thread_generator(Generator* generator) { own_generator = generator; }
+
 }  // namespace ember

@@ -27,7 +27,7 @@ namespace ember::ops {
 
 namespace {
 
-Generator& chosen(Generator* generator) { return generator ? *generator : default_generator(); }
+Generator& chosen(Generator* generator) { return generator ? *generator : thread_generator(); }
 
 // Fills `self` by a kernel under the generator's mutex; a layout with holes or overlaps goes by a
 // dense copy.
@@ -349,7 +349,7 @@ Tensor dropout(const Tensor& input, double p, bool training, bool inplace) {
     Tensor mask = empty_like(x, DType::Bool), out = empty_like(x);
     kernels::dropout.require(x.device(), x.dtype());
     {
-        Generator& source = default_generator();
+        Generator& source = thread_generator();
         std::scoped_lock lock(source.mutex());
         launch(kernels::dropout, x.device(), x.numel() * 2, x.data(), out.data(), mask.as<bool>(),
                x.numel(), x.dtype(), source.twister(), p);

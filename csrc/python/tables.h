@@ -15,11 +15,15 @@ void bind_view(BindTable& table);
 void bind_factory(BindTable& table);
 void bind_matmul(BindTable& table);
 void bind_nn(BindTable& table);
+void bind_activation(BindTable& table);
 void bind_index(BindTable& table);
 void bind_special(BindTable& table);
+void bind_sort(BindTable& table);
+void bind_shape(BindTable& table);
 void bind_random(BindTable& table);
 void bind_runtime(BindTable& table);
 void bind_optim(BindTable& table);
+void bind_spatial(BindTable& table);
 
 bool add_autograd(PyObject* module);     // autograd.cpp
 bool add_conversions(PyObject* module);  // conversions.cpp: numpy, DLPack, tensor(), item, tolist

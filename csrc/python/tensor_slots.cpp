@@ -73,6 +73,11 @@ Tensor fresh(const Tensor& a, const Tensor& b) {
 }
 Tensor matmul(const Tensor& a, const Tensor& b) { return ops::matmul(a, b, {}); }
 
+PyObject* product(PyObject* a, PyObject* b) {
+    if (!is_tensor(a) || !is_tensor(b)) Py_RETURN_NOTIMPLEMENTED;
+    return binary<matmul>(a, b);
+}
+
 PyObject* power(PyObject* a, PyObject* b, PyObject* modulo) {
     if (modulo != Py_None) {
         PyErr_SetString(PyExc_TypeError, "pow: a modulus is not supported for tensors");
@@ -93,7 +98,12 @@ PyObject* divmod(PyObject* a, PyObject* b) {
 PyObject* absolute(PyObject* self) { return unary<ops::abs>(self); }
 PyObject* positive(PyObject* self) { return Py_NewRef(self); }
 
-PyObject* item(PyObject* self) { return PyObject_CallMethod(self, "item", nullptr); }
+PyObject* item(PyObject* self) {
+    if (tensor_of(self).numel() == 1) return PyObject_CallMethod(self, "item", nullptr);
+    PyErr_SetString(PyExc_ValueError,
+                    "only one element tensors can be converted to Python scalars");
+    return nullptr;
+}
 
 int truth(PyObject* self) {
     const Tensor& t = tensor_of(self);
@@ -359,7 +369,7 @@ void add_tensor_slots(std::vector<PyType_Slot>& slots) {
                                   {Py_nb_remainder, slot(binary<fresh<ops::remainder>>)},
                                   {Py_nb_divmod, slot(divmod)},
                                   {Py_nb_power, slot(power)},
-                                  {Py_nb_matrix_multiply, slot(binary<matmul>)},
+                                  {Py_nb_matrix_multiply, slot(product)},
                                   {Py_nb_and, slot(binary<fresh<ops::bitwise_and>>)},
                                   {Py_nb_or, slot(binary<fresh<ops::bitwise_or>>)},
                                   {Py_nb_xor, slot(binary<fresh<ops::bitwise_xor>>)},

@@ -21,24 +21,31 @@ newaxis = None
 
 # Loaded on first use, so that importing ember stays a matter of milliseconds: submodules, and
 # names with the submodule each is in.
-_MODULES = {"autograd", "cuda", "linalg", "nn", "optim", "serialization", "special", "utils"}
 _MATRIX_METHODS = (
     "addbmm", "addmv", "addr", "cholesky", "cholesky_inverse", "cholesky_solve", "cross", "det",
     "inner", "inverse", "kron", "logdet", "lu", "lu_solve", "matrix_exp", "matrix_power",
     "pinverse", "qr", "renorm", "slogdet", "svd", "trace", "triangular_solve", "vdot",
 )  # fmt: skip
 _MATRIX_IN_PLACE = ("addbmm_", "addmv_", "addr_", "renorm_")
+_MODULES = set(
+    "autograd backends cuda jit linalg nn optim serialization special testing utils version".split()
+)
 _NAMES = {
-    **dict.fromkeys(
-        (*_MATRIX_METHODS, "addmv_", "chain_matmul", "lu_unpack", "tensordot"), "_matrix"
-    ),
-    "bilinear": "nn.functional",
-    "einsum": "_einsum",
-    "get_printoptions": "_tensor_str",
-    "load": "serialization",
-    "printoptions": "_tensor_str",
-    "save": "serialization",
-    "set_printoptions": "_tensor_str",
+    name: module
+    for module, names in {
+        "_einsum": "einsum",
+        "_legacy": "BFloat16Tensor BoolTensor ByteTensor CharTensor DoubleTensor FloatTensor "
+        "HalfTensor IntTensor LongTensor ShortTensor set_default_tensor_type typename",
+        "_matrix": "addmv_ chain_matmul lu_unpack tensordot " + " ".join(_MATRIX_METHODS),
+        "_settings": "compile get_float32_matmul_precision set_float32_matmul_precision",
+        "_shapes": "atleast_1d atleast_2d atleast_3d block_diag broadcast_shapes cartesian_prod "
+        "combinations meshgrid unravel_index vander",
+        "_tensor_str": "get_printoptions printoptions set_printoptions",
+        "nn.functional": "alpha_dropout bilinear celu_ cosine_similarity feature_alpha_dropout "
+        "pairwise_distance pdist rrelu rrelu_ selu_ threshold_",
+        "serialization": "load save",
+    }.items()
+    for name in names.split()
 }
 
 
@@ -103,6 +110,14 @@ class _LazyMethod:
 for _name in (*_MATRIX_METHODS, *_MATRIX_IN_PLACE):
     setattr(Tensor, _name, _LazyMethod(_name, "_matrix"))
 
+
+def _new(self: Tensor, *args, device=None) -> Tensor:
+    """Make a tensor of this dtype from sizes or data, as ``FloatTensor(*args)`` does."""
+    made = _C._legacy_new(self.dtype, args)
+    return made.to(self.device if device is None else device)
+
+
+Tensor.new = _new
 Tensor.__repr__ = _repr
 Tensor.__str__ = _repr
 Tensor.__format__ = _format

@@ -38,12 +38,8 @@ def run(name: str, function: Callable, *tensors: Tensor, **kwargs: Any) -> Any:
     return tuple(map(wrap, result)) if isinstance(result, tuple) else wrap(result)
 
 
-def diagonal_matrix(x: Tensor) -> Tensor:
-    return _C.where(_C.eye(x.shape[-1], dtype=_C.bool), x.unsqueeze(-1), 0.0)
-
-
 def half_diagonal_tril(x: Tensor) -> Tensor:
-    return x.tril() - 0.5 * diagonal_matrix(x.diagonal(0, -2, -1))
+    return x.tril() - 0.5 * _C.diag_embed(x.diagonal(0, -2, -1))
 
 
 class Inverse(Function):
@@ -218,7 +214,7 @@ class Eigh(Function):
         gap = values.unsqueeze(-2) - values.unsqueeze(-1)
         diagonal = _C.eye(values.shape[-1], dtype=_C.bool)
         gap = _C.where(diagonal, 1.0, gap)
-        inner = _C.where(diagonal, 0.0, (v.mT @ gv) / gap) + diagonal_matrix(gl)
+        inner = _C.where(diagonal, 0.0, (v.mT @ gv) / gap) + _C.diag_embed(gl)
         return v @ inner @ v.mT, None
 
 
@@ -241,7 +237,7 @@ class SVD(Function):
         gap = _C.where(_C.eye(k, dtype=_C.bool), 1.0, gap)
         by_u, by_v = u.mT @ gu, v.mT @ gv
         inner = (by_u - by_u.mT) / gap * s.unsqueeze(-2)
-        inner = inner + s.unsqueeze(-1) * ((by_v - by_v.mT) / gap) + diagonal_matrix(gs)
+        inner = inner + s.unsqueeze(-1) * ((by_v - by_v.mT) / gap) + _C.diag_embed(gs)
         g = u @ inner @ v.mT
         if u.shape[-2] > k:
             g = g + (gu - u @ by_u) / s.unsqueeze(-2) @ v.mT
