@@ -19,6 +19,7 @@ SPOKEN = {
     "setitem": ("index", "copy_", "fill_", "slice", "masked_fill", "value"),
     "index_put": ("index",),
     "rsub": ("sub",),
+    "heaviside": ("where",),
     "ldexp": ("mul",),
     "float_power": ("pow",),
     "scaled_dot_product_attention": ("masked_fill",),

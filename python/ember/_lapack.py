@@ -7,7 +7,7 @@ S. Walter and L. Lehmann (2010), G. Golub and V. Pereyra (1973).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,47 @@ Tensor = _C.Tensor
 
 class LinAlgError(RuntimeError):
     """A matrix that an operation cannot do with: singular, not positive definite."""
+
+
+def _check(name: str, a: Any, square: bool = False) -> None:
+    if not isinstance(a, Tensor):
+        raise TypeError(f"{name}: expected a tensor, got {type(a).__name__}")
+    if a.dim() < 2:
+        raise RuntimeError(
+            f"{name}: The input tensor A must have at least 2 dimensions, got {a.dim()}"
+        )
+    if a.dtype not in (_C.float32, _C.float64):
+        raise RuntimeError(f"{name}: Expected a tensor of float32 or float64, got {a.dtype}")
+    if square and a.shape[-1] != a.shape[-2]:
+        raise RuntimeError(
+            f"{name}: A must be batches of square matrices, but they are "
+            f"{a.shape[-2]} by {a.shape[-1]} matrices"
+        )
+
+
+def _same_dtype(name: str, a: Tensor, b: Any) -> None:
+    if not isinstance(b, Tensor):
+        raise TypeError(f"{name}: expected a tensor, got {type(b).__name__}")
+    if a.dtype != b.dtype:
+        raise RuntimeError(f"{name}: expected tensors of one dtype, got {a.dtype} and {b.dtype}")
+
+
+def deliver(result: Any, out: Any) -> Any:
+    """The result, or `out` with the result in it."""
+    if out is None:
+        return result
+    if isinstance(out, (tuple, list)):
+        for r, o in zip(result, out, strict=True):
+            deliver(r, o)
+        return type(result)(*out)
+    return _C.where(_C.ones((), dtype=_C.bool), result, result, out=out)
+
+
+def _broadcast(name: str, *shapes: Sequence[int]) -> tuple[int, ...]:
+    try:
+        return np.broadcast_shapes(*map(tuple, shapes))
+    except ValueError:
+        raise RuntimeError(f"{name}: batch shapes {shapes} do not broadcast") from None
 
 
 def run(name: str, function: Callable, *tensors: Tensor, **kwargs: Any) -> Any:

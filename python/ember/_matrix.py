@@ -7,7 +7,8 @@ from collections import namedtuple
 from typing import Any
 
 from . import _C, _lapack, linalg
-from .linalg import deliver, matrix_exp, matrix_power, slogdet
+from ._lapack import deliver
+from .linalg import matrix_exp, matrix_power, slogdet
 
 Tensor = _C.Tensor
 
@@ -203,7 +204,7 @@ def addr(
     if vec1.dim() != 1 or vec2.dim() != 1:
         raise RuntimeError(f"addr: expected 1-D vectors, got {vec1.dim()}D and {vec2.dim()}D")
     shape = (vec1.shape[0], vec2.shape[0])
-    if linalg._broadcast("addr", input.shape, shape) != shape:
+    if _lapack._broadcast("addr", input.shape, shape) != shape:
         raise RuntimeError(f"addr: input {tuple(input.shape)} does not broadcast to {shape}")
     result = _C.outer(vec1, vec2)
     if alpha != 1:
@@ -272,7 +273,7 @@ def cholesky_solve(
 
 def cholesky_inverse(L: Tensor, upper: bool = False, *, out: Tensor | None = None) -> Tensor:
     """Inverse of A from its Cholesky factor L."""
-    linalg._check("cholesky_inverse", L, square=True)
+    _lapack._check("cholesky_inverse", L, square=True)
     eye = _C.eye(L.shape[-1], dtype=L.dtype)
     return cholesky_solve(eye.expand(*L.shape), L, upper, out=out)
 
@@ -284,7 +285,7 @@ def qr(input: Tensor, some: bool = True, *, out: Any = None) -> Any:
 
 def svd(input: Tensor, some: bool = True, compute_uv: bool = True, *, out: Any = None) -> Any:
     """``input = U diag(S) V^T``: ``(U, S, V)``; U and V are zeros unless `compute_uv`."""
-    linalg._check("svd", input)
+    _lapack._check("svd", input)
     if not compute_uv:
         m, n = input.shape[-2:]
         u = _C.zeros(*input.shape[:-2], m, m, dtype=input.dtype)

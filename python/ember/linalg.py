@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from . import _C, _lapack
-from ._lapack import LinAlgError
+from ._lapack import LinAlgError, _broadcast, _check, _same_dtype, deliver
 
 Tensor = _C.Tensor
 
@@ -65,40 +65,6 @@ _Slogdet = namedtuple("linalg_slogdet", "sign logabsdet")
 _SVD = namedtuple("linalg_svd", "U S Vh")
 
 
-def _check(name: str, a: Any, square: bool = False) -> None:
-    if not isinstance(a, Tensor):
-        raise TypeError(f"{name}: expected a tensor, got {type(a).__name__}")
-    if a.dim() < 2:
-        raise RuntimeError(
-            f"{name}: The input tensor A must have at least 2 dimensions, got {a.dim()}"
-        )
-    if a.dtype not in (_C.float32, _C.float64):
-        raise RuntimeError(f"{name}: Expected a tensor of float32 or float64, got {a.dtype}")
-    if square and a.shape[-1] != a.shape[-2]:
-        raise RuntimeError(
-            f"{name}: A must be batches of square matrices, but they are "
-            f"{a.shape[-2]} by {a.shape[-1]} matrices"
-        )
-
-
-def _same_dtype(name: str, a: Tensor, b: Any) -> None:
-    if not isinstance(b, Tensor):
-        raise TypeError(f"{name}: expected a tensor, got {type(b).__name__}")
-    if a.dtype != b.dtype:
-        raise RuntimeError(f"{name}: expected tensors of one dtype, got {a.dtype} and {b.dtype}")
-
-
-def deliver(result: Any, out: Any) -> Any:
-    """The result, or `out` with the result in it."""
-    if out is None:
-        return result
-    if isinstance(out, (tuple, list)):
-        for r, o in zip(result, out, strict=True):
-            deliver(r, o)
-        return type(result)(*out)
-    return _C.where(_C.ones((), dtype=_C.bool), result, result, out=out)
-
-
 def det(A: Tensor, *, out: Tensor | None = None) -> Tensor:
     """Determinant of square matrices."""
     _check("linalg.det", A, square=True)
@@ -140,13 +106,6 @@ def solve(A: Tensor, B: Tensor, *, left: bool = True, out: Tensor | None = None)
         "linalg.solve", A.expand(*batch, *A.shape[-2:]), matrix.expand(*batch, *matrix.shape[-2:])
     )
     return deliver(x.squeeze(-1) if vector else x, out)
-
-
-def _broadcast(name: str, *shapes: Sequence[int]) -> tuple[int, ...]:
-    try:
-        return np.broadcast_shapes(*map(tuple, shapes))
-    except ValueError:
-        raise RuntimeError(f"{name}: batch shapes {shapes} do not broadcast") from None
 
 
 def solve_triangular(
