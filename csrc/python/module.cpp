@@ -36,10 +36,10 @@ bool fill_module(PyObject* module) {
     bind_activation(table);
     bind_matmul(table);
     bind_index(table);
-    bind_special(table);
     bind_sort(table);
     bind_shape(table);
     bind_spatial(table);
+    bind_special(table);
     return table.install(module, tensor_type) && add_conversions(module) && add_autograd(module);
 }
 

@@ -21,14 +21,13 @@ newaxis = None
 
 # Loaded on first use, so that importing ember stays a matter of milliseconds: submodules, and
 # names with the submodule each is in.
-_MATRIX_METHODS = (
-    "addbmm", "addmv", "addr", "cholesky", "cholesky_inverse", "cholesky_solve", "cross", "det",
-    "inner", "inverse", "kron", "logdet", "lu", "lu_solve", "matrix_exp", "matrix_power",
-    "pinverse", "qr", "renorm", "slogdet", "svd", "trace", "triangular_solve", "vdot",
-)  # fmt: skip
-_MATRIX_IN_PLACE = ("addbmm_", "addmv_", "addr_", "renorm_")
 _MODULES = set(
     "autograd backends cuda jit linalg nn optim serialization special testing utils version".split()
+)
+_MATRIX_METHODS = (
+    "addbmm addmv addr cholesky cholesky_inverse cholesky_solve cross det inner inverse kron "
+    "logdet lu lu_solve matrix_exp matrix_power pinverse qr renorm slogdet svd trace "
+    "triangular_solve vdot"
 )
 _NAMES = {
     name: module
@@ -36,7 +35,7 @@ _NAMES = {
         "_einsum": "einsum",
         "_legacy": "BFloat16Tensor BoolTensor ByteTensor CharTensor DoubleTensor FloatTensor "
         "HalfTensor IntTensor LongTensor ShortTensor set_default_tensor_type typename",
-        "_matrix": "addmv_ chain_matmul lu_unpack tensordot " + " ".join(_MATRIX_METHODS),
+        "_matrix": _MATRIX_METHODS + " addmv_ chain_matmul lu_unpack tensordot",
         "_settings": "compile get_float32_matmul_precision set_float32_matmul_precision",
         "_shapes": "atleast_1d atleast_2d atleast_3d block_diag broadcast_shapes cartesian_prod "
         "combinations meshgrid unravel_index vander",
@@ -95,6 +94,15 @@ def _format(self: Tensor, spec: str) -> str:
     return object.__format__(self, spec)
 
 
+def _new(self: Tensor, *args, device=None) -> Tensor:
+    """Make a tensor of this dtype from sizes or data, as ``FloatTensor(*args)`` does."""
+    made = _C._legacy_new(self.dtype, args)
+    return made.to(self.device if device is None else device)
+
+
+Tensor.new = _new
+
+
 class _LazyMethod:
     """A method of Tensor whose module is imported when it is first looked up."""
 
@@ -107,17 +115,9 @@ class _LazyMethod:
         return function if instance is None else function.__get__(instance, owner)
 
 
-for _name in (*_MATRIX_METHODS, *_MATRIX_IN_PLACE):
+for _name in (_MATRIX_METHODS + " addbmm_ addmv_ addr_ renorm_").split():
     setattr(Tensor, _name, _LazyMethod(_name, "_matrix"))
 
-
-def _new(self: Tensor, *args, device=None) -> Tensor:
-    """Make a tensor of this dtype from sizes or data, as ``FloatTensor(*args)`` does."""
-    made = _C._legacy_new(self.dtype, args)
-    return made.to(self.device if device is None else device)
-
-
-Tensor.new = _new
 Tensor.__repr__ = _repr
 Tensor.__str__ = _repr
 Tensor.__format__ = _format
