@@ -21,9 +21,7 @@ newaxis = None
 
 # Loaded on first use, so that importing ember stays a matter of milliseconds: submodules, and
 # names with the submodule each is in.
-_MODULES = set(
-    "autograd backends cuda jit nn optim serialization testing utils version".split()
-)
+_MODULES = set("autograd backends cuda jit nn optim serialization testing utils version".split())
 _NAMES = {
     name: module
     for module, names in {

@@ -128,17 +128,6 @@ from .padding import (
     ZeroPad3d,
 )
 from .pooling import (
-    AvgPool2d,
-    MaxPool2d,
-)
-from .rearrange import (
-    ChannelShuffle,
-    Fold,
-    PixelShuffle,
-    PixelUnshuffle,
-    Unfold,
-)
-from .sparse import (
     AdaptiveAvgPool1d,
     AdaptiveAvgPool2d,
     AdaptiveAvgPool3d,
@@ -148,8 +137,6 @@ from .sparse import (
     AvgPool1d,
     AvgPool2d,
     AvgPool3d,
-    Embedding,
-    EmbeddingBag,
     FractionalMaxPool2d,
     FractionalMaxPool3d,
     LPPool1d,
@@ -161,6 +148,17 @@ from .sparse import (
     MaxUnpool1d,
     MaxUnpool2d,
     MaxUnpool3d,
+)
+from .rearrange import (
+    ChannelShuffle,
+    Fold,
+    PixelShuffle,
+    PixelUnshuffle,
+    Unfold,
+)
+from .sparse import (
+    Embedding,
+    EmbeddingBag,
 )
 from .upsampling import (
     Upsample,
