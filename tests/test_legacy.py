@@ -198,7 +198,7 @@ def test_assert_close_says_where():
         )
     with pytest.raises(AssertionError, match="mine"):
         ember.testing.assert_close(1, 2, msg="mine")
-    with pytest.raises(AssertionError, match="assert_close: 1 of 1.* mine"):
+    with pytest.raises(AssertionError, match=r"assert_close: 1 of 1.* mine"):
         ember.testing.assert_close(1, 2, msg=lambda text: text + " mine")
     ember.testing.assert_allclose(ember.ones(2), [1.0, 1.00001])
     with pytest.raises(AssertionError):

@@ -25,6 +25,8 @@ SPOKEN = {
     "pairwise_distance": ("sub",),
     "embedding_max_norm": ("index",),
     "gumbel_softmax": ("softmax",),
+    "ldexp": ("mul",),
+    "float_power": ("pow",),
     "broadcast_to": ("expand",),
     "contiguous": ("clone",),
     "view_as": ("view",),

@@ -19,6 +19,7 @@ void bind_activation(BindTable& table);
 void bind_index(BindTable& table);
 void bind_sort(BindTable& table);
 void bind_shape(BindTable& table);
+void bind_special(BindTable& table);
 void bind_random(BindTable& table);
 void bind_runtime(BindTable& table);
 void bind_optim(BindTable& table);

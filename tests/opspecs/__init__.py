@@ -7,6 +7,7 @@ from . import (
     images,
     indexing,
     losses,
+    matrices,
     network,
     pointwise,
     products,
@@ -14,14 +15,17 @@ from . import (
     shapes,
     sorting,
     spatial,
+    special,
     views,
 )
 
 SPECS = [
     *pointwise.SPECS,
+    *special.SPECS,
     *activations.SPECS,
     *reductions.SPECS,
     *products.SPECS,
+    *matrices.SPECS,
     *network.SPECS,
     *losses.SPECS,
     *attention.SPECS,

@@ -132,8 +132,8 @@ def jvp(
 ) -> tuple[Any, Any]:
     """Return ``func(*inputs)`` and the product of its Jacobian with a vector.
 
-    By differentiating a product of a vector with the Jacobian by that vector. Parameters as `vjp`'s,
-    with `v` of the shapes of the inputs.
+    By differentiating a product of a vector with the Jacobian by that vector. Parameters as
+    `vjp`'s, with `v` of the shapes of the inputs.
     """
     with enable_grad():
         several_in = isinstance(inputs, (tuple, list))

@@ -31,13 +31,13 @@ def flags(
     allow_tf32: bool = True,
 ) -> Iterator[None]:
     """Make these settings for the time of a ``with`` statement."""
-    given = dict(
-        enabled=enabled,
-        benchmark=benchmark,
-        benchmark_limit=benchmark_limit,
-        deterministic=deterministic,
-        allow_tf32=allow_tf32,
-    )
+    given = {
+        "enabled": enabled,
+        "benchmark": benchmark,
+        "benchmark_limit": benchmark_limit,
+        "deterministic": deterministic,
+        "allow_tf32": allow_tf32,
+    }
     before = {name: globals()[name] for name in given}
     globals().update(given)
     try:

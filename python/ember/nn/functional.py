@@ -152,6 +152,7 @@ __all__ = [
     "avg_pool2d",
     "avg_pool3d",
     "batch_norm",
+    "bilinear",
     "binary_cross_entropy",
     "binary_cross_entropy_with_logits",
     "celu",
@@ -345,3 +346,21 @@ def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
         )
     hot = _C.zeros((*tensor.shape, num_classes), dtype=_C.int64, device=tensor.device)
     return hot.scatter_(-1, tensor.unsqueeze(-1), 1)
+
+
+def bilinear(input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """``input1^T W_o input2 + bias`` for each W_o of weight ``(out, in1, in2)``."""
+    from .._einsum import einsum
+
+    if weight.dim() != 3 or input1.shape[:-1] != input2.shape[:-1]:
+        raise RuntimeError(
+            f"bilinear: expected a weight of 3 dims and inputs with equal leading dims, got "
+            f"{tuple(weight.shape)}, {tuple(input1.shape)} and {tuple(input2.shape)}"
+        )
+    if (input1.shape[-1], input2.shape[-1]) != tuple(weight.shape[1:]):
+        raise RuntimeError(
+            f"bilinear: inputs of {input1.shape[-1]} and {input2.shape[-1]} features do not fit a "
+            f"weight of shape {tuple(weight.shape)}"
+        )
+    result = einsum("...i,oij,...j->...o", input1, weight, input2)
+    return result if bias is None else result + bias

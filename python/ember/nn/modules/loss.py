@@ -304,7 +304,7 @@ class MarginRankingLoss(_Loss):
 
 
 class MultiMarginLoss(_WeightedLoss):
-    """By how much other classes come near the target's score; see `functional.multi_margin_loss`."""
+    """By how much other classes come near the target's; see `functional.multi_margin_loss`."""
 
     def __init__(
         self,
