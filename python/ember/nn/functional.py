@@ -94,18 +94,20 @@ from ._embedding import (
     embedding_bag,
 )
 from ._loss import (
-    cosine_embedding_loss,
     gaussian_nll_loss,
-    hinge_embedding_loss,
     huber_loss,
     kl_div,
     l1_loss,
+    poisson_nll_loss,
+    smooth_l1_loss,
+)
+from ._margin import (
+    cosine_embedding_loss,
+    hinge_embedding_loss,
     margin_ranking_loss,
     multi_margin_loss,
     multilabel_margin_loss,
     multilabel_soft_margin_loss,
-    poisson_nll_loss,
-    smooth_l1_loss,
     soft_margin_loss,
     triplet_margin_loss,
     triplet_margin_with_distance_loss,
