@@ -25,7 +25,7 @@ SPOKEN = {
     "pairwise_distance": ("sub",),
     "embedding_max_norm": ("index",),
     "gumbel_softmax": ("softmax",),
-    "heaviside": ("where",),
+    "heaviside": ("where", "copy_"),
     "ldexp": ("mul",),
     "float_power": ("pow",),
     "broadcast_to": ("expand",),
