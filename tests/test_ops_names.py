@@ -152,3 +152,10 @@ def test_einsum_finds_the_cheap_order() -> None:
     a, b, c = ember.ones(1, 2000), ember.ones(2000, 2000), ember.ones(2000, 1)
     assert ember.einsum("ij,jk,kl->il", a, b, c).item() == 4e6
     assert ember.einsum("kl,jk,ij->il", c, b, a).item() == 4e6
+
+
+@pytest.mark.parametrize("name", ["svd", "svdvals", "pinv", "eigh"])
+def test_iterations_refuse_what_is_not_finite(name: str) -> None:
+    for value in (np.nan, np.inf):
+        with pytest.raises(ember.linalg.LinAlgError, match="not finite"):
+            getattr(ember.linalg, name)(ember.tensor([[1.0, value], [value, 2.0]]))

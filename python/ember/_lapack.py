@@ -63,6 +63,13 @@ def _broadcast(name: str, *shapes: Sequence[int]) -> tuple[int, ...]:
         raise RuntimeError(f"{name}: batch shapes {shapes} do not broadcast") from None
 
 
+def _iterate(function: Callable, a: np.ndarray, *args: Any, **kwargs: Any) -> Any:
+    """function(a, ...) for LAPACK's iterations, some of which never end on NaN or infinity."""
+    if not np.isfinite(a).all():
+        raise np.linalg.LinAlgError("the matrix has values that are not finite")
+    return function(a, *args, **kwargs)
+
+
 def run(name: str, function: Callable, *tensors: Tensor, **kwargs: Any) -> Any:
     """function(arrays) as tensors; raises LinAlgError where LAPACK gives up."""
     try:
@@ -158,7 +165,7 @@ class SolveTriangular(Function):
 
 def _cofactors(a: np.ndarray) -> np.ndarray:
     """Derivatives of the determinant, also of a singular matrix."""
-    u, s, vh = np.linalg.svd(a)
+    u, s, vh = _iterate(np.linalg.svd, a)
     n = s.shape[-1]
     others = np.stack([np.prod(np.delete(s, i, -1), -1) for i in range(n)], -1)
     sign = np.linalg.det(u) * np.linalg.det(vh)
@@ -245,7 +252,7 @@ class QR(Function):
 class Eigh(Function):
     @staticmethod
     def forward(ctx: Any, a: Tensor, uplo: str) -> tuple[Tensor, Tensor]:
-        values, vectors = run("linalg.eigh", lambda x: tuple(np.linalg.eigh(x, uplo)), a)
+        values, vectors = run("linalg.eigh", lambda x: tuple(_iterate(np.linalg.eigh, x, uplo)), a)
         ctx.save_for_backward(values, vectors)
         return values, vectors
 
@@ -264,7 +271,7 @@ class SVD(Function):
 
     @staticmethod
     def forward(ctx: Any, a: Tensor, full: bool) -> tuple[Tensor, Tensor, Tensor]:
-        u, s, vh = run("linalg.svd", lambda x: tuple(np.linalg.svd(x, full)), a)
+        u, s, vh = run("linalg.svd", lambda x: tuple(_iterate(np.linalg.svd, x, full)), a)
         ctx.save_for_backward(u, s, vh)
         return u, s, vh
 
@@ -291,7 +298,7 @@ class SingularValues(Function):
     @staticmethod
     def forward(ctx: Any, a: Tensor) -> Tensor:
         ctx.save_for_backward(a)
-        return run("linalg.svdvals", np.linalg.svd, a, compute_uv=False)
+        return run("linalg.svdvals", lambda x: _iterate(np.linalg.svd, x, compute_uv=False), a)
 
     @staticmethod
     def backward(ctx: Any, g: Tensor) -> Tensor:
@@ -302,10 +309,10 @@ class SingularValues(Function):
 
 def _pinv(a: np.ndarray, atol: np.ndarray, rtol: np.ndarray, hermitian: bool) -> np.ndarray:
     if hermitian:
-        values, u = np.linalg.eigh(a)
+        values, u = _iterate(np.linalg.eigh, a)
         s, vh = np.abs(values), np.swapaxes(u * np.sign(values)[..., None, :], -1, -2)
     else:
-        u, s, vh = np.linalg.svd(a, full_matrices=False)
+        u, s, vh = _iterate(np.linalg.svd, a, full_matrices=False)
     bound = np.maximum(atol, rtol * s.max(-1, initial=0))[..., None]
     inverse = np.divide(1, s, out=np.zeros_like(s), where=s > bound)
     return np.swapaxes(vh, -1, -2) @ (inverse[..., None] * np.swapaxes(u, -1, -2))
