@@ -104,6 +104,15 @@ EMBER_NOINLINE void finish(const Product<S, T>& x, Range rows, Range columns, co
     }
 }
 
+// A panel of contiguous rows takes a cache line of each k, too far apart for the processor to see
+// the next one coming: its lines are asked for while the panel before is multiplied. The line of
+// its first row is here by then.
+template <class S, class T>
+EMBER_INLINE void prefetch_panel(const Product<S, T>& x, int64_t i, Range depth) {
+    const S* last = x.a + least(i + TileShape<T>::kRows, x.m) - 1;
+    for (int64_t p = depth.begin; p < depth.end; p++) __builtin_prefetch(last + p * x.a_col, 0, 2);
+}
+
 // The block rows x columns of C. `packed` is B in strips, or null where B is read in place; A's
 // panels are packed here unless `a_in_place`. `sums` holds the block where S is not T.
 template <class S, class T>
@@ -146,6 +155,7 @@ EMBER_INLINE void block(const Product<S, T>& x, Range rows, Range columns, const
                 call.a = panel;
                 call.a_row = 1;
                 call.a_col = Shape::kPanelRows;
+                if (x.a_row == 1 && q + 1 < panels) prefetch_panel(x, i + count, depth);
             }
             const TileFn<T>* tiles = packed && !a_in_place ? Tiles<T, true>::table[count - 1]
                                                            : Tiles<T, false>::table[count - 1];

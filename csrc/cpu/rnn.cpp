@@ -13,8 +13,8 @@ using kernels::Rnn;
 using kernels::RnnBackward;
 using Cell = Rnn::Cell;
 
-constexpr int64_t kSequences = 8;      // that a task owns
-constexpr int64_t kCellItems = 16384;  // of gates that deserve a task where there is no product
+constexpr int64_t kSequences = 8;         // that a task owns
+constexpr int64_t kCellItems = 16384;     // of gates that deserve a task where there is no product
 constexpr int64_t kColumnWork = 400'000;  // multiplications of a step that deserve a task
 
 // The weight in strips of columns: strip s holds, for each block of the weight, (H, kColumns).
@@ -51,7 +51,8 @@ Packed<T> pack_weight(Context& context, const Rnn& x, bool backward) {
     return packed;
 }
 
-// c (rows, width) = beta c + a (rows, k) @ strip + bias. Few sizes of tiles, to keep the code small.
+// c (rows, width) = beta c + a (rows, k) @ strip + bias. Few sizes of tiles, to keep the code
+// small.
 template <class T>
 EMBER_INLINE void multiply(int64_t rows, int64_t k, const T* a, int64_t a_row, const T* strip, T* c,
                            int64_t c_row, int64_t width, T beta, const T* bias) {
@@ -89,7 +90,7 @@ EMBER_INLINE void multiply(int64_t rows, int64_t k, const T* a, int64_t a_row, c
 template <class T>
 struct Rows {
     int64_t count;
-    int64_t first;              // among the rows of all steps
+    int64_t first;                  // among the rows of all steps
     const T *before, *cell_before;  // states
 };
 
@@ -206,7 +207,7 @@ EMBER_INLINE void cell_backward(const RnnBackward& x, const Rows<T>& rows, int64
         const T* g = static_cast<const T*>(x.gates) + row * stride;
         const T* out = x.state ? static_cast<const T*>(x.state) + row * h : nullptr;
         const T* grad = x.grad ? static_cast<const T*>(x.grad) + row * x.grad_row : nullptr;
-        T* to = static_cast<T*>(x.grad_gates) + row * stride;
+        T* to = static_cast<T*>(x.grad_gates) + row * x.grad_gates_row;
         T* carried = static_cast<T*>(x.grad_state) + (first + i) * h;
         sweep<V>(0, h, [&](auto at) __attribute__((always_inline)) {
             V slope = at.load(carried);
@@ -248,7 +249,7 @@ EMBER_INLINE void cell_backward(const RnnBackward& x, const Rows<T>& rows, int64
 template <class T, Cell C>
 EMBER_NOINLINE void backward(Context& context, const RnnBackward& x) {
     constexpr int64_t kStrip = Packed<T>::kStrip;
-    const int64_t h = x.hidden, stride = Rnn::blocks(C) * h;
+    const int64_t h = x.hidden, stride = x.grad_gates_row;
     Packed<T> weight{};
     if (x.weight) weight = pack_weight<T>(context, x, true);
     const int64_t columns = x.weight ? columns_of_task<T>(x) : h;

@@ -39,10 +39,11 @@ extern Slot<void(Context&, const Rnn&)> rnn;
 struct RnnBackward : Rnn {
     const void* grad = nullptr;  // of `state`: (rows, H) with rows `grad_row` apart; null: zeros
     int64_t grad_row = 0;
-    // (batch, H). In: gradients of the last state and cell. Out: of the first, for the state without
-    // its recurrent product where `weight` is null.
+    // (batch, H). In: gradients of the last state and cell. Out: of the first, for the state
+    // without its recurrent product where `weight` is null.
     void *grad_state = nullptr, *grad_cell = nullptr;
-    void* grad_gates = nullptr;  // (rows, blocks H)
+    void* grad_gates = nullptr;  // (rows, blocks H) with rows `grad_gates_row` apart
+    int64_t grad_gates_row = 0;
 };
 extern Slot<void(Context&, const RnnBackward&)> rnn_backward;
 

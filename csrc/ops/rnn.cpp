@@ -113,11 +113,10 @@ RnnResult run(const Network& net, const Tensor& data, const RnnOffsets& offsets,
         Tensors outs;
         for (int64_t d = 0; d < net.directions(); d++) {
             int64_t i = layer * net.directions() + d;
-            RnnWeights w =
-                take_weights(net, params, at, data, input.size(1), h.size(2), projected);
-            RnnResult r = rnn_layer(net.cell, input, select(first_h, 0, i),
-                                    c.defined() ? select(first_c, 0, i) : Tensor(), w, offsets,
-                                    d == 1);
+            RnnWeights w = take_weights(net, params, at, data, input.size(1), h.size(2), projected);
+            RnnResult r =
+                rnn_layer(net.cell, input, select(first_h, 0, i),
+                          c.defined() ? select(first_c, 0, i) : Tensor(), w, offsets, d == 1);
             outs.push_back(r.out);
             last_h.push_back(r.h);
             if (c.defined()) last_c.push_back(r.c);
@@ -234,22 +233,22 @@ LstmStates lstm_packed(const Tensor& data, const Tensor& batch_sizes, const Tens
     return three(run_packed(net, data, batch_sizes, hx[0], hx[1], params));
 }
 
-#define EMBER_RNN(function, kind)                                                               \
-    RnnStates function(const Tensor& input, const Tensor& hx, const Tensors& params,            \
-                       bool has_biases, int64_t num_layers, double dropout, bool train,         \
-                       bool bidirectional, bool batch_first) {                                  \
-        Network net{#function, kind, has_biases, num_layers, dropout, train, bidirectional};    \
-        return two(run_padded(net, input, hx, {}, params, batch_first));                        \
-    }                                                                                           \
+#define EMBER_RNN(function, kind)                                                                \
+    RnnStates function(const Tensor& input, const Tensor& hx, const Tensors& params,             \
+                       bool has_biases, int64_t num_layers, double dropout, bool train,          \
+                       bool bidirectional, bool batch_first) {                                   \
+        Network net{#function, kind, has_biases, num_layers, dropout, train, bidirectional};     \
+        return two(run_padded(net, input, hx, {}, params, batch_first));                         \
+    }                                                                                            \
     RnnStates function##_packed(const Tensor& data, const Tensor& batch_sizes, const Tensor& hx, \
-                                const Tensors& params, bool has_biases, int64_t num_layers,     \
-                                double dropout, bool train, bool bidirectional) {               \
-        Network net{#function, kind, has_biases, num_layers, dropout, train, bidirectional};    \
-        return two(run_packed(net, data, batch_sizes, hx, {}, params));                         \
-    }                                                                                           \
-    Tensor function##_cell(const Tensor& input, const Tensor& hx, const Tensor& w_ih,           \
-                           const Tensor& w_hh, const Tensor& b_ih, const Tensor& b_hh) {        \
-        return run_cell(#function "_cell", kind, input, hx, {}, w_ih, w_hh, b_ih, b_hh).h;      \
+                                const Tensors& params, bool has_biases, int64_t num_layers,      \
+                                double dropout, bool train, bool bidirectional) {                \
+        Network net{#function, kind, has_biases, num_layers, dropout, train, bidirectional};     \
+        return two(run_packed(net, data, batch_sizes, hx, {}, params));                          \
+    }                                                                                            \
+    Tensor function##_cell(const Tensor& input, const Tensor& hx, const Tensor& w_ih,            \
+                           const Tensor& w_hh, const Tensor& b_ih, const Tensor& b_hh) {         \
+        return run_cell(#function "_cell", kind, input, hx, {}, w_ih, w_hh, b_ih, b_hh).h;       \
     }
 EMBER_RNN(gru, Cell::Gru)
 EMBER_RNN(rnn_tanh, Cell::Tanh)

@@ -50,7 +50,8 @@ public:
     // A fresh tensor.
     Tensor join(const Tensor& like) const {
         std::vector<Tensor> parts;
-        for (const Item& item : items_) parts.push_back(narrow(*item.from, 0, item.begin, item.count));
+        for (const Item& item : items_)
+            parts.push_back(narrow(*item.from, 0, item.begin, item.count));
         if (parts.empty()) parts.push_back(narrow(like, 0, 0, 0));
         return parts.size() == 1 ? clone(parts[0], MemoryFormat::Contiguous) : cat(parts, 0);
     }
@@ -143,10 +144,14 @@ void formula_backward(Backward& bw, Cell cell, const RnnInputs& given, const Ste
                       const GradList& grads) {
     // Views: gradients with respect to them do not pass from one input through another.
     auto apart = [](const Tensor& t) { return t.defined() ? view(t, Dims(t.sizes())) : t; };
-    RnnInputs x{apart(given.input),         apart(given.h),
-                apart(given.c),             apart(given.input_weight),
-                apart(given.hidden_weight), apart(given.input_bias),
-                apart(given.hidden_bias),   {}};
+    RnnInputs x{apart(given.input),
+                apart(given.h),
+                apart(given.c),
+                apart(given.input_weight),
+                apart(given.hidden_weight),
+                apart(given.input_bias),
+                apart(given.hidden_bias),
+                {}};
     RnnResult result = layer_formula(cell, x, steps);
     std::vector<Edge> roots, targets;
     std::vector<Tensor> slopes;
@@ -274,7 +279,10 @@ void fused_backward(Backward& bw, const Layer& layer, const RnnInputs& x, const 
     Tensor grad = grads[0], gh = start(grads[1]), gc;
     if (layer.cell == Cell::Lstm) gc = start(grads[2]);
     if (grad.defined() && grad.stride(1) != 1) grad = contiguous(grad);
-    Tensor gates = empty(Dims{rows, layer.blocks() * h}, x.h.options());
+    // Rows a multiple of a page apart would share too few cache sets.
+    int64_t width = layer.blocks() * h, item = x.h.item_bytes();
+    int64_t row = width * item % 1024 == 0 ? width + 64 / item : width;
+    Tensor gates = narrow(empty(Dims{rows, row}, x.h.options()), 1, 0, width);
     kernels::RnnBackward k;
     layer.describe(k, x.hidden_weight, f.gates, x.h, x.c, f.states, f.cells);
     k.grad = data_of(grad);
@@ -282,6 +290,7 @@ void fused_backward(Backward& bw, const Layer& layer, const RnnInputs& x, const 
     k.grad_state = gh.data();
     k.grad_cell = data_of(gc);
     k.grad_gates = gates.data();
+    k.grad_gates_row = row;
     if (rows > 0) launch(kernels::rnn_backward, x.h.device(), layer.work(), k);
 
     Tensor of_input = layer.block(gates, 0, layer.input_blocks());
@@ -303,9 +312,8 @@ void fused_backward(Backward& bw, const Layer& layer, const RnnInputs& x, const 
     if (bw.needs(2)) bw.set(2, gc);
     if (bw.needs(3)) bw.set(3, matmul(t(of_input), x.input));
     if (bw.needs(4)) {
-        Tensor before = layer.steps().count() == 1
-                            ? x.h
-                            : states_before(layer.steps(), f.states, x.h);
+        Tensor before =
+            layer.steps().count() == 1 ? x.h : states_before(layer.steps(), f.states, x.h);
         Tensor gw = empty(x.hidden_weight.sizes(), x.h.options());
         multiply_into(part(gw, false), t(of_state), before, 0);
         if (gru) multiply_into(part(gw, true), t(of_new), before, 0);
@@ -322,9 +330,14 @@ RnnResult fused(const Layer& layer, const RnnInputs& given) {
     auto dense = [](const Tensor& t) { return t.defined() ? contiguous(t) : t; };
     auto all_dense = [dense](const RnnInputs& x) {
         GradModeGuard no_grad(false);
-        return RnnInputs{dense(x.input),         dense(x.h),          dense(x.c),
-                         dense(x.input_weight),  dense(x.hidden_weight), dense(x.input_bias),
-                         dense(x.hidden_bias),   {}};
+        return RnnInputs{dense(x.input),
+                         dense(x.h),
+                         dense(x.c),
+                         dense(x.input_weight),
+                         dense(x.hidden_weight),
+                         dense(x.input_bias),
+                         dense(x.hidden_bias),
+                         {}};
     };
     Forward f = forward(layer, all_dense(given));
     bool wanted = needs_grad(given.input, given.h, given.c, given.input_weight, given.hidden_weight,
@@ -342,8 +355,8 @@ RnnResult fused(const Layer& layer, const RnnInputs& given) {
     bool keeps_states = layer.blocks() == 1 || layer.steps().count() > 1;
     if (layer.blocks() == 1) f.gates = {};
     f.states = {};
-    static constexpr const char* names[] = {"RnnTanhBackward0", "RnnReluBackward0",
-                                            "LstmBackward0", "GruBackward0"};
+    static constexpr const char* names[] = {"RnnTanhBackward0", "RnnReluBackward0", "LstmBackward0",
+                                            "GruBackward0"};
     record(names[int(layer.cell)], std::span<const Tensor>(outputs),
            {given.input, given.h, given.c, given.input_weight, given.hidden_weight,
             given.input_bias, given.hidden_bias},
@@ -352,9 +365,14 @@ RnnResult fused(const Layer& layer, const RnnInputs& given) {
             input_weight = Saved(given.input_weight), hidden_weight = Saved(given.hidden_weight),
             input_bias = Saved(given.input_bias),
             hidden_bias = Saved(given.hidden_bias)](Backward& bw, GradList& grads) {
-               RnnInputs x{input.get(bw),         h.get(bw),          c.get(bw),
-                           input_weight.get(bw),  hidden_weight.get(bw), input_bias.get(bw),
-                           hidden_bias.get(bw),   {}};
+               RnnInputs x{input.get(bw),
+                           h.get(bw),
+                           c.get(bw),
+                           input_weight.get(bw),
+                           hidden_weight.get(bw),
+                           input_bias.get(bw),
+                           hidden_bias.get(bw),
+                           {}};
                bool any = false;
                for (const Tensor& g : grads) any |= g.defined();
                if (!any) return;
@@ -372,8 +390,7 @@ RnnResult fused(const Layer& layer, const RnnInputs& given) {
 
 RnnResult rnn_layer(Cell cell, const Tensor& input, const Tensor& h, const Tensor& c,
                     const RnnWeights& w, const RnnOffsets& offsets, bool reverse) {
-    RnnInputs x{input,         h,           c,           w.input, w.hidden, w.input_bias,
-                w.hidden_bias, w.projection};
+    RnnInputs x{input, h, c, w.input, w.hidden, w.input_bias, w.hidden_bias, w.projection};
     Layer layer{cell, offsets, reverse, w.hidden.size(0) / Rnn::weight_blocks(cell)};
     if (w.projection.defined()) return layer_formula(cell, x, layer.steps());
     return fused(layer, x);

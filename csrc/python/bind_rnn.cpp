@@ -57,10 +57,10 @@ void bind_rnn(BindTable& t) {
         "shapes or dtypes that do not fit.");
     bind<&ops::gru_cell>(t, kFunction, "gru_cell(input, hx, w_ih, w_hh, b_ih=None, b_hh=None)",
                          cell);
-    bind<&ops::rnn_tanh_cell>(
-        t, kFunction, "rnn_tanh_cell(input, hx, w_ih, w_hh, b_ih=None, b_hh=None)", cell);
-    bind<&ops::rnn_relu_cell>(
-        t, kFunction, "rnn_relu_cell(input, hx, w_ih, w_hh, b_ih=None, b_hh=None)", cell);
+    bind<&ops::rnn_tanh_cell>(t, kFunction,
+                              "rnn_tanh_cell(input, hx, w_ih, w_hh, b_ih=None, b_hh=None)", cell);
+    bind<&ops::rnn_relu_cell>(t, kFunction,
+                              "rnn_relu_cell(input, hx, w_ih, w_hh, b_ih=None, b_hh=None)", cell);
 }
 
 }  // namespace ember::python

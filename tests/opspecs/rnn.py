@@ -36,7 +36,13 @@ def _params(
 
 
 def _states(
-    rng: np.random.Generator, kind: str, dtype: str, count: int, batch: int, hidden: int, proj: int = 0
+    rng: np.random.Generator,
+    kind: str,
+    dtype: str,
+    count: int,
+    batch: int,
+    hidden: int,
+    proj: int = 0,
 ) -> Any:
     h = arr(rng, (count, batch, proj or hidden), dtype, low=-1, high=1)
     return [h, arr(rng, (count, batch, hidden), dtype, low=-1, high=1)] if kind == "lstm" else h

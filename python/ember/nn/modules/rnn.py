@@ -163,7 +163,9 @@ class RNNBase(Module):
             )
         dims = 3 if batch_sizes is None else 2
         if input.dim() != dims:
-            raise RuntimeError(f"{self._get_name()}: input must have {dims} dims, got {input.dim()}")
+            raise RuntimeError(
+                f"{self._get_name()}: input must have {dims} dims, got {input.dim()}"
+            )
         if input.size(-1) != self.input_size:
             raise RuntimeError(
                 f"{self._get_name()}: input.size(-1) must be input_size={self.input_size}, got "
@@ -484,9 +486,7 @@ class RNNCellBase(Module):
             hx = (state, state) if pair else state
         elif not batched:
             hx = tuple(h.unsqueeze(0) for h in hx) if pair else hx.unsqueeze(0)
-        result = function(
-            input, hx, self.weight_ih, self.weight_hh, self.bias_ih, self.bias_hh
-        )
+        result = function(input, hx, self.weight_ih, self.weight_hh, self.bias_ih, self.bias_hh)
         if batched:
             return tuple(result) if pair else result
         return tuple(h.squeeze(0) for h in result) if pair else result.squeeze(0)

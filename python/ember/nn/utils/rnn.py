@@ -272,9 +272,7 @@ def pad_sequence(
         i * steps + (steps - s.size(0) if padding_side == "left" else 0)
         for i, s in enumerate(sequences)
     ]
-    rows = _C.cat(
-        [_C.arange(a, a + s.size(0)) for a, s in zip(starts, sequences, strict=True)]
-    )
+    rows = _C.cat([_C.arange(a, a + s.size(0)) for a, s in zip(starts, sequences, strict=True)])
     padded = _C.full(
         (len(sequences) * steps, *first.shape[1:]),
         padding_value,
