@@ -28,7 +28,7 @@ class LeNet(nn.Module):
         return self.fc3(F.relu(self.fc2(F.relu(self.fc1(x)))))
 """
 
-# Characters are predicted from those before: text of 65 kinds, 64 characters of 32 places at a time.
+# Characters are predicted from those before: 64 at a time from 32 places of a text of 65 kinds.
 RECURRENT = """
 class Characters(nn.Module):
     def __init__(self):
