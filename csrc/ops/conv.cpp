@@ -123,9 +123,8 @@ Tensor conv2d(const Tensor& input, const Tensor& weight, const Tensor& bias, con
         "conv2d: input, weight and bias must have one dtype, got %s, %s and %s",
         dtype_name(input.dtype()), dtype_name(weight.dtype()),
         bias.defined() ? dtype_name(bias.dtype()) : "None");
-    EMBER_CHECK(input.device().type == weight.device().type,
-                "conv2d: all tensors must be on one device, got %s and %s",
-                to_string(input.device()).c_str(), to_string(weight.device()).c_str());
+    check_same_device("conv2d", input, weight);
+    check_same_device("conv2d", input, bias);
     Conv2d k;
     k.n = input.size(0), k.c = input.size(1), k.h = input.size(2), k.w = input.size(3);
     k.k = weight.size(0), k.r = weight.size(2), k.s = weight.size(3);

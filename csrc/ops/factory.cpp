@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include "core/backend.h"
 #include "ops/copy.h"
 #include "ops/plan.h"
 #include "ops/pointwise.h"
@@ -63,7 +64,7 @@ Tensor like(const Tensor& x, std::optional<DType> dtype, std::optional<Device> d
             std::optional<MemoryFormat> memory_format) {
     DType d = dtype.value_or(x.dtype());
     MemoryFormat format = memory_format.value_or(MemoryFormat::Preserve);
-    if (format == MemoryFormat::Preserve && (!device || device->type == x.device().type))
+    if (format == MemoryFormat::Preserve && (!device || resolve_device(*device) == x.device()))
         return empty_like(x, d);
     Tensor out = empty(x.sizes(), {d, device.value_or(x.device())});
     return format == MemoryFormat::Contiguous || format == MemoryFormat::Preserve
@@ -217,10 +218,11 @@ namespace {
 Tensor triangle(const char* name, const char* node, const Tensor& x, int64_t diagonal, bool lower) {
     EMBER_CHECK(x.dim() >= 2, "%s: input must have at least 2 dims, got %d", name, x.dim());
     int64_t rows = x.size(-2), columns = x.size(-1);
-    Tensor mask = empty({{rows, columns}}, {DType::Bool, x.device()});
+    Tensor mask = empty({{rows, columns}}, {DType::Bool, {}});
     for (int64_t i = 0; i < rows; i++)
         for (int64_t j = 0; j < columns; j++)
             mask.as<bool>()[i * columns + j] = lower ? j - diagonal <= i : j - diagonal >= i;
+    mask = to_device(mask, x.device());
     Tensor out;
     {
         GradModeGuard no_grad(false);

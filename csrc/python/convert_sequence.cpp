@@ -269,7 +269,8 @@ PyObject* item_at(DType dtype, const void* p) {
 PyObject* item_of(const Tensor& t) {
     EMBER_CHECK(t.numel() == 1, "item: a Tensor with %ld elements cannot be converted to Scalar",
                 long(t.numel()));
-    return item_at(t.dtype(), t.data());
+    Tensor here = ops::to_device(t, {});
+    return item_at(here.dtype(), here.data());
 }
 
 PyObject* list_of(const Tensor& t, int dim, const char* data) {

@@ -35,6 +35,7 @@ bool fill_module(PyObject* module) {
     bind_nn(table);
     bind_matmul(table);
     bind_index(table);
+    bind_cuda(table);
     return table.install(module, tensor_type) && add_conversions(module) && add_autograd(module);
 }
 

@@ -16,6 +16,7 @@ void bind_factory(BindTable& table);
 void bind_matmul(BindTable& table);
 void bind_nn(BindTable& table);
 void bind_index(BindTable& table);
+void bind_cuda(BindTable& table);
 void bind_random(BindTable& table);
 void bind_runtime(BindTable& table);
 void bind_optim(BindTable& table);

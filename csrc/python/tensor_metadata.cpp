@@ -94,9 +94,9 @@ Tensor cuda(const Tensor& t, std::optional<Device> device, bool non_blocking,
     EMBER_CHECK(!to.is_cpu(), "cuda: expected a CUDA device, got %s", to_string(to).c_str());
     return ops::to(t, to, std::nullopt, non_blocking, false, format);
 }
-// There is one kind of host memory, and any process' own is its own.
-Tensor pin_memory(const Tensor& t) { return t; }
-bool is_pinned(const Tensor&) { return false; }
+Tensor pin_memory(const Tensor& t) { return ops::pin_memory(t); }
+bool is_pinned_memory(const Tensor& t) { return is_pinned(t); }
+// Any process' memory is its own.
 Tensor share_memory_(const Tensor& t) { return t; }
 bool is_shared(const Tensor&) { return false; }
 
@@ -176,10 +176,11 @@ void bind_metadata(BindTable& t) {
     bind<&cpu>(t, kMethod, "cpu(input, memory_format=None)", "The tensor in the CPU's memory.");
     bind<&cuda>(t, kMethod, "cuda(input, device=None, non_blocking=False, memory_format=None)",
                 "The tensor in a CUDA device's memory. RuntimeError where there is none.");
-    bind<&pin_memory>(
-        t, kMethod, "pin_memory(input)",
-        "The tensor itself: without a CUDA device there is nothing to pin memory for.");
-    bind<&is_pinned>(t, kMethod, "is_pinned(input)", "Always False on the CPU.");
+    bind<&pin_memory>(t, kMethod, "pin_memory(input)",
+                      "The tensor in page-locked memory, from which a GPU's copies need not wait. "
+                      "RuntimeError where there is no GPU.");
+    bind<&is_pinned_memory>(t, kMethod, "is_pinned(input)",
+                            "Whether the memory is page-locked for a GPU.");
     bind<&share_memory_>(t, kMethod, "share_memory_(input)",
                          "The tensor itself: threads share memory anyway, processes get copies.");
     bind<&is_shared>(t, kMethod, "is_shared(input)", "Whether processes share the memory: False.");

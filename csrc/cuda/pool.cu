@@ -1,0 +1,168 @@
+#include "kernels/pool.h"
+
+#include <limits>
+
+#include "cuda/common.cuh"
+
+// A thread an output forward, and backward a thread an input, which gathers from the windows that
+// hold it: no atomics, the same sums every time.
+namespace ember::cuda {
+namespace {
+
+using kernels::Pool2d;
+
+template <class C>
+EMBER_DEVICE C lowest() {
+    if constexpr (std::is_floating_point_v<C>)
+        return C(-INFINITY);
+    else
+        return std::numeric_limits<C>::lowest();
+}
+
+template <class T>
+__global__ void max_kernel(const T* in, T* out, const __grid_constant__ Pool2d g) {
+    using C = Compute<T>;
+    int64_t outputs = g.out_h * g.out_w;
+    EMBER_FOR_ITEMS(i, g.planes * outputs) {
+        const T* plane = in + i / outputs * g.h * g.w;
+        int64_t top = i % outputs / g.out_w * g.stride[0] - g.pad[0];
+        int64_t left = i % g.out_w * g.stride[1] - g.pad[1];
+        C best = lowest<C>();
+        int64_t place = -1;
+        for (int64_t r = 0; r < g.kernel[0]; r++) {
+            int64_t y = top + r * g.dilation[0];
+            if (y >= g.h) break;
+            if (y < 0) continue;
+            for (int64_t s = 0; s < g.kernel[1]; s++) {
+                int64_t x = left + s * g.dilation[1];
+                if (x >= g.w) break;
+                if (x < 0) continue;
+                C value = C(widen(plane[y * g.w + x]));
+                if (place < 0 || value > best || value != value) {
+                    best = value;
+                    place = y * g.w + x;
+                }
+            }
+        }
+        out[i] = narrow<T>(best);
+        if (g.indices) g.indices[i] = place;
+    }
+}
+
+// The windows along dimension d that may hold `position`: from first to last.
+EMBER_DEVICE void windows(const Pool2d& g, int d, int64_t position, int64_t& first, int64_t& last) {
+    int64_t reach = (g.kernel[d] - 1) * g.dilation[d], at = position + g.pad[d];
+    first = at < reach ? 0 : (at - reach + g.stride[d] - 1) / g.stride[d];
+    int64_t most = (d ? g.out_w : g.out_h) - 1;
+    last = at / g.stride[d] < most ? at / g.stride[d] : most;
+}
+
+template <class T>
+__global__ void max_backward_kernel(const T* grad, T* out, const __grid_constant__ Pool2d g) {
+    int64_t items = g.h * g.w, outputs = g.out_h * g.out_w;
+    EMBER_FOR_ITEMS(i, g.planes * items) {
+        int64_t plane = i / items, place = i % items, top, bottom, left, right;
+        windows(g, 0, place / g.w, top, bottom);
+        windows(g, 1, place % g.w, left, right);
+        Compute<T> sum = 0;
+        for (int64_t y = top; y <= bottom; y++)
+            for (int64_t x = left; x <= right; x++) {
+                int64_t at = plane * outputs + y * g.out_w + x;
+                if (g.indices[at] == place) sum += widen(grad[at]);
+            }
+        out[i] = narrow<T>(sum);
+    }
+}
+
+// Items of a window along one dimension: those in the plane, and those that the average divides by.
+struct Window {
+    int64_t begin, end, counted;
+    EMBER_DEVICE Window(const Pool2d& g, int d, int64_t position) {
+        int64_t size = d ? g.w : g.h, start = position * g.stride[d] - g.pad[d];
+        int64_t stop = start + g.kernel[d] < size + g.pad[d] ? start + g.kernel[d] : size + g.pad[d];
+        begin = start > 0 ? start : 0;
+        end = stop < size ? stop : size;
+        counted = g.count_include_pad ? stop - start : end - begin;
+    }
+};
+
+template <class T>
+__global__ void average_kernel(const T* in, T* out, const __grid_constant__ Pool2d g) {
+    using C = Compute<T>;
+    int64_t outputs = g.out_h * g.out_w;
+    EMBER_FOR_ITEMS(i, g.planes * outputs) {
+        const T* plane = in + i / outputs * g.h * g.w;
+        Window rows(g, 0, i % outputs / g.out_w), columns(g, 1, i % g.out_w);
+        C sum = 0;
+        for (int64_t y = rows.begin; y < rows.end; y++)
+            for (int64_t x = columns.begin; x < columns.end; x++) sum += widen(plane[y * g.w + x]);
+        int64_t counted = (columns.counted > 1 ? columns.counted : 1) * rows.counted;
+        out[i] = narrow<T>(sum / C(g.divisor != 0 ? g.divisor : counted));
+    }
+}
+
+template <class T>
+__global__ void average_backward_kernel(const T* grad, T* out, const __grid_constant__ Pool2d g) {
+    using C = Compute<T>;
+    int64_t items = g.h * g.w, outputs = g.out_h * g.out_w;
+    EMBER_FOR_ITEMS(i, g.planes * items) {
+        int64_t plane = i / items, place = i % items, top, bottom, left, right;
+        windows(g, 0, place / g.w, top, bottom);
+        windows(g, 1, place % g.w, left, right);
+        C sum = 0;
+        for (int64_t y = top; y <= bottom; y++) {
+            Window rows(g, 0, y);
+            for (int64_t x = left; x <= right; x++) {
+                Window columns(g, 1, x);
+                C divisor = C(g.divisor != 0 ? g.divisor : rows.counted * columns.counted);
+                sum += C(widen(grad[plane * outputs + y * g.out_w + x])) / divisor;
+            }
+        }
+        out[i] = narrow<T>(sum);
+    }
+}
+
+void max_pool2d(Context& context, const Pool2d& g) {
+    dispatch<float, double, Half, BFloat16, uint8_t, int8_t, int16_t, int32_t, int64_t>(
+        g.dtype, [&](auto tag) {
+            using T = typename decltype(tag)::type;
+            run_items(context, max_kernel<T>, g.planes * g.out_h * g.out_w,
+                      static_cast<const T*>(g.input), static_cast<T*>(g.output), g);
+        });
+}
+void max_pool2d_backward(Context& context, const Pool2d& g) {
+    dispatch_floating(g.dtype, [&](auto tag) {
+        using T = typename decltype(tag)::type;
+        run_items(context, max_backward_kernel<T>, g.planes * g.h * g.w,
+                  static_cast<const T*>(g.output), static_cast<T*>(g.input), g);
+    });
+}
+void avg_pool2d(Context& context, const Pool2d& given) {
+    Pool2d g = given;
+    g.dilation[0] = g.dilation[1] = 1;
+    dispatch_floating(g.dtype, [&](auto tag) {
+        using T = typename decltype(tag)::type;
+        run_items(context, average_kernel<T>, g.planes * g.out_h * g.out_w,
+                  static_cast<const T*>(g.input), static_cast<T*>(g.output), g);
+    });
+}
+void avg_pool2d_backward(Context& context, const Pool2d& given) {
+    Pool2d g = given;
+    g.dilation[0] = g.dilation[1] = 1;
+    dispatch_floating(g.dtype, [&](auto tag) {
+        using T = typename decltype(tag)::type;
+        run_items(context, average_backward_kernel<T>, g.planes * g.h * g.w,
+                  static_cast<const T*>(g.output), static_cast<T*>(g.input), g);
+    });
+}
+
+}  // namespace
+
+void register_pool(const Table& table) {
+    table.set(kernels::max_pool2d, max_pool2d, kNumeric);
+    table.set(kernels::max_pool2d_backward, max_pool2d_backward, kFloating);
+    table.set(kernels::avg_pool2d, avg_pool2d, kFloating);
+    table.set(kernels::avg_pool2d_backward, avg_pool2d_backward, kFloating);
+}
+
+}  // namespace ember::cuda
