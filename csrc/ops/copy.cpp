@@ -1,6 +1,7 @@
 #include "ops/copy.h"
 
 #include "core/backend.h"
+#include "core/unlock.h"
 
 #include "ops/factory.h"
 #include "ops/plan.h"
@@ -24,6 +25,7 @@ void move_bytes(const Tensor& to, const Tensor& from, bool non_blocking) {
     // From ordinary memory the call returns when it has been read.
     bool pinned = is_pinned(from_gpu ? to : from);
     bool wait = !between && !(non_blocking && pinned) && (from_gpu || pinned);
+    Unlocked unlocked(wait ? 2 * Unlocked::kWorthwhileNs : 0);
     runtime.copy(to.data(), from.data(), size_t(to.numel() * to.item_bytes()), gpu, stream, wait);
     if (between) {
         runtime.wait_stream(other, current_stream(other), gpu, stream);
@@ -165,7 +167,7 @@ Tensor to_device(const Tensor& x, Device device) {
 Tensor pin_memory(const Tensor& x) {
     EMBER_CHECK(x.device().is_cpu(), "pin_memory: only tensors of the CPU can be pinned, got %s",
                 to_string(x.device()).c_str());
-    if (is_pinned(x)) return x;
+    if (is_pinned(x) || !cuda_available()) return x;
     Tensor out = empty_pinned(x.sizes(), x.dtype());
     convert_into(out, x);
     if (needs_grad(x))

@@ -95,7 +95,7 @@ Tensor full(IntSpan sizes, Number value, TensorOptions options) {
 }
 
 Tensor empty_op(const Dims& size, std::optional<DType> dtype, std::optional<Device> device,
-                bool requires_grad, std::optional<MemoryFormat> memory_format, bool) {
+                bool requires_grad, std::optional<MemoryFormat> memory_format) {
     Tensor t = empty(size, options_of(dtype, device));
     if (memory_format && *memory_format != MemoryFormat::Contiguous) t = clone(t, memory_format);
     return with_grad(t, requires_grad);

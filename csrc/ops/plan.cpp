@@ -3,6 +3,8 @@
 #include <cmath>
 #include <limits>
 
+#include "ops/copy.h"
+
 namespace ember {
 
 void* (*unlock_interpreter)() = nullptr;

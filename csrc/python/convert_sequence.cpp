@@ -1,6 +1,7 @@
 #include <cmath>
 #include <limits>
 
+#include "ops/copy.h"
 #include "python/conversions.h"
 
 // Tensors from numbers and nested sequences: one pass finds the shape, one the dtype, one fills.

@@ -107,7 +107,7 @@ using Place = std::optional<Device>;
 
 Tensor new_empty(const Tensor& t, const Dims& size, Type dtype, Place device, bool requires_grad) {
     return ops::empty_op(size, dtype.value_or(t.dtype()), device.value_or(t.device()),
-                         requires_grad, std::nullopt, false);
+                         requires_grad, std::nullopt);
 }
 Tensor new_filled(const char* name, const Tensor& t, const Dims& size, Number value, Type dtype,
                   Place device, bool requires_grad) {
@@ -177,8 +177,8 @@ void bind_metadata(BindTable& t) {
     bind<&cuda>(t, kMethod, "cuda(input, device=None, non_blocking=False, memory_format=None)",
                 "The tensor in a CUDA device's memory. RuntimeError where there is none.");
     bind<&pin_memory>(t, kMethod, "pin_memory(input)",
-                      "The tensor in page-locked memory, from which a GPU's copies need not wait. "
-                      "RuntimeError where there is no GPU.");
+                      "The tensor in page-locked memory, from which a GPU's copies need not wait; "
+                      "itself where there is no GPU.");
     bind<&is_pinned_memory>(t, kMethod, "is_pinned(input)",
                             "Whether the memory is page-locked for a GPU.");
     bind<&share_memory_>(t, kMethod, "share_memory_(input)",
