@@ -106,6 +106,99 @@ for spatial in (1, 2, 3):
     RECIPES[f"max_pool{spatial}d"] = RECIPES[f"avg_pool{spatial}d"] = pooling(spatial)
 
 
+def transposed_convolution(dims: int) -> Callable[[Arguments], Call]:
+    def call(make: Arguments) -> Call:
+        (x, weight, bias), options = convolution(dims)(make)
+        channels = weight.shape[1] * options["groups"]
+        x = make.tensor([make.draw([0, 1, 2]), weight.shape[0], *sizes(make, dims)])
+        bias = None if bias is None else make.tensor([channels])
+        return [x, weight, bias], options
+
+    return call
+
+
+for spatial in (1, 2, 3):
+    RECIPES[f"conv_transpose{spatial}d"] = transposed_convolution(spatial)
+
+
+def image(make: Arguments, dims: int = 2) -> Any:
+    floating(make)
+    return make.tensor([*sizes(make, 2, (1, 2, 4)), *sizes(make, dims, (1, 2, 4, 6))])
+
+
+def resized(dims: int) -> Callable[[Arguments], Call]:
+    return lambda make: ([image(make, dims), sizes(make, dims)], {})
+
+
+for spatial in (1, 2, 3):
+    RECIPES[f"adaptive_avg_pool{spatial}d"] = resized(spatial)
+    RECIPES[f"adaptive_max_pool{spatial}d"] = resized(spatial)
+
+
+@recipe("interpolate", "upsample")
+def interpolate(make: Arguments) -> Call:
+    dims = make.draw([1, 2, 3])
+    modes = {1: ["linear"], 2: ["bilinear", "bicubic"], 3: ["trilinear"]}[dims]
+    mode = make.draw([*modes, "nearest", "nearest-exact", "area"])
+    scale = make.draw([0.5, 1.3, 2, 3.7])
+    options = {"scale_factor": scale} if make.chance(0.5) else {"size": sizes(make, dims)}
+    return [image(make, dims)], {"mode": mode, **options}
+
+
+@recipe("grid_sample")
+def grid_sample(make: Arguments) -> Call:
+    dims = make.draw([2, 3])
+    x = image(make, dims)
+    grid = make.tensor([x.shape[0], *sizes(make, dims), dims])
+    padding = make.draw(["zeros", "border", "reflection"])
+    modes = ["bilinear", "nearest", "bicubic"][: 5 - dims]
+    return [x, grid, make.draw(modes), padding, make.chance(0.5)], {}
+
+
+@recipe("affine_grid")
+def affine_grid(make: Arguments) -> Call:
+    dims = make.draw([2, 3])
+    floating(make)
+    n = make.draw([1, 2])
+    return [make.tensor([n, dims, dims + 1]), [n, 1, *sizes(make, dims)], make.chance(0.5)], {}
+
+
+@recipe("unfold")
+def unfold(make: Arguments) -> Call:
+    return [image(make), make.draw([1, 2])], {"padding": make.draw([0, 1])}
+
+
+@recipe("fold")
+def fold(make: Arguments) -> Call:
+    floating(make)
+    h, w, k = sizes(make, 3, (2, 3, 4))
+    k = min(h, w, k)
+    return [make.tensor([1, 2 * k * k, (h - k + 1) * (w - k + 1)]), [h, w], k], {}
+
+
+@recipe("pixel_shuffle", "pixel_unshuffle", "channel_shuffle")
+def shuffle(make: Arguments) -> Call:
+    floating(make)
+    return [make.tensor([1, 4, 2, 6]), make.draw([1, 2])], {}
+
+
+@recipe("group_norm")
+def group_norm(make: Arguments) -> Call:
+    x, groups = image(make), make.draw([1, 2])
+    return [x, groups, make.tensor([x.shape[1]]), make.tensor([x.shape[1]])], {}
+
+
+@recipe("instance_norm")
+def instance_norm(make: Arguments) -> Call:
+    x = image(make)
+    return [x, None, None, make.tensor([x.shape[1]]), None], {}
+
+
+@recipe("local_response_norm", "lp_pool2d")
+def image_and_size(make: Arguments) -> Call:
+    return [image(make), make.draw([1, 2]), make.draw([1, 2])], {}
+
+
 @recipe("batch_norm")
 def batch_norm(make: Arguments) -> Call:
     floating(make)
@@ -288,6 +381,64 @@ def index_expression(make: Arguments) -> Any:
     if make.chance(0.2):
         return make.tensor(make.base, "bool")
     return tuple(items) if len(items) != 1 or make.chance(0.5) else items[0]
+
+
+@recipe("index_put", "index_put_")
+def index_put(make: Arguments) -> Call:
+    dim = nonempty(make)
+    x = make.tensor(make.base).detach().clone()
+    count = make.draw([0, 1, 4])
+    indices = [make.tensor([count], "int64", low=0, high=size) for size in make.base[: dim + 1]]
+    values = make.tensor([count, *make.base[dim + 1 :]])
+    return [x, tuple(indices), values], {"accumulate": make.chance(0.5)}
+
+
+@recipe("lerp", "lerp_")
+def lerp(make: Arguments) -> Call:
+    floating(make)
+    x, end = make.tensor(make.base).detach().clone(), make.tensor(make.base)
+    return [x, end, make.draw([0.5, make.tensor(make.base)])], {}
+
+
+@recipe("register_hook", "register_post_accumulate_grad_hook")
+def register_hook(make: Arguments) -> Call:
+    floating(make)
+    return [make.tensor(make.base).detach().requires_grad_(True), lambda x: None], {}
+
+
+@recipe("gradcheck", "gradgradcheck")
+def gradcheck(make: Arguments) -> Call:
+    x = make.tensor([2], "float64").detach().requires_grad_(True)
+    return [lambda y: y * y, (x,)], {"raise_exception": False}
+
+
+@recipe("checkpoint")
+def checkpoint(make: Arguments) -> Call:
+    floating(make)
+    return [lambda x: x * x, make.tensor(make.base)], {"use_reentrant": make.chance(0.5)}
+
+
+@recipe("checkpoint_sequential")
+def checkpoint_sequential(make: Arguments) -> Call:
+    floating(make)
+    functions = [make.torch.relu, make.torch.exp]
+    return [functions, make.draw([1, 2]), make.tensor(make.base)], {"use_reentrant": False}
+
+
+@recipe("can_cast", "promote_types")
+def dtypes(make: Arguments) -> Call:
+    names = ["float32", "float64", "int64", "bool", "uint8", "bfloat16"]
+    return [getattr(make.torch, make.draw(names)) for _ in range(2)], {}
+
+
+@recipe("frombuffer")
+def frombuffer(make: Arguments) -> Call:
+    return [bytearray(make.draw([4, 8, 64]))], {"dtype": make.torch.float32}
+
+
+@recipe("set_rng_state")
+def set_rng_state(make: Arguments) -> Call:
+    return [make.torch.get_rng_state()], {}
 
 
 @recipe("__getitem__")

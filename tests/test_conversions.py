@@ -218,6 +218,16 @@ def test_item_and_tolist(dtype):
 # ---- numpy
 
 
+def test_comparison_with_an_array_is_by_element():
+    x, array = ember.tensor([1.0, 2.0]), np.array([1.0, 3.0])
+    for result in (x == array, array == x):
+        assert isinstance(result, ember.Tensor) and result.tolist() == [True, False]
+    assert (x != array).tolist() == [False, True]
+    assert (x == None) is False and (x != "a") is True  # noqa: E711
+    with pytest.raises(RuntimeError, match="eq"):
+        assert x == np.ones(3)
+
+
 @pytest.mark.parametrize("dtype", ARRAY_DTYPES)
 def test_numpy_shares_memory(dtype):
     a = np.arange(12).reshape(3, 4).astype(dtype)
@@ -472,3 +482,42 @@ def datetime_capsule():
     import datetime
 
     return datetime.datetime_CAPI
+
+
+def test_python_types_are_dtypes():
+    assert ember.ones(2, dtype=float).dtype is ember.float64
+    assert ember.ones(2).to(int).dtype is ember.int64
+    assert ember.arange(3).sum(dtype=bool).dtype is ember.bool
+    with pytest.raises(TypeError, match="dtype"):
+        ember.ones(2, dtype=str)
+
+
+def test_to_another_tensors_kind():
+    for other in (ember.zeros(1, dtype=ember.int32), ember.tensor(True), ember.zeros(2)):
+        assert ember.ones(2).to(other).dtype is other.dtype
+
+
+def test_endless_sequences_end():
+    class Endless:
+        def __len__(self):
+            return 1
+
+        def __getitem__(self, i):
+            return Endless()
+
+    with pytest.raises(ValueError, match="too many dimensions"):
+        ember.tensor(Endless())
+
+
+def test_numbers_for_bools_are_refused():
+    with pytest.raises(TypeError, match="bool"):
+        ember.ones(2).sum(0, 1)
+
+
+def test_conversions_to_numbers_need_one_element():
+    for t in (ember.ones(2), ember.ones(0)):
+        for convert in (float, int):
+            with pytest.raises(ValueError, match="one element"):
+                convert(t)
+    with pytest.raises(TypeError, match="@"):
+        ember.ones(1) @ 2

@@ -317,6 +317,26 @@ def test_worker_info_and_init():
     assert data.get_worker_info() is None
 
 
+def test_workers_draw_as_pytorchs_worker_processes_do():
+    class Noise(Squares):
+        def __getitem__(self, i):
+            time.sleep(0.001 * (i % 3))
+            return ember.rand(3)
+
+    ember.manual_seed(5)
+    first = ember.cat(list(data.DataLoader(Noise(12), batch_size=2, num_workers=3)))
+    after = ember.rand(2).tolist()
+    torch.manual_seed(5)
+    base = torch.empty((), dtype=torch.int64).random_().item()
+    assert after == torch.rand(2).tolist()
+    expected = torch.empty(6, 2, 3)
+    for worker in range(3):
+        torch.manual_seed(base + worker)
+        for batch in (worker, worker + 3):
+            expected[batch] = torch.stack([torch.rand(3), torch.rand(3)])
+    assert first.tolist() == expected.view(12, 3).tolist()
+
+
 @pytest.mark.parametrize("workers", [0, 2])
 def test_exceptions_propagate(workers):
     class Broken(Squares):

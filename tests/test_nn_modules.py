@@ -31,6 +31,56 @@ def case(name, *args, inputs, **kwargs):
 IMAGE = (2, 4, 7, 6)
 CLASS_WEIGHT = np.array([0.5, 1.0, 2.0, 0.25, 1.5])
 
+IMAGES = {1: (2, 4, 7), 2: IMAGE, 3: (2, 4, 5, 4, 6)}
+IMAGE_LAYERS = [
+    case(f"{name}{rank}d", *args, inputs=[normal(*IMAGES[rank])], **kwargs)
+    for rank in (1, 2, 3)
+    for name, args, kwargs in (
+        ("Conv", (4, 6, 3), {}),
+        ("Conv", (4, 6, 2), {"stride": 2, "padding": 1, "groups": 2, "bias": False}),
+        ("Conv", (4, 4, 4), {"padding": "same", "padding_mode": "circular"}),
+        ("Conv", (4, 4, 3), {"padding": 1, "padding_mode": "reflect", "dilation": 2}),
+        ("ConvTranspose", (4, 6, 3), {}),
+        ("ConvTranspose", (4, 6, 2, 2), {"bias": False, "groups": 2}),
+        ("ConvTranspose", (4, 6, 3, 2, 1, 1), {"dilation": 2}),
+        ("MaxPool", (2,), {}),
+        ("MaxPool", (3, 2, 1), {"ceil_mode": True}),
+        ("AvgPool", (2,), {}),
+        ("AvgPool", (3, 2, 1, True, False), {}),
+        ("LPPool", (1, 2), {}),
+        ("AdaptiveAvgPool", (3,), {}),
+        ("AdaptiveAvgPool", (1,), {}),
+        ("AdaptiveMaxPool", (3,), {}),
+        ("InstanceNorm", (4,), {}),
+        ("InstanceNorm", (4,), {"affine": True, "track_running_stats": True, "momentum": 0.3}),
+    )
+] + [
+    case("AvgPool3d", 2, divisor_override=5, inputs=[normal(*IMAGES[3])]),
+    case("AdaptiveAvgPool2d", (None, 2), inputs=[normal(*IMAGE)]),
+    case("AdaptiveMaxPool3d", (2, None, 3), inputs=[normal(*IMAGES[3][1:])]),
+    case("InstanceNorm2d", 4, affine=True, bias=False, inputs=[normal(*IMAGE[1:])]),
+    case("GroupNorm", 2, 4, inputs=[normal(*IMAGE)]),
+    case("GroupNorm", 4, 4, 1e-3, False, inputs=[normal(2, 4)]),
+    case("GroupNorm", 1, 4, bias=False, inputs=[normal(2, 4, 3)]),
+    case("RMSNorm", 6, inputs=[normal(*IMAGE)]),
+    case("RMSNorm", (7, 6), 1e-3, False, inputs=[normal(*IMAGE)]),
+    case("LocalResponseNorm", 2, inputs=[normal(*IMAGE)]),
+    case("LocalResponseNorm", 3, 0.1, 0.5, 2.0, inputs=[normal(2, 4, 3)]),
+    case("Upsample", scale_factor=2, inputs=[normal(*IMAGE)]),
+    case("Upsample", (5, 9), mode="bilinear", align_corners=True, inputs=[normal(*IMAGE)]),
+    case("Upsample", scale_factor=(1.5, 2.0), mode="bicubic", inputs=[normal(*IMAGE)]),
+    case("Upsample", 9, mode="linear", inputs=[normal(*IMAGES[1])]),
+    case("Upsample", scale_factor=1.7, mode="trilinear", recompute_scale_factor=True,
+         inputs=[normal(*IMAGES[3])]),
+    case("UpsamplingNearest2d", scale_factor=3, inputs=[normal(*IMAGE)]),
+    case("UpsamplingBilinear2d", 10, inputs=[normal(*IMAGE)]),
+    case("PixelShuffle", 2, inputs=[normal(*IMAGE)]),
+    case("PixelUnshuffle", 2, inputs=[normal(2, 3, 4, 6)]),
+    case("ChannelShuffle", 2, inputs=[normal(*IMAGE)]),
+    case("Unfold", 2, 1, 1, (2, 1), inputs=[normal(*IMAGE)]),
+    case("Fold", (4, 5), 2, inputs=[normal(2, 8, 12)]),
+]  # fmt: skip
+
 LAYERS = [
     case("Identity", 3, unused=1, inputs=[normal(2, 3)]),
     case("Linear", 5, 3, inputs=[normal(4, 5)]),
@@ -55,6 +105,7 @@ LAYERS = [
     case("AvgPool2d", 2, inputs=[normal(*IMAGE)]),
     case("AvgPool2d", 3, 2, 1, True, False, inputs=[normal(*IMAGE)]),
     case("AvgPool2d", (2, 3), divisor_override=5, inputs=[normal(*IMAGE)]),
+    *IMAGE_LAYERS,
     case("BatchNorm1d", 5, inputs=[normal(6, 5)]),
     case("BatchNorm1d", 5, momentum=None, inputs=[normal(3, 5, 4)]),
     case("BatchNorm1d", 5, affine=False, inputs=[normal(6, 5)]),
@@ -222,6 +273,41 @@ def test_values_and_gradients(name, args, kwargs, inputs, training):
         assert_same_state(found, expected, rtol=1e-9, atol=1e-12)
 
 
+@pytest.mark.parametrize("rank", [1, 2, 3])
+def test_max_unpool_puts_back(rank):
+    values = normal(*(6, 4, 6)[:rank])[None]
+    found = []
+    for lib in (ember, torch):
+        x = lib.from_numpy(values.copy())
+        pooled, indices = getattr(lib.nn, f"MaxPool{rank}d")(2, return_indices=True)(x)
+        module = getattr(lib.nn, f"MaxUnpool{rank}d")(2)
+        sized = module(pooled, indices, output_size=x.shape[1:])
+        found.append({"out": to_numpy(module(pooled, indices)), "sized": to_numpy(sized)})
+        assert repr(module) == f"MaxUnpool{rank}d(kernel_size={(2,) * rank}, " + (
+            f"stride={(2,) * rank}, padding={(0,) * rank})"
+        )
+    assert_same_state(*found)
+
+
+@pytest.mark.parametrize("rank", [1, 2, 3])
+def test_transposed_convolution_takes_an_output_size(rank):
+    for nn, lib in ((ember.nn, ember), (torch.nn, torch)):
+        module = getattr(nn, f"ConvTranspose{rank}d")(2, 3, 3, stride=2, padding=1)
+        x = lib.zeros(1, 2, *[4] * rank)
+        assert tuple(module(x, [8] * rank).shape) == (1, 3, *[8] * rank)
+        assert tuple(module(x, [1, 3, *[7] * rank]).shape) == (1, 3, *[7] * rank)
+        for wrong in ([9] * rank, [6] * rank, [8] * (rank + 1)):
+            with pytest.raises(ValueError):
+                module(x, wrong)
+
+
+def test_instance_norm_refuses_old_running_statistics():
+    for lib in (ember, torch):
+        state = {"running_mean": lib.zeros(3), "running_var": lib.ones(3)}
+        with pytest.raises(RuntimeError, match="running_mean"):
+            lib.nn.InstanceNorm1d(3).load_state_dict(state)
+
+
 def test_max_pool_returns_indices():
     image = normal(*IMAGE)
     ours = ember.nn.MaxPool2d(2, return_indices=True)(ember.from_numpy(image))
@@ -267,6 +353,8 @@ def test_batch_norm_loads_states_without_the_counter():
         (ValueError, lambda nn: nn.Conv2d(4, 4, 3, padding="full")),
         (ValueError, lambda nn: nn.Conv2d(4, 4, 3, stride=2, padding="same")),
         (ValueError, lambda nn: nn.Conv2d(4, 4, 3, padding_mode="mirror")),
+        (ValueError, lambda nn: nn.ConvTranspose2d(4, 4, 3, padding_mode="reflect")),
+        (ValueError, lambda nn: nn.GroupNorm(3, 4)),
         (ValueError, lambda nn: nn.Dropout(1.1)),
         (ValueError, lambda nn: nn.Dropout(-0.1)),
         (AssertionError, lambda nn: nn.Embedding(3, 2, padding_idx=3)),
@@ -290,6 +378,9 @@ def test_constructors_reject(error, make):
         (ValueError, lambda lib: lib.nn.BatchNorm2d(3)(lib.zeros(2, 3, 4))),
         (ValueError, lambda lib: lib.nn.BatchNorm3d(3)(lib.zeros(2, 3, 4, 4))),
         (ValueError, lambda lib: lib.nn.BatchNorm1d(3)(lib.zeros(1, 3))),
+        (ValueError, lambda lib: lib.nn.InstanceNorm1d(3)(lib.zeros(3))),
+        (ValueError, lambda lib: lib.nn.InstanceNorm2d(3, affine=True)(lib.zeros(2, 4, 5, 5))),
+        (ValueError, lambda lib: lib.nn.InstanceNorm2d(3)(lib.zeros(2, 3, 1, 1))),
         (RuntimeError, lambda lib: lib.nn.Linear(3, 2)(lib.zeros(4))),
         (RuntimeError, lambda lib: lib.nn.Conv2d(3, 2, 3)(lib.zeros(1, 2, 5, 5))),
         (RuntimeError, lambda lib: lib.nn.functional.one_hot(lib.tensor([0, 3]), 3)),

@@ -26,6 +26,11 @@ SPOKEN = {
     "expand_as": ("expand",),
     "zeros": ("requires_grad",),
     "ones": ("requires_grad",),
+    "lp_pool1d": ("avg_pool1d",),
+    "lp_pool2d": ("avg_pool2d",),
+    "lp_pool3d": ("avg_pool3d",),
+    "instance_norm": ("group_norm",),
+    "local_response_norm": ("avg_pool2d",),
 }
 
 

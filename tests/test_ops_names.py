@@ -51,3 +51,25 @@ def test_in_place_functions_with_arguments() -> None:
     assert ember.index_put_(x, (ember.tensor([1]),), ember.tensor(5.0)).tolist() == [0.0, 5.0, 0.0]
     with pytest.raises(TypeError, match="exp_"):
         ember.exp_([1.0])
+
+
+def test_out_of_functions_that_return_fresh_tensors() -> None:
+    x = ember.tensor([[1.0, 5.0], [7.0, 2.0]])
+    values, indices = ember.empty(0), ember.empty(0, dtype=ember.int64)
+    result = ember.max(x, 1, out=(values, indices))
+    assert result.values is values and result.indices is indices
+    assert values.tolist() == [5.0, 7.0] and indices.tolist() == [1, 0]
+    assert ember.argmin(x, 0, out=indices) is indices and indices.tolist() == [0, 1]
+    wide = ember.empty(0, dtype=ember.float64)
+    ember.manual_seed(3)
+    drawn = ember.randn(5, out=wide).tolist()
+    ember.manual_seed(3)
+    assert drawn == ember.randn(5, dtype=ember.float64).tolist()
+    for call, error in (
+        (lambda: ember.max(x, 1, out=values), TypeError),
+        (lambda: ember.argmax(x, out=3), TypeError),
+        (lambda: ember.argmax(x, 1, out=ember.empty(2, dtype=ember.bool)), RuntimeError),
+        (lambda: ember.softmax(x.clone().requires_grad_(), 0, out=values), RuntimeError),
+    ):
+        with pytest.raises(error, match=r"out|cast"):
+            call()

@@ -54,5 +54,9 @@ EMBER_EXPORT Generator& default_generator();
 EMBER_EXPORT Generator& default_generator(Device device);
 // Seeds those of all GPUs, also of those that are used later.
 EMBER_EXPORT void seed_gpu_generators(uint64_t seed);
+// What random operations of this thread draw from: the default generator, unless the thread has one
+// of its own. The thread's owner keeps `generator` alive; null goes back to the default.
+EMBER_EXPORT Generator& thread_generator();
+EMBER_EXPORT void set_thread_generator(Generator* generator);
 
 }  // namespace ember

@@ -175,4 +175,11 @@ void seed_gpu_generators(uint64_t seed) {
         if (generator) generator->manual_seed(seed);
 }
 
+namespace {
+thread_local Generator* own_generator = nullptr;
+}
+
+Generator& thread_generator() { return own_generator ? *own_generator : default_generator(); }
+void set_thread_generator(Generator* generator) { own_generator = generator; }
+
 }  // namespace ember

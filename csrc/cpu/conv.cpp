@@ -348,7 +348,7 @@ void grad_input(Context& context, const Conv2d& g) {
     x.out_col = g.stride[1];
     x.out_plane = g.h * g.w;
     x.out_image = g.c * x.out_plane;
-    x.bias = nullptr;
+    x.bias = static_cast<const T*>(g.bias);
     for (int64_t py = 0; py < least(g.stride[0], g.h); py++)
         for (int64_t px = 0; px < least(g.stride[1], g.w); px++) {
             const Phase rows(py, g.r, g.stride[0], g.pad[0], g.dilation[0]);
@@ -411,7 +411,7 @@ void conv2d(Context& context, const Conv2d& given) {
 
 void conv2d_grad_input(Context& context, const Conv2d& given) {
     const Conv2d g = checked(given);
-    if (is_product(g)) return product(context, g, g.output, g.k, g.input, g.c, true, nullptr);
+    if (is_product(g)) return product(context, g, g.output, g.k, g.input, g.c, true, g.bias);
     in_floats(context, g, {false, true, true},
               [&](auto tag, const Conv2d& x) __attribute__((always_inline)) {
                   grad_input<typename decltype(tag)::type>(context, x);

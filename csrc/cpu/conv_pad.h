@@ -94,7 +94,7 @@ EMBER_INLINE void through_floats(Context& context, const Conv2d& g, Reads reads,
     x.input = prepare(g.input, inputs, reads.input);
     x.weight = prepare(g.weight, weights, reads.weight);
     x.output = prepare(g.output, outputs, reads.output);
-    x.bias = prepare(g.bias, g.k, reads.weight);
+    x.bias = prepare(g.bias, reads.input ? g.k : g.c, reads.weight);
     f(TypeTag<float>{}, x);
     if (!reads.input) narrow<S>(static_cast<float*>(x.input), g.input, inputs);
     if (!reads.output) narrow<S>(static_cast<float*>(x.output), g.output, outputs);

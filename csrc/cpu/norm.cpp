@@ -22,10 +22,11 @@ void layer_norm_rows(const LayerNorm& a) {
         for (int64_t row = begin; row < end; row++) {
             const T* in = static_cast<const T*>(a.in) + row * n;
             T* out = static_cast<T*>(a.out) + row * n;
-            double mean =
-                sweep_sum<V>(n,
-                             [&](auto at) __attribute__((always_inline)) { return at.load(in); }) /
-                double(n);
+            double mean = 0;
+            if (a.centred)
+                mean = sweep_sum<V>(
+                           n, [&](auto at) __attribute__((always_inline)) { return at.load(in); }) /
+                       double(n);
             V center = C(mean);
             double squares = sweep_sum<V>(n,
                                           [&](auto at) __attribute__((always_inline)) {
@@ -77,7 +78,7 @@ EMBER_INLINE void backward_row(const LayerNormBackward& a, int64_t row, Compute<
     });
     if (!a.grad_input) return;
     T* out = static_cast<T*>(a.grad_input) + row * n;
-    V sum_mean = C(double(reduce_add(sum)) / double(n));
+    V sum_mean = a.centred ? C(double(reduce_add(sum)) / double(n)) : C(0);
     V dot_mean = C(double(reduce_add(dot)) / double(n));
     sweep<V>(0, n, [&](auto at) __attribute__((always_inline)) {
         V g = at.load(grad), x = (at.load(in) - mean) * rstd;

@@ -180,6 +180,36 @@ void max_as(Context& context, const Pool2d& g) {
     });
 }
 
+// Windows of unequal sizes, item by item.
+template <class S, class T>
+void max_adaptive_as(Context&, const Pool2d& g) {
+    const int64_t each = planes_of_task(0, 4 * double(g.h * g.w), sizeof(T));
+    parallel_for(g.planes, each, [&](int64_t begin, int64_t end) {
+        int64_t i = begin * g.out_h * g.out_w;
+        for (int64_t p = begin; p < end; p++) {
+            const S* plane = static_cast<const S*>(g.input) + p * g.h * g.w;
+            for (int64_t y = 0; y < g.out_h; y++) {
+                const int64_t top = y * g.h / g.out_h, bottom = ceil_div((y + 1) * g.h, g.out_h);
+                for (int64_t x = 0; x < g.out_w; x++, i++) {
+                    const int64_t left = x * g.w / g.out_w;
+                    const int64_t right = ceil_div((x + 1) * g.w, g.out_w);
+                    int64_t where = top * g.w + left;
+                    T best = item_as<T>(plane[where]);
+                    for (int64_t r = top; r < bottom; r++)
+                        for (int64_t c = left; c < right; c++) {
+                            const T value = item_as<T>(plane[r * g.w + c]);
+                            const bool better = value > best || value != value;
+                            best = better ? value : best;
+                            where = better ? r * g.w + c : where;
+                        }
+                    static_cast<S*>(g.output)[i] = item_from<S>(best);
+                    if (g.indices) g.indices[i] = where;
+                }
+            }
+        }
+    });
+}
+
 // Gradients of windows that overlap add up in T: for each plane, add(plane, sums).
 template <class S, class T, class F>
 EMBER_INLINE void add_to_planes(Context& context, const Pool2d& g, F add) {
@@ -262,6 +292,28 @@ void avg_as(Context& context, const Pool2d& g) {
     });
 }
 
+// The mean of whole numbers, cut off as their division is.
+void avg_integers(const Pool2d& g) {
+    const int64_t outputs = g.out_h * g.out_w;
+    parallel_for(g.planes, planes_of_task(double(g.h * g.w), count_taps(g), 8),
+                 [&](int64_t begin, int64_t end) {
+                     for (int64_t i = begin * outputs; i < end * outputs; i++) {
+                         const Window rows(g, 0, i % outputs / g.out_w), columns(g, 1, i % g.out_w);
+                         const int64_t* plane =
+                             static_cast<const int64_t*>(g.input) + i / outputs * g.h * g.w;
+                         uint64_t sum = 0;
+                         for (int64_t r = rows.begin; r < rows.end; r++)
+                             for (int64_t c = columns.begin; c < columns.end; c++)
+                                 sum += uint64_t(plane[r * g.w + c]);
+                         int64_t by = g.divisor;
+                         if (by == 0) by = most(rows.counted * columns.counted, 1);
+                         // The lowest number by -1 has no quotient.
+                         static_cast<int64_t*>(g.output)[i] =
+                             by == -1 ? int64_t(0 - sum) : int64_t(sum) / by;
+                     }
+                 });
+}
+
 template <class S, class T>
 void avg_backward_as(Context& context, const Pool2d& g) {
     add_to_planes<S, T>(context, g, [&](int64_t plane, T* sums) {
@@ -308,6 +360,7 @@ EMBER_INLINE Pool2d cut(const Pool2d& given) {
 
 void max_pool2d(Context& context, const Pool2d& given) {
     const Pool2d g = cut(given);
+    if (g.adaptive) return by_float(g.dtype, EMBER_TYPES(max_adaptive_as));
     switch (g.dtype) {
         case DType::UInt8: return max_as<uint8_t, int32_t>(context, g);
         case DType::Int8: return max_as<int8_t, int32_t>(context, g);
@@ -323,6 +376,7 @@ void max_pool2d_backward(Context& context, const Pool2d& given) {
 }
 void avg_pool2d(Context& context, const Pool2d& given) {
     const Pool2d g = cut(given);
+    if (g.dtype == DType::Int64) return avg_integers(g);
     by_float(g.dtype, EMBER_TYPES(avg_as));
 }
 void avg_pool2d_backward(Context& context, const Pool2d& given) {
@@ -336,7 +390,7 @@ void avg_pool2d_backward(Context& context, const Pool2d& given) {
 void register_pool(Table& table) {
     table.set(kernels::max_pool2d, max_pool2d, kNumeric);
     table.set(kernels::max_pool2d_backward, max_pool2d_backward, kFloating);
-    table.set(kernels::avg_pool2d, avg_pool2d, kFloating);
+    table.set(kernels::avg_pool2d, avg_pool2d, kFloating | dtypes(DType::Int64));
     table.set(kernels::avg_pool2d_backward, avg_pool2d_backward, kFloating);
 }
 

@@ -149,10 +149,12 @@ template <class T>
 struct ToInput {
     Shape g;
     T* input;
+    const T* bias;
     EMBER_DEVICE void operator()(int64_t group, int, int64_t p, int64_t channel,
                                  Compute<T> sum) const {
         int image, pixel;
         g.split(g.by_plane, int(p), image, pixel);
+        if (bias) sum += widen(bias[group * g.group_c + channel]);
         int64_t plane = int64_t(image) * g.c + group * g.group_c + channel;
         input[plane * g.h * g.w + pixel] = narrow<T>(sum);
     }
@@ -164,7 +166,7 @@ void conv2d_grad_input(Context& context, const Conv2d& a) {
         using T = typename decltype(tag)::type;
         Gradients<T> grads{g, static_cast<const T*>(a.output)};
         TurnedWeights<T> weights{g, static_cast<const T*>(a.weight)};
-        ToInput<T> out{g, static_cast<T*>(a.input)};
+        ToInput<T> out{g, static_cast<T*>(a.input), static_cast<const T*>(a.bias)};
         run_tiles<T>(context, grads, weights, out, a.groups, a.n * a.h * a.w, g.group_c,
                      int64_t(g.group_k) * g.r * g.s);
     });

@@ -18,7 +18,7 @@ __global__ void layer_norm_kernel(const LayerNorm a) {
         T* out = static_cast<T*>(a.out) + row * a.n;
         C sum = 0, squares = 0;
         for (int64_t i = threadIdx.x; i < a.n; i += blockDim.x) sum += widen(in[i]);
-        C mean = add_block(sum) / C(a.n);
+        C mean = a.centred ? add_block(sum) / C(a.n) : C(0);
         for (int64_t i = threadIdx.x; i < a.n; i += blockDim.x) {
             C d = C(widen(in[i])) - mean;
             squares += d * d;
@@ -54,7 +54,7 @@ __global__ void grad_input_kernel(const LayerNormBackward a) {
             sum += g;
             dot += g * ((C(widen(in[i])) - mean) * rstd);
         }
-        sum = add_block(sum) / C(a.n);
+        sum = a.centred ? add_block(sum) / C(a.n) : C(0);
         dot = add_block(dot) / C(a.n);
         for (int64_t i = threadIdx.x; i < a.n; i += blockDim.x) {
             C g = widen(grad[i]);

@@ -19,22 +19,32 @@ EMBER_DEVICE C lowest() {
         return std::numeric_limits<C>::lowest();
 }
 
+// Windows of one dimension: where window i begins, how many items it has, and how they lie.
+struct Taps {
+    int64_t begin, count, step;
+    EMBER_DEVICE Taps(const Pool2d& g, int d, int64_t i) {
+        int64_t size = d ? g.w : g.h, windows = d ? g.out_w : g.out_h;
+        begin = g.adaptive ? i * size / windows : i * g.stride[d] - g.pad[d];
+        count = g.adaptive ? ceil_div((i + 1) * size, windows) - begin : g.kernel[d];
+        step = g.adaptive ? 1 : g.dilation[d];
+    }
+};
+
 template <class T>
 __global__ void max_kernel(const T* in, T* out, const __grid_constant__ Pool2d g) {
     using C = Compute<T>;
     int64_t outputs = g.out_h * g.out_w;
     EMBER_FOR_ITEMS(i, g.planes * outputs) {
         const T* plane = in + i / outputs * g.h * g.w;
-        int64_t top = i % outputs / g.out_w * g.stride[0] - g.pad[0];
-        int64_t left = i % g.out_w * g.stride[1] - g.pad[1];
+        Taps rows(g, 0, i % outputs / g.out_w), columns(g, 1, i % g.out_w);
         C best = lowest<C>();
         int64_t place = -1;
-        for (int64_t r = 0; r < g.kernel[0]; r++) {
-            int64_t y = top + r * g.dilation[0];
+        for (int64_t r = 0; r < rows.count; r++) {
+            int64_t y = rows.begin + r * rows.step;
             if (y >= g.h) break;
             if (y < 0) continue;
-            for (int64_t s = 0; s < g.kernel[1]; s++) {
-                int64_t x = left + s * g.dilation[1];
+            for (int64_t s = 0; s < columns.count; s++) {
+                int64_t x = columns.begin + s * columns.step;
                 if (x >= g.w) break;
                 if (x < 0) continue;
                 C value = C(widen(plane[y * g.w + x]));
@@ -51,6 +61,12 @@ __global__ void max_kernel(const T* in, T* out, const __grid_constant__ Pool2d g
 
 // The windows along dimension d that may hold `position`: from first to last.
 EMBER_DEVICE void windows(const Pool2d& g, int d, int64_t position, int64_t& first, int64_t& last) {
+    if (g.adaptive) {
+        int64_t size = d ? g.w : g.h, windows = d ? g.out_w : g.out_h;
+        first = position * windows / size;
+        last = ceil_div((position + 1) * windows, size) - 1;
+        return;
+    }
     int64_t reach = (g.kernel[d] - 1) * g.dilation[d], at = position + g.pad[d];
     first = at < reach ? 0 : (at - reach + g.stride[d] - 1) / g.stride[d];
     int64_t most = (d ? g.out_w : g.out_h) - 1;
@@ -140,7 +156,7 @@ void max_pool2d_backward(Context& context, const Pool2d& g) {
 void avg_pool2d(Context& context, const Pool2d& given) {
     Pool2d g = given;
     g.dilation[0] = g.dilation[1] = 1;
-    dispatch_floating(g.dtype, [&](auto tag) {
+    dispatch<float, double, Half, BFloat16, int64_t>(g.dtype, [&](auto tag) {
         using T = typename decltype(tag)::type;
         run_items(context, average_kernel<T>, g.planes * g.out_h * g.out_w,
                   static_cast<const T*>(g.input), static_cast<T*>(g.output), g);
@@ -161,7 +177,7 @@ void avg_pool2d_backward(Context& context, const Pool2d& given) {
 void register_pool(const Table& table) {
     table.set(kernels::max_pool2d, max_pool2d, kNumeric);
     table.set(kernels::max_pool2d_backward, max_pool2d_backward, kFloating);
-    table.set(kernels::avg_pool2d, avg_pool2d, kFloating);
+    table.set(kernels::avg_pool2d, avg_pool2d, kFloating | dtypes(DType::Int64));
     table.set(kernels::avg_pool2d_backward, avg_pool2d_backward, kFloating);
 }
 

@@ -15,7 +15,7 @@ struct Conv2d {
     int64_t groups = 1;
     void* input = nullptr;
     void* weight = nullptr;
-    void* bias = nullptr;  // (k,) or null
+    void* bias = nullptr;  // of the channels that are written, or null
     void* output = nullptr;
     DType dtype = DType::Float32;
 };
@@ -23,7 +23,7 @@ struct Conv2d {
 using Conv2dSlot = Slot<void(Context&, const Conv2d&)>;
 
 extern Conv2dSlot conv2d;              // input, weight, bias -> output
-extern Conv2dSlot conv2d_grad_input;   // weight, gradient in `output` -> gradient in `input`
+extern Conv2dSlot conv2d_grad_input;   // weight, gradient in `output`, bias -> those in `input`
 extern Conv2dSlot conv2d_grad_weight;  // input, gradient in `output` -> those in `weight`, `bias`
 
 }  // namespace ember::kernels

@@ -5,6 +5,7 @@
 
 #include "ops/factory.h"
 #include "ops/plan.h"
+#include "ops/resample.h"
 #include "ops/view.h"
 
 namespace ember::ops {
@@ -349,13 +350,6 @@ Tensor constant_pad(const Tensor& x, const Dims& padding, Number value) {
     return out;
 }
 
-namespace {
-
-// Gathers along one dim by an index that mirrors or repeats the edge: reflect, replicate, circular.
-Tensor pad_dim(const Tensor& x, int dim, int64_t before, int64_t after, std::string_view mode);
-
-}  // namespace
-
 Tensor pad(const Tensor& input, const Dims& padding, std::string_view mode,
            std::optional<Number> value) {
     if (mode == "constant") return constant_pad(input, padding, value.value_or(number(0.0)));
@@ -366,34 +360,7 @@ Tensor pad(const Tensor& input, const Dims& padding, std::string_view mode,
     EMBER_CHECK(padding.size() % 2 == 0 && padding.size() / 2 < input.dim() && padding.size() <= 6,
                 "pad: padding of length %d with mode '%.*s' does not fit an input of %d dims",
                 padding.size(), int(mode.size()), mode.data(), input.dim());
-    Tensor out = input;
-    for (int i = 0; i < padding.size() / 2; i++)
-        out = pad_dim(out, input.dim() - 1 - i, padding[2 * i], padding[2 * i + 1], mode);
-    return out;
+    return padding.empty() ? input : pad_with_items(input, padding, mode);
 }
-
-namespace {
-
-Tensor pad_dim(const Tensor& x, int dim, int64_t before, int64_t after, std::string_view mode) {
-    int64_t size = x.impl()->sizes[dim];
-    bool reflect = mode == "reflect", circular = mode == "circular";
-    int64_t limit = reflect ? size - 1 : circular ? size : int64_t(1) << 40;
-    EMBER_CHECK(before <= limit && after <= limit && size > 0,
-                "pad: padding (%ld, %ld) must be less than the size %ld of dimension %d for mode "
-                "'%.*s'",
-                long(before), long(after), long(size), dim, int(mode.size()), mode.data());
-    // Pieces of length one are flipped by hand: a reversed dim is a concatenation of slices.
-    std::vector<Tensor> parts;
-    auto item = [&](int64_t i) { parts.push_back(slice(x, dim, i, i + 1, 1)); };
-    if (circular && before > 0) parts.push_back(slice(x, dim, size - before, size, 1));
-    for (int64_t i = before; i > 0 && !circular; i--) item(reflect ? i : 0);
-    parts.push_back(
-        slice(x, dim, std::max<int64_t>(0, -before), size + std::min<int64_t>(0, after), 1));
-    for (int64_t i = 0; i < after && !circular; i++) item(reflect ? size - 2 - i : size - 1);
-    if (circular && after > 0) parts.push_back(slice(x, dim, 0, after, 1));
-    return cat(parts, dim);
-}
-
-}  // namespace
 
 }  // namespace ember::ops

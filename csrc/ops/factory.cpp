@@ -1,5 +1,6 @@
 #include "ops/factory.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "core/backend.h"
@@ -218,15 +219,16 @@ namespace {
 Tensor triangle(const char* name, const char* node, const Tensor& x, int64_t diagonal, bool lower) {
     EMBER_CHECK(x.dim() >= 2, "%s: input must have at least 2 dims, got %d", name, x.dim());
     int64_t rows = x.size(-2), columns = x.size(-1);
-    Tensor mask = empty({{rows, columns}}, {DType::Bool, {}});
-    for (int64_t i = 0; i < rows; i++)
-        for (int64_t j = 0; j < columns; j++)
-            mask.as<bool>()[i * columns + j] = lower ? j - diagonal <= i : j - diagonal >= i;
-    mask = to_device(mask, x.device());
     Tensor out;
     {
         GradModeGuard no_grad(false);
-        out = where(mask, x, zeros({}, x.options()));
+        auto count = [&](int64_t from, int64_t to) {
+            return arange(number(from), number(to), number(int64_t(1)), DType::Int64, x.device(),
+                          false);
+        };
+        int64_t first = std::clamp(diagonal, -rows, columns);
+        Tensor row = unsqueeze(count(first, first + rows), 1), column = count(0, columns);
+        out = where(lower ? le(column, row) : ge(column, row), x, zeros({}, x.options()));
     }
     if (needs_grad(x))
         record(node, out, {x}, [name, node, diagonal, lower](Backward& bw, const Tensor& g) {

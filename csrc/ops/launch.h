@@ -19,6 +19,8 @@ EMBER_INLINE void launch(const Slot<void(Context&, Args...)>& slot, Device devic
         Unlocked unlocked(work);
         slot(device.type, context, std::forward<Given>(args)...);
     } else {
+        if (EMBER_UNLIKELY(!slot.fn[int(device.type)]))
+            raise(ErrorKind::NotImplemented, "%s: no CUDA kernel", slot.name);
         context.operation = slot.name;
         slot(device.type, context, std::forward<Given>(args)...);
         context.finish();

@@ -356,10 +356,9 @@ Tensor binary_cross_entropy_with_logits(const Tensor& input, const Tensor& targe
     Tensor loss;
     if (pos_weight.defined()) {
         broadcast_sizes(name, input.sizes(), pos_weight.sizes());  // checks
-        // (1 - t) x + (1 + (p - 1) t) log(1 + exp(-x)), the latter as softplus(-x).
+        // (1 - t) x - (1 + (p - 1) t) log(sigmoid(x)).
         Tensor factor = add(mul(add(pos_weight, -1.0), target), 1.0);
-        Tensor penalty = softplus(neg(input), 1, INFINITY);
-        loss = add(mul(one_minus(target), input), mul(factor, penalty));
+        loss = sub(mul(one_minus(target), input), mul(factor, log_sigmoid(input)));
     } else {
         loss = element_loss(kWithLogits, input, target);
     }

@@ -4,6 +4,7 @@
 #include "ops/copy.h"
 #include "ops/factory.h"
 #include "ops/formula.h"
+#include "ops/index_common.h"
 #include "ops/view.h"
 
 namespace ember::kernels {
@@ -164,48 +165,81 @@ Tensor matmul(const Tensor& a, const Tensor& b, const Dest& dest) {
 
 namespace {
 
-Tensor ranked(const char* name, const Tensor& a, int a_dim, const Tensor& b, int b_dim,
-              const Dest& dest) {
+void check_ranks(const char* name, const Tensor& a, int a_dim, const Tensor& b, int b_dim) {
     EMBER_CHECK(a.dim() == a_dim && b.dim() == b_dim,
                 "%s: expected tensors with %d and %d dims, got %dD and %dD", name, a_dim, b_dim,
                 a.dim(), b.dim());
     EMBER_CHECK(a.size(-1) == b.size(b_dim == 1 ? 0 : -2),
                 "%s: shapes cannot be multiplied (%s and %s)", name, to_string(a.sizes()).c_str(),
                 to_string(b.sizes()).c_str());
-    return matmul(a, b, dest);
+    EMBER_CHECK(a_dim != 3 || a.size(0) == b.size(0), "%s: batches differ (%s and %s)", name,
+                to_string(a.sizes()).c_str(), to_string(b.sizes()).c_str());
 }
 
-Tensor plus_product(const char* name, const Tensor& input, const Tensor& product, Number beta,
-                    Number alpha, const Dest& dest) {
-    EMBER_CHECK(input.dtype() == product.dtype(), "%s: expected input of dtype %s, got %s", name,
-                dtype_name(product.dtype()), dtype_name(input.dtype()));
-    bool ignores = beta.as<double>() == 0;
-    Tensor scaled = mul(product, wrapped_number(alpha));
-    if (ignores) {
-        Tensor out = expand(scaled, broadcast_sizes(name, input.sizes(), product.sizes()));
-        return dest.fresh() ? out : copy_(dest.tensor(), out);
+// beta * input + alpha * (a @ b): the kernel adds to an output that starts as the input.
+Tensor plus_product(const char* name, const char* node, const Tensor& input, const Tensor& a,
+                    const Tensor& b, int dims, Number beta, Number alpha, const Dest& dest) {
+    check_ranks(name, a, dims, b, dims);
+    check_types(name, a, b);
+    EMBER_CHECK(input.dtype() == a.dtype(), "%s: expected input of dtype %s, got %s", name,
+                dtype_name(a.dtype()), dtype_name(input.dtype()));
+    EMBER_CHECK(is_floating(a.dtype()) || (alpha.as<double>() == double(alpha.as<int64_t>()) &&
+                                           beta.as<double>() == double(beta.as<int64_t>())),
+                "%s: alpha and beta of integer tensors must be whole, got %g and %g", name,
+                alpha.as<double>(), beta.as<double>());
+    Dims sizes(a.sizes());
+    sizes.back() = b.size(-1);
+    EMBER_CHECK(same(broadcast_sizes(name, input.sizes(), sizes), sizes) &&
+                    (!dest.is_in_place() || same(input.sizes(), sizes)),
+                "%s: input of shape %s cannot hold a product of shape %s", name,
+                to_string(input.sizes()).c_str(), to_string(sizes).c_str());
+    bool wanted = needs_grad(input, a, b);
+    Tensor out = input;
+    {
+        GradModeGuard no_grad(false);
+        Tensor left = apart(a, dest), right = apart(b, dest);
+        if (!same(input.sizes(), sizes)) out = expanded(input, sizes);
+        out = write_target(name, out, dest, wanted);
+        bool steps = out.stride(-1) == 1 || out.stride(-2) == 1;
+        Tensor c = steps ? out : contiguous(out);
+        kernels::Gemm g = problem(left, right, c);
+        g.alpha = alpha.as<double>();
+        g.beta = beta.as<double>();
+        if (c.numel() > 0) run_batched(g, left, right, c);
+        if (!steps) copy_(out, c);
     }
-    Tensor base = beta.as<double>() == 1 ? input : mul(input, wrapped_number(beta));
-    return ops::add(base, scaled, number(int64_t(1)), dest);
+    written(out, dest);
+    if (wanted)
+        record(
+            node, out, {input, a, b}, dest,
+            [a = Saved(a, dest), b = Saved(b, dest), alpha, beta](Backward& bw, const Tensor& g) {
+                auto scaled = [](const Tensor& x, Number by) {
+                    return by.as<double>() == 1 ? x : mul(x, wrapped_number(by));
+                };
+                if (bw.needs(0)) bw.set(0, scaled(g, beta));
+                if (bw.needs(1)) bw.set(1, scaled(matmul(g, mT(b.get(bw))), alpha));
+                if (bw.needs(2)) bw.set(2, scaled(matmul(mT(a.get(bw)), g), alpha));
+            });
+    return out;
 }
 
 }  // namespace
 
 Tensor mm(const Tensor& a, const Tensor& b, const Dest& dest) {
-    return ranked("mm", a, 2, b, 2, dest);
+    check_ranks("mm", a, 2, b, 2);
+    return matmul(a, b, dest);
 }
 Tensor bmm(const Tensor& a, const Tensor& b, const Dest& dest) {
-    EMBER_CHECK(a.dim() != 3 || b.dim() != 3 || a.size(0) == b.size(0),
-                "bmm: expected size for first two dimensions of batch2 tensor to be the batch size "
-                "%ld, got %s",
-                long(a.size(0)), to_string(b.sizes()).c_str());
-    return ranked("bmm", a, 3, b, 3, dest);
+    check_ranks("bmm", a, 3, b, 3);
+    return matmul(a, b, dest);
 }
 Tensor mv(const Tensor& a, const Tensor& b, const Dest& dest) {
-    return ranked("mv", a, 2, b, 1, dest);
+    check_ranks("mv", a, 2, b, 1);
+    return matmul(a, b, dest);
 }
 Tensor dot(const Tensor& a, const Tensor& b, const Dest& dest) {
-    return ranked("dot", a, 1, b, 1, dest);
+    check_ranks("dot", a, 1, b, 1);
+    return matmul(a, b, dest);
 }
 Tensor outer(const Tensor& a, const Tensor& b) {
     EMBER_CHECK(a.dim() == 1 && b.dim() == 1, "outer: expected 1-D tensors, got %dD and %dD",
@@ -214,11 +248,11 @@ Tensor outer(const Tensor& a, const Tensor& b) {
 }
 Tensor addmm(const Tensor& input, const Tensor& a, const Tensor& b, Number beta, Number alpha,
              const Dest& dest) {
-    return plus_product("addmm", input, ranked("addmm", a, 2, b, 2, {}), beta, alpha, dest);
+    return plus_product("addmm", "AddmmBackward0", input, a, b, 2, beta, alpha, dest);
 }
 Tensor baddbmm(const Tensor& input, const Tensor& a, const Tensor& b, Number beta, Number alpha,
                const Dest& dest) {
-    return plus_product("baddbmm", input, ranked("baddbmm", a, 3, b, 3, {}), beta, alpha, dest);
+    return plus_product("baddbmm", "BaddbmmBackward0", input, a, b, 3, beta, alpha, dest);
 }
 
 Tensor linear(const Tensor& input, const Tensor& weight, const Tensor& bias) {

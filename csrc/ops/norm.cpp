@@ -1,5 +1,7 @@
 #include "ops/norm.h"
 
+#include <limits>
+
 #include "kernels/norm.h"
 #include "ops/copy.h"
 #include "ops/formula.h"
@@ -9,6 +11,8 @@ namespace ember::kernels {
 
 EMBER_SLOT(layer_norm)
 EMBER_SLOT(layer_norm_backward)
+EMBER_SLOT(group_norm)
+EMBER_SLOT(group_norm_backward)
 EMBER_SLOT(batch_norm)
 EMBER_SLOT(batch_norm_backward)
 
@@ -51,17 +55,18 @@ DType shared_type(const char* name, const Tensor& x, std::initializer_list<Tenso
     return dtype;
 }
 
-// The formula both share. `axes` are what one mean goes over; parameters already broadcast.
+// The formula all share. `axes` are what one mean goes over; parameters already broadcast. An
+// undefined mean is 0 and depends on nothing.
 void normalised_backward(Backward& bw, const Tensor& g, const Tensor& x, const Tensor& weight,
                          const Tensor& mean, const Tensor& rstd, const Dims& axes, bool through,
                          const Dims& param_axes, IntSpan param_sizes) {
-    Tensor unit = mul(sub(x, mean), rstd);
+    Tensor unit = mul(mean.defined() ? sub(x, mean) : x, rstd);
     if (bw.needs(0)) {
         Tensor gw = weight.defined() ? mul(g, weight) : g;
         if (through) {
-            Tensor centre = ops::mean(gw, axes, true, std::nullopt, {});
             Tensor slope = ops::mean(mul(gw, unit), axes, true, std::nullopt, {});
-            gw = sub(sub(gw, centre), mul(unit, slope));
+            if (mean.defined()) gw = sub(gw, ops::mean(gw, axes, true, std::nullopt, {}));
+            gw = sub(gw, mul(unit, slope));
         }
         bw.set(0, mul(gw, rstd));
     }
@@ -73,16 +78,14 @@ void normalised_backward(Backward& bw, const Tensor& g, const Tensor& x, const T
     if (bw.needs(2)) bw.set(2, reduced(g));
 }
 
-}  // namespace
-
-Tensor layer_norm(const Tensor& input, const Dims& normalized_shape, const Tensor& weight,
-                  const Tensor& bias, double eps) {
-    constexpr const char* name = "layer_norm";
+// Rows normalised to mean 0, if `centred`, and a mean square of 1.
+Tensor normalise_rows(const char* name, const Tensor& input, const Dims& normalized_shape,
+                      const Tensor& weight, const Tensor& bias, double eps, bool centred) {
     int lead = input.dim() - normalized_shape.size();
-    EMBER_CHECK(!normalized_shape.empty(), "layer_norm: normalized_shape must not be empty");
+    EMBER_CHECK(!normalized_shape.empty(), "%s: normalized_shape must not be empty", name);
     EMBER_CHECK(
         lead >= 0 && same(input.sizes().subspan(size_t(lead < 0 ? 0 : lead)), normalized_shape),
-        "layer_norm: expected an input whose last dims are %s, got %s",
+        "%s: expected an input whose last dims are %s, got %s", name,
         to_string(normalized_shape).c_str(), to_string(input.sizes()).c_str());
     kernels::layer_norm.require(input.device(), input.dtype());
     Tensor x = contiguous(input);
@@ -105,20 +108,23 @@ Tensor layer_norm(const Tensor& input, const Dims& normalized_shape, const Tenso
     k.mean = mean.data();
     k.rstd = rstd.data();
     k.eps = eps;
+    k.centred = centred;
     k.dtype = x.dtype();
     k.param_dtype = param_dtype;
     if (out.numel() > 0) launch(kernels::layer_norm, x.device(), x.numel(), k);
     if (!needs_grad(input, weight, bias)) return out;
-    record("NativeLayerNormBackward0", out, {input, weight, bias},
-           [x = Saved(input), w = Saved(weight), mean, rstd, normalized_shape, lead, eps,
+    record(centred ? "NativeLayerNormBackward0" : "RmsNormBackward0", out, {input, weight, bias},
+           [x = Saved(input), w = Saved(weight), mean, rstd, normalized_shape, lead, eps, centred,
             param_dtype](Backward& bw, const Tensor& g) {
                Tensor value = x.get(bw), scale = w.get(bw);
                if (modes::grad_enabled()) {  // the statistics depend on x too: made anew
                    Dims axes, others;
                    for (int d = 0; d < value.dim(); d++) (d < lead ? others : axes).push_back(d);
                    Tensor wide = to_dtype(value, mean.dtype());
-                   Tensor m = ops::mean(wide, axes, true, std::nullopt, {});
-                   Tensor v = ops::mean(square(sub(wide, m)), axes, true, std::nullopt, {});
+                   Tensor m;
+                   if (centred) m = ops::mean(wide, axes, true, std::nullopt, {});
+                   Tensor v = ops::mean(square(centred ? sub(wide, m) : wide), axes, true,
+                                        std::nullopt, {});
                    normalised_backward(bw, g, wide, scale, m, rsqrt(add(v, eps), {}), axes, true,
                                        others, normalized_shape);
                    return;
@@ -143,6 +149,7 @@ Tensor layer_norm(const Tensor& input, const Dims& normalized_shape, const Tenso
                k.rows = mean.numel();
                k.n = k.rows ? value.numel() / k.rows
                             : checked_numel("layer_norm", normalized_shape, DType::Float64);
+               k.centred = centred;
                k.dtype = value.dtype();
                k.param_dtype = param_dtype;
                launch(kernels::layer_norm_backward, value.device(), value.numel() * 2, k);
@@ -151,6 +158,132 @@ Tensor layer_norm(const Tensor& input, const Dims& normalized_shape, const Tenso
                bw.set(2, gb);
            });
     return out;
+}
+
+// In float32 or float64.
+Tensor normalise_groups(const Tensor& input, int64_t groups, const Tensor& w, const Tensor& b,
+                        double eps) {
+    Tensor x = contiguous(input);
+    Tensor weight = w.defined() ? contiguous(w) : w, bias = b.defined() ? contiguous(b) : b;
+    kernels::GroupNorm k;
+    k.n = x.size(0), k.groups = groups, k.channels = x.size(1) / groups;
+    for (int d = 2; d < x.dim(); d++) k.inner *= x.size(d);
+    Tensor out = empty(x.sizes(), x.options());
+    Tensor mean = empty(Dims{k.n, groups}, x.options()), rstd = empty_like(mean);
+    k.in = x.data();
+    k.out = out.data();
+    k.weight = data_of(weight);
+    k.bias = data_of(bias);
+    k.mean = mean.data();
+    k.rstd = rstd.data();
+    k.eps = eps;
+    k.dtype = x.dtype();
+    if (out.numel() > 0) launch(kernels::group_norm, x.device(), x.numel(), k);
+    if (!needs_grad(input, w, b)) return out;
+    record("NativeGroupNormBackward0", out, {input, w, b},
+           [x = Saved(input), w = Saved(w), mean, rstd, groups, channels = k.channels,
+            inner = k.inner, eps](Backward& bw, const Tensor& g) {
+               Tensor value = x.get(bw), scale = w.get(bw);
+               int64_t n = value.size(0), all = groups * channels;
+               if (modes::grad_enabled()) {
+                   Dims parts{n, groups, channels, inner}, axes{2, 3};
+                   Tensor v4 = reshape(value, parts);
+                   Tensor m = ops::mean(v4, axes, true, std::nullopt, {});
+                   Tensor v = ops::mean(square(sub(v4, m)), axes, true, std::nullopt, {});
+                   if (scale.defined()) scale = reshape(scale, {1, groups, channels, 1});
+                   normalised_backward(bw, reshape(g, parts), v4, scale, m, rsqrt(add(v, eps), {}),
+                                       axes, true, {0, 3}, Dims{all});
+                   if (bw.needs(0)) bw.set(0, reshape(bw.results[0], Dims(value.sizes())));
+                   return;
+               }
+               Tensor grad = contiguous(g);
+               value = contiguous(value);
+               scale = scale.defined() ? contiguous(scale) : scale;
+               kernels::GroupNormBackward k;
+               Tensor gx, gw, gb;
+               if (bw.needs(0)) gx = empty(value.sizes(), value.options());
+               if (bw.needs(1)) gw = empty(Dims{all}, value.options());
+               if (bw.needs(2)) gb = empty(Dims{all}, value.options());
+               k.grad = grad.data();
+               k.in = value.data();
+               k.weight = data_of(scale);
+               k.mean = mean.data();
+               k.rstd = rstd.data();
+               k.grad_input = data_of(gx);
+               k.grad_weight = data_of(gw);
+               k.grad_bias = data_of(gb);
+               k.n = n, k.groups = groups, k.channels = channels, k.inner = inner;
+               k.dtype = value.dtype();
+               launch(kernels::group_norm_backward, value.device(), value.numel() * 2, k);
+               bw.set(0, gx);
+               bw.set(1, gw);
+               bw.set(2, gb);
+           });
+    return out;
+}
+
+}  // namespace
+
+Tensor layer_norm(const Tensor& input, const Dims& normalized_shape, const Tensor& weight,
+                  const Tensor& bias, double eps) {
+    return normalise_rows("layer_norm", input, normalized_shape, weight, bias, eps, true);
+}
+
+Tensor rms_norm(const Tensor& input, const Dims& normalized_shape, const Tensor& weight,
+                std::optional<double> eps) {
+    double least = input.dtype() == DType::Float64 ? std::numeric_limits<double>::epsilon()
+                                                   : std::numeric_limits<float>::epsilon();
+    return normalise_rows("rms_norm", input, normalized_shape, weight, {}, eps.value_or(least),
+                          false);
+}
+
+Tensor group_norm(const Tensor& input, int64_t num_groups, const Tensor& weight, const Tensor& bias,
+                  double eps) {
+    constexpr const char* name = "group_norm";
+    EMBER_CHECK(input.dim() >= 2, "group_norm: expected an input with at least 2 dims, got %d",
+                input.dim());
+    EMBER_CHECK(num_groups > 0 && input.size(1) % num_groups == 0,
+                "group_norm: expected a number of channels that num_groups divides, got an input "
+                "of shape %s and num_groups=%ld",
+                to_string(input.sizes()).c_str(), long(num_groups));
+    DType wide = statistics_type(input);
+    if (!is_floating(input.dtype())) kernels::group_norm.require(input.device(), input.dtype());
+    Dims channels{input.size(1)};
+    Tensor w = parameter(name, "weight", weight, input, channels);
+    Tensor b = parameter(name, "bias", bias, input, channels);
+    if (input.dtype() == wide) return normalise_groups(input, num_groups, weight, bias, eps);
+    auto widened = [&](const Tensor& t) { return t.defined() ? to_dtype(t, wide) : t; };
+    return to_dtype(
+        normalise_groups(widened(input), num_groups, widened(weight), widened(bias), eps),
+        input.dtype());
+}
+
+Tensor instance_norm(const Tensor& input, const Tensor& running_mean, const Tensor& running_var,
+                     const Tensor& weight, const Tensor& bias, bool use_input_stats,
+                     double momentum, double eps) {
+    EMBER_CHECK(input.dim() >= 2, "instance_norm: expected an input with at least 2 dims, got %d",
+                input.dim());
+    EMBER_CHECK(use_input_stats || (running_mean.defined() && running_var.defined()),
+                "instance_norm: expected running_mean and running_var to be defined when "
+                "use_input_stats is false");
+    int64_t n = input.size(0), c = input.size(1);
+    if (use_input_stats && !running_mean.defined() && !running_var.defined() && c > 0)
+        return group_norm(input, c, weight, bias, eps);
+    // Every image's channels are channels of one image.
+    auto repeated = [&](const Tensor& t) { return t.defined() ? repeat(t, {n}) : t; };
+    Tensor mean = repeated(running_mean), var = repeated(running_var);
+    Dims shape(input.sizes());
+    shape[0] = 1;
+    shape[1] = n * c;
+    Tensor out = batch_norm(reshape(input, shape), mean, var, repeated(weight), repeated(bias),
+                            use_input_stats, momentum, eps);
+    if (use_input_stats) {
+        GradModeGuard no_grad(false);
+        for (auto [running, now] : {std::pair(running_mean, mean), {running_var, var}})
+            if (running.defined())
+                copy_(running, ops::mean(reshape(now, {n, c}), Dims{0}, false, std::nullopt, {}));
+    }
+    return reshape(out, Dims(input.sizes()));
 }
 
 Tensor batch_norm(const Tensor& input, const Tensor& running_mean, const Tensor& running_var,

@@ -183,7 +183,12 @@ Tensor pow(const Tensor& a, const Tensor& b, const Dest& dest) {
                Tensor zero = wrapped_number(number(0.0));
                // b a^(b-1), but 0 where b is 0, also at a = 0.
                if (bw.needs(0)) {
-                   Tensor slope = mul(exponent, pow(base, add(exponent, -1.0)));
+                   // A number stays one: as a tensor it would round to the default dtype.
+                   Tensor less =
+                       exponent.impl()->wrapped_number && exponent.dtype() == DType::Float64
+                           ? wrapped_number(number(*exponent.as<double>() - 1.0))
+                           : add(exponent, -1.0);
+                   Tensor slope = mul(exponent, pow(base, less));
                    bw.set(0, mul(g, where(eq(exponent, zero), zero, slope)));
                }
                // a^b log(a), but 0 where a is 0 and b is not negative.
@@ -324,8 +329,9 @@ namespace {
 
 Tensor bitwise(const kernels::Pointwise& slot, const char* name, const Tensor& a, const Tensor& b,
                const Dest& dest) {
-    EMBER_CHECK(is_integral(pair_type(a, b)), "%s: expected integers or bool, got %s and %s", name,
-                dtype_name(a.dtype()), dtype_name(b.dtype()));
+    if (!is_integral(pair_type(a, b)))
+        raise(ErrorKind::NotImplemented, "%s: expected integers or bool, got %s and %s", name,
+              dtype_name(a.dtype()), dtype_name(b.dtype()));
     return binary(slot, name, a, b, dest);
 }
 
@@ -341,8 +347,9 @@ Tensor bitwise_xor(const Tensor& a, const Tensor& b, const Dest& dest) {
     return bitwise(kernels::bitwise_xor, "bitwise_xor", a, b, dest);
 }
 Tensor bitwise_not(const Tensor& x, const Dest& dest) {
-    EMBER_CHECK(is_integral(x.dtype()), "bitwise_not: expected integers or bool, got %s",
-                dtype_name(x.dtype()));
+    if (!is_integral(x.dtype()))
+        raise(ErrorKind::NotImplemented, "bitwise_not: expected integers or bool, got %s",
+              dtype_name(x.dtype()));
     return pointwise(kernels::bitwise_not, "bitwise_not", {x}, dest, {x.dtype(), x.dtype()});
 }
 

@@ -28,7 +28,7 @@ namespace ember::ops {
 namespace {
 
 Generator& chosen(const char* name, Generator* generator, Device device) {
-    if (!generator) return default_generator(device);
+    if (!generator) return device.is_cpu() ? thread_generator() : default_generator(device);
     EMBER_CHECK(generator->device() == device, "%s: expected a generator of %s, got one of %s", name,
                 to_string(device).c_str(), to_string(generator->device()).c_str());
     return *generator;
@@ -355,7 +355,7 @@ Tensor dropout(const Tensor& input, double p, bool training, bool inplace) {
     Tensor mask = empty_like(x, DType::Bool), out = empty_like(x);
     kernels::dropout.require(x.device(), x.dtype());
     {
-        Generator& source = default_generator(x.device());
+        Generator& source = chosen("dropout", nullptr, x.device());
         std::scoped_lock lock(source.mutex());
         launch(kernels::dropout, x.device(), x.numel() * 2, x.data(), out.data(), mask.as<bool>(),
                x.numel(), x.dtype(), source.source(), p);

@@ -243,8 +243,9 @@ Tensor gelu_tanh_slope(const Tensor& g, const Tensor& x) {
 }  // namespace
 
 Tensor gelu(const Tensor& x, std::string_view approximate, const Dest& dest) {
-    EMBER_CHECK(is_floating(x.dtype()), "gelu: expected a floating point tensor, got %s",
-                dtype_name(x.dtype()));
+    if (!is_floating(x.dtype()))
+        raise(ErrorKind::NotImplemented, "gelu: expected a floating point tensor, got %s",
+              dtype_name(x.dtype()));
     if (approximate == "tanh")
         return by_input(kernels::gelu_tanh, "gelu", "GeluBackward0", x, dest, gelu_tanh_slope);
     EMBER_CHECK(approximate == "none",

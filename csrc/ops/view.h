@@ -39,6 +39,11 @@ Tensor diagonal(const Tensor& x, int64_t offset, int64_t dim1, int64_t dim2);
 // Copies of x side by side, as often as `repeats` says for each dim; more dims than x has go
 // before.
 Tensor repeat(const Tensor& x, const Dims& repeats);
+// (*, C r^2, H, W) to (*, C, H r, W r), and back; (N, C, ...) with the channels of g groups
+// interleaved.
+Tensor pixel_shuffle(const Tensor& x, int64_t upscale_factor);
+Tensor pixel_unshuffle(const Tensor& x, int64_t downscale_factor);
+Tensor channel_shuffle(const Tensor& x, int64_t groups);
 Tensor detach(const Tensor& x);
 Tensor detach_(const Tensor& x);
 

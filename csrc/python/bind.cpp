@@ -1,8 +1,13 @@
 #include "python/bind.h"
 
+#include <algorithm>
 #include <cstring>
 #include <new>
 #include <unordered_map>
+
+#include "core/modes.h"
+#include "ops/copy.h"
+#include "ops/plan.h"
 
 namespace ember::python {
 
@@ -64,7 +69,7 @@ const char* torch_name(const char* keyword) {
 
 }  // namespace
 
-void Signature::prepare() {
+void Signature::prepare(int taken) {
     std::string_view all = text;
     size_t open = all.find('('), arrow = all.find(" -> ");
     size_t close = all.rfind(')', arrow == std::string_view::npos ? arrow : arrow);
@@ -100,6 +105,16 @@ void Signature::prepare() {
         if (!keyword_only) positional = int(list->size());
         if (p.rest) keyword_only = true;
     }
+    auto is_out = [](const Param& p) { return std::strcmp(p.text(), "out") == 0; };
+    auto found = std::find_if(list->begin(), list->end(), is_out);
+    copies_out = int(list->size()) == taken + 1 && found != list->end();
+    if (copies_out) {  // behind those that the function takes
+        if (!found->keyword_only) positional--;
+        found->keyword_only = true;
+        std::rotate(found, found + 1, list->end());
+    }
+    for (int i = 0; i < taken; i++)
+        if (std::strcmp((*list)[size_t(i)].text(), "dtype") == 0) dtype_at = i;
     if (arrow != std::string_view::npos && all[arrow + 4] == '(') {
         result_type =
             make_result_type(function->c_str(), all.substr(arrow + 5, all.size() - arrow - 6));
@@ -210,6 +225,36 @@ PyObject* translate_exception() {
         PyErr_SetString(PyExc_RuntimeError, e.what());
     }
     return nullptr;
+}
+
+PyObject* copy_to_out(PyObject* result, PyObject* out, const Param& param) {
+    struct Held {
+        PyObject* o;
+        ~Held() { Py_XDECREF(o); }
+    } held{result};
+    if (is_tensor(result)) {
+        if (!is_tensor(out)) wrong_type(param, "Tensor", out);
+        const Tensor &from = tensor_of(result), &to = tensor_of(out);
+        ops::check_out(param.function, to, from.dtype(), from.requires_grad());
+        ops::resize_out(param.function, to, from.sizes());
+        GradModeGuard no_grad(false);
+        ops::copy_(to, from);
+        return Py_NewRef(out);
+    }
+    Py_ssize_t n = PyTuple_GET_SIZE(result);
+    if ((!PyTuple_Check(out) && !PyList_Check(out)) || PySequence_Fast_GET_SIZE(out) != n) {
+        PyErr_Format(PyExc_TypeError, "%s(): argument 'out' must be a tuple of %zd Tensors, not %s",
+                     param.function, n, Py_TYPE(out)->tp_name);
+        throw PythonError();
+    }
+    Held written{PyTuple_New(n)};
+    for (Py_ssize_t i = 0; written.o && i < n; i++) {
+        PyObject* one = copy_to_out(Py_NewRef(PyTuple_GET_ITEM(result, i)),
+                                    PySequence_Fast_GET_ITEM(out, i), param);
+        PyTuple_SET_ITEM(written.o, i, one);
+    }
+    if (!written.o || PyTuple_CheckExact(result)) return Py_XNewRef(written.o);
+    return PyObject_CallOneArg(reinterpret_cast<PyObject*>(Py_TYPE(result)), written.o);
 }
 
 PyObject* to_python(const std::vector<Tensor>& tensors, Signature&) {

@@ -24,8 +24,11 @@ struct Signature {
     int count = 0;
     int positional = 0;               // parameters that may be given by position
     PyObject* result_type = nullptr;  // of "-> (values, indices)"
+    bool copies_out = false;          // a last parameter `out` that the function does not take
+    int dtype_at = -1;                // where the parameter `dtype` stands
 
-    void prepare();
+    // `taken`: how many parameters the C++ function takes.
+    void prepare(int taken);
     // Sorts arguments into slots (borrowed references; defaults where absent). With `quiet`,
     // returns false instead of raising TypeError.
     bool sort(PyObject* const* args, Py_ssize_t nargs, PyObject* kwnames, PyObject* self,
@@ -44,6 +47,8 @@ inline PyObject* to_python(double d, Signature&) { return PyFloat_FromDouble(d);
 inline PyObject* to_python(PyObject* o, Signature&) { return o; }
 inline PyObject* to_python(DType d, Signature&) { return wrap_dtype(d); }
 PyObject* to_python(const std::vector<Tensor>& tensors, Signature&);
+// Copies a result (stolen) to `out`, a tensor or a tuple of them, and returns that.
+PyObject* copy_to_out(PyObject* result, PyObject* out, const Param& param);
 PyObject* pack_result(Signature& signature, std::initializer_list<PyObject*> items);
 template <class... T>
 PyObject* to_python(std::tuple<T...> items, Signature& s) {
@@ -85,15 +90,29 @@ struct Call<F, InPlace> {
         }(std::make_index_sequence<kParams>());
     }
 
+    // With an `out` that F does not know: F's dtype is out's where none is given.
+    static PyObject* run_to_out(PyObject** slots) {
+        PyObject *out = slots[kParams], *dtype = nullptr;
+        int at = signature.dtype_at;
+        if (at >= 0 && slots[at] == Py_None && is_tensor(out))
+            slots[at] = dtype = wrap_dtype(tensor_of(out).dtype());
+        PyObject* result = run(slots);
+        Py_XDECREF(dtype);
+        return result ? copy_to_out(result, out, signature.params[kParams]) : nullptr;
+    }
+
     // Returns false when the arguments are for another overload.
     static bool attempt(PyObject* self, PyObject* const* args, Py_ssize_t nargs, PyObject* kwnames,
                         bool last, PyObject** result) {
-        if (EMBER_UNLIKELY(!signature.params)) signature.prepare();
+        if (EMBER_UNLIKELY(!signature.params)) signature.prepare(int(kParams));
         PyObject* slots[kParams + 1];
         PyObject* made = nullptr;
         bool fits = signature.sort(args, nargs, kwnames, self, slots, &made, !last);
         if (fits && !last) fits = accepts(slots);
-        if (fits) *result = run(slots);
+        if (fits && EMBER_UNLIKELY(signature.copies_out) && slots[kParams] != Py_None)
+            *result = run_to_out(slots);
+        else if (fits)
+            *result = run(slots);
         Py_XDECREF(made);
         return fits;
     }

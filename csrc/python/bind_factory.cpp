@@ -90,7 +90,7 @@ void bind_factory(BindTable& t) {
     bind<&ones>(t, kFunction, "ones(*size, out=None, " EMBER_PINNED ")", "A tensor of ones.");
     bind<&full>(t, kFunction, "full(size, fill_value, *, out=None, " EMBER_PINNED ")",
                 "A tensor filled with a number, whose kind gives the dtype.");
-    bind<&empty>(t, kFunction, "empty(*size, " EMBER_PINNED ", memory_format=None)",
+    bind<&empty>(t, kFunction, "empty(*size, out=None, " EMBER_PINNED ", memory_format=None)",
                  "A tensor of uninitialised memory.");
     bind<&empty_strided>(t, kFunction, "empty_strided(size, stride, *, " EMBER_PINNED ")",
                          "Uninitialised memory with these strides (in elements).");
@@ -111,9 +111,9 @@ void bind_factory(BindTable& t) {
         {"arange(end, *, out=None, " EMBER_OPTIONS ")",
          "arange(start, end, step=1, *, out=None, " EMBER_OPTIONS ")"},
         "start, start + step, … up to but not including end. int64 for whole numbers.");
-    bind<&linspace>(t, kFunction, "linspace(start, end, steps, *, " EMBER_OPTIONS ")",
+    bind<&linspace>(t, kFunction, "linspace(start, end, steps, *, out=None, " EMBER_OPTIONS ")",
                     "`steps` numbers from start to end, both included, evenly spaced.");
-    bind<&eye>(t, kFunction, "eye(n, m=None, *, " EMBER_OPTIONS ")",
+    bind<&eye>(t, kFunction, "eye(n, m=None, *, out=None, " EMBER_OPTIONS ")",
                "The n x m matrix with ones on the diagonal; m is n by default.");
     bind<&ops::tril>(t, both, "tril(input, diagonal=0)",
                      "The lower triangle of the last two dims, zeros above `diagonal`.");

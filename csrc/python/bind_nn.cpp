@@ -33,13 +33,14 @@ void bind_nn(BindTable& t) {
     constexpr int both = kFunction | kMethod;
     bind<&softmax_dim, &softmax>(
         t, both,
-        {"softmax(input, dim, dtype=None)", "softmax(input, dim=None, _stacklevel=3, dtype=None)"},
+        {"softmax(input, dim, dtype=None, *, out=None)",
+         "softmax(input, dim=None, _stacklevel=3, dtype=None)"},
         "exp(input) / sum(exp(input)) along dim, without overflow; the input is cast to dtype "
         "first. "
         "Floating point only. Without dim: dim 0 of tensors with 0, 1 or 3 dims, else dim 1.");
     bind<&log_softmax_dim, &log_softmax>(
         t, both,
-        {"log_softmax(input, dim, dtype=None)",
+        {"log_softmax(input, dim, dtype=None, *, out=None)",
          "log_softmax(input, dim=None, _stacklevel=3, dtype=None)"},
         "log(softmax(input, dim)), without overflow. Floating point only.");
     bind<&ops::layer_norm>(

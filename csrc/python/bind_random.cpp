@@ -66,12 +66,12 @@ Tensor normal_sized(double mean, double std, const Dims& size, Generator* genera
 void bind_random(BindTable& t) {
     constexpr int both = kFunction | kMethod;
 #define EMBER_OPTIONS "dtype=None, layout=None, device=None, requires_grad=False"
-    bind<&filled<ops::rand>>(t, kFunction,
-                             "rand(*size, generator=None, " EMBER_OPTIONS ", pin_memory=False)",
-                             "Uniform numbers in [0, 1): PyTorch's for the same seed, as in all "
-                             "functions of this kind.");
+    bind<&filled<ops::rand>>(
+        t, kFunction, "rand(*size, generator=None, out=None, " EMBER_OPTIONS ", pin_memory=False)",
+        "Uniform numbers in [0, 1): PyTorch's for the same seed, as in all "
+        "functions of this kind.");
     bind<&filled<ops::randn>>(
-        t, kFunction, "randn(*size, generator=None, " EMBER_OPTIONS ", pin_memory=False)",
+        t, kFunction, "randn(*size, generator=None, out=None, " EMBER_OPTIONS ", pin_memory=False)",
         "Numbers of the standard normal distribution (Box and Muller, 1958).");
     bind<&like<ops::uniform_, 0, 1>>(
         t, kFunction, "rand_like(input, *, generator=None, " EMBER_OPTIONS ", memory_format=None)",
@@ -81,15 +81,15 @@ void bind_random(BindTable& t) {
         "randn with input's shape and dtype.");
     bind<&randint_high, &randint>(
         t, kFunction,
-        {"randint(high, size, *, generator=None, " EMBER_OPTIONS ")",
-         "randint(low, high, size, *, generator=None, " EMBER_OPTIONS ")"},
+        {"randint(high, size, *, generator=None, out=None, " EMBER_OPTIONS ")",
+         "randint(low, high, size, *, generator=None, out=None, " EMBER_OPTIONS ")"},
         "Whole numbers in [low, high), int64 by default.");
     bind<&randint_like_high, &randint_like>(
         t, kFunction,
         {"randint_like(input, high, *, dtype=None, device=None)",
          "randint_like(input, low, high, *, dtype=None, device=None)"},
         "randint with input's shape and dtype.");
-    bind<&randperm>(t, kFunction, "randperm(n, *, generator=None, " EMBER_OPTIONS ")",
+    bind<&randperm>(t, kFunction, "randperm(n, *, generator=None, out=None, " EMBER_OPTIONS ")",
                     "A random permutation of 0 to n - 1, int64 by default.");
     bind<&bernoulli_p, &ops::bernoulli>(
         t, both,
@@ -97,14 +97,15 @@ void bind_random(BindTable& t) {
         "1 with the probability that the element (or p) gives, else 0, in input's dtype.");
     bind<&normal_sized, &ops::normal_tensors>(
         t, kFunction,
-        {"normal(mean, std, size, *, generator=None, dtype=None, layout=None, device=None)",
-         "normal(mean: Tensor | Number, std: Tensor | Number, *, generator=None)"},
+        {"normal(mean, std, size, *, generator=None, out=None, dtype=None, layout=None, "
+         "device=None)",
+         "normal(mean: Tensor | Number, std: Tensor | Number, *, generator=None, out=None)"},
         "Normal numbers with a mean and a standard deviation by element, or of a size.");
-    bind<&ops::multinomial>(t, both,
-                            "multinomial(input, num_samples, replacement=False, *, generator=None)",
-                            "num_samples indices (int64) a row, drawn with the row's elements as "
-                            "weights. input: (n,) or "
-                            "(rows, n), not negative.");
+    bind<&ops::multinomial>(
+        t, both, "multinomial(input, num_samples, replacement=False, *, generator=None, out=None)",
+        "num_samples indices (int64) a row, drawn with the row's elements as "
+        "weights. input: (n,) or "
+        "(rows, n), not negative.");
     bind<&ops::uniform_>(t, kMethod, "uniform_(input, from=0.0, to=1.0, *, generator=None)",
                          "Fills with uniform numbers in [from, to).");
     bind<&ops::normal_>(t, kMethod, "normal_(input, mean=0.0, std=1.0, *, generator=None)",

@@ -17,14 +17,14 @@ std::tuple<Tensor, Tensor> var_mean_unbiased(const Tensor& x, const Dims& dim, b
                                              bool keepdim) {
     return ops::var_mean(x, dim, std::nullopt, keepdim, unbiased);
 }
-std::tuple<Tensor, Tensor> var_mean_all(const Tensor& x, BoolOnly unbiased) {
-    return ops::var_mean(x, std::nullopt, std::nullopt, false, unbiased.value);
+std::tuple<Tensor, Tensor> var_mean_all(const Tensor& x, bool unbiased) {
+    return ops::var_mean(x, std::nullopt, std::nullopt, false, unbiased);
 }
-Tensor var_all(const Tensor& x, BoolOnly unbiased) {
-    return ops::var(x, std::nullopt, std::nullopt, false, unbiased.value, {});
+Tensor var_all(const Tensor& x, bool unbiased) {
+    return ops::var(x, std::nullopt, std::nullopt, false, unbiased, {});
 }
-Tensor std_all(const Tensor& x, BoolOnly unbiased) {
-    return ops::std_deviation(x, std::nullopt, std::nullopt, false, unbiased.value, {});
+Tensor std_all(const Tensor& x, bool unbiased) {
+    return ops::std_deviation(x, std::nullopt, std::nullopt, false, unbiased, {});
 }
 Tensor max_other(const Tensor& x, const Tensor& other, const Dest& out) {
     return ops::maximum(x, other, out);
@@ -88,10 +88,10 @@ void bind_reduce(BindTable& t) {
         t, both, "amin(input, dim=(), keepdim=False, *, out=None)",
         "The smallest over `dim`; equal ones share the gradient. NaN where there is one.");
     bind<&ops::argmax>(
-        t, both, "argmax(input, dim=None, keepdim=False)",
+        t, both, "argmax(input, dim=None, keepdim=False, *, out=None)",
         "The index (int64) of the largest along dim, or among all elements; the first of equals.");
     bind<&ops::argmin>(
-        t, both, "argmin(input, dim=None, keepdim=False)",
+        t, both, "argmin(input, dim=None, keepdim=False, *, out=None)",
         "The index (int64) of the smallest along dim, or among all elements; the first of equals.");
     bind<&ops::any>(t, both, "any(input, dim=None, keepdim=False, *, out=None)",
                     "Whether any element is non-zero: bool (uint8 for uint8).");
@@ -114,12 +114,14 @@ void bind_reduce(BindTable& t) {
                               "How many elements are not zero: int64.");
     bind<&ops::max_all, &ops::max_dim, &max_other>(
         t, both,
-        {"max(input)", "max(input, dim, keepdim=False) -> (values, indices)",
+        {"max(input, *, out=None)",
+         "max(input, dim, keepdim=False, *, out=None) -> (values, indices)",
          "max(input, other, *, out=None)"},
         "The largest of all elements, or values and indices along dim; NaN where there is one.");
     bind<&ops::min_all, &ops::min_dim, &min_other>(
         t, both,
-        {"min(input)", "min(input, dim, keepdim=False) -> (values, indices)",
+        {"min(input, *, out=None)",
+         "min(input, dim, keepdim=False, *, out=None) -> (values, indices)",
          "min(input, other, *, out=None)"},
         "The smallest of all elements, or values and indices along dim; NaN where there is one.");
 }

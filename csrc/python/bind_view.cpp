@@ -89,12 +89,12 @@ void bind_view(BindTable& t) {
                       "The tensor itself where its memory is laid out so, else a copy.");
     bind<&ops::copy_>(t, kMethod, "copy_(input, src: Tensor | Number, non_blocking=False)",
                       "Writes src, broadcast and converted, over this tensor.");
-    bind<&to_dtype, &to_device, &to_other>(
+    bind<&to_dtype, &to_other, &to_device>(
         t, kMethod,
         {"to(input, dtype, non_blocking=False, copy=False, *, memory_format=None)",
+         "to(input, other, non_blocking=False, copy=False, *, memory_format=None)",
          "to(input, device=None, dtype=None, non_blocking=False, copy=False, *, "
-         "memory_format=None)",
-         "to(input, other, non_blocking=False, copy=False, *, memory_format=None)"},
+         "memory_format=None)"},
         "The tensor on another device or with another dtype; itself where nothing changes, unless "
         "copy is True.");
     bind<&ops::type_as>(t, kMethod, "type_as(input, other)", "With other's dtype and device.");

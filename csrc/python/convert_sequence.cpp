@@ -18,11 +18,24 @@ bool is_sequence(PyObject* o) {
 // The items of a sequence; lists may change under it while items convert themselves.
 class Items {
 public:
-    explicit Items(PyObject* o) : held_(Held::checked(PySequence_Fast(o, "not a sequence"))) {}
+    explicit Items(PyObject* o) : held_(Held::checked(listed(o))) {}
     Py_ssize_t size() const { return PySequence_Fast_GET_SIZE(held_.get()); }
     PyObject* at(Py_ssize_t i) const { return PySequence_Fast_GET_ITEM(held_.get(), i); }
 
 private:
+    // As many items as the sequence says it has: iterating over it need not end.
+    static PyObject* listed(PyObject* o) {
+        if (PyList_Check(o) || PyTuple_Check(o)) return Py_NewRef(o);
+        Py_ssize_t n = PySequence_Size(o);
+        PyObject* list = n < 0 ? nullptr : PyList_New(0);
+        for (Py_ssize_t i = 0; list && i < n; i++) {
+            PyObject* item = PySequence_GetItem(o, i);
+            if (!item || PyList_Append(list, item) < 0) Py_CLEAR(list);
+            Py_XDECREF(item);
+        }
+        return list;
+    }
+
     Held held_;
 };
 

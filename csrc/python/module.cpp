@@ -36,6 +36,7 @@ bool fill_module(PyObject* module) {
     bind_matmul(table);
     bind_index(table);
     bind_cuda(table);
+    bind_spatial(table);
     return table.install(module, tensor_type) && add_conversions(module) && add_autograd(module);
 }
 

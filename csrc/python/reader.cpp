@@ -151,12 +151,8 @@ Arg<const std::vector<Tensor>&>::Arg(PyObject* o, const Param& p) {
 }
 
 Arg<bool>::Arg(PyObject* o, const Param& p) {
-    if (PyBool_Check(o))
-        value_ = o == Py_True;
-    else if (accepts_int(o))
-        value_ = read_int(o, p) != 0;
-    else
-        wrong_type(p, "bool", o);
+    if (!PyBool_Check(o)) wrong_type(p, "bool", o);
+    value_ = o == Py_True;
 }
 
 Arg<Number>::Arg(PyObject* o, const Param& p) {
@@ -173,9 +169,23 @@ Arg<Number>::Arg(PyObject* o, const Param& p) {
     value_ = read_number(o);
 }
 
+bool Arg<DType>::accepts(PyObject* o, const Param&) {
+    return is_dtype(o) || o == reinterpret_cast<PyObject*>(&PyFloat_Type) ||
+           o == reinterpret_cast<PyObject*>(&PyLong_Type) ||
+           o == reinterpret_cast<PyObject*>(&PyBool_Type);
+}
+
 Arg<DType>::Arg(PyObject* o, const Param& p) {
-    if (!is_dtype(o)) wrong_type(p, "dtype", o);
-    value_ = dtype_of(o);
+    if (is_dtype(o))
+        value_ = dtype_of(o);
+    else if (o == reinterpret_cast<PyObject*>(&PyFloat_Type))
+        value_ = DType::Float64;
+    else if (o == reinterpret_cast<PyObject*>(&PyLong_Type))
+        value_ = DType::Int64;
+    else if (o == reinterpret_cast<PyObject*>(&PyBool_Type))
+        value_ = DType::Bool;
+    else
+        wrong_type(p, "dtype", o);
 }
 
 Arg<MemoryFormat>::Arg(PyObject* o, const Param& p) {

@@ -121,28 +121,12 @@ private:
 
 template <>
 struct Arg<bool> {
-    static bool accepts(PyObject* o, const Param&) { return PyBool_Check(o) || accepts_int(o); }
+    static bool accepts(PyObject* o, const Param&) { return PyBool_Check(o); }
     Arg(PyObject* o, const Param& p);
     bool get() const { return value_; }
 
 private:
     bool value_;
-};
-
-// A bool and no int: tells `var(x, True)` from `var(x, 1)`.
-struct BoolOnly {
-    bool value;
-};
-template <>
-struct Arg<BoolOnly> {
-    static bool accepts(PyObject* o, const Param&) { return PyBool_Check(o); }
-    Arg(PyObject* o, const Param& p) : value_{o == Py_True} {
-        if (!PyBool_Check(o)) wrong_type(p, "bool", o);
-    }
-    BoolOnly get() const { return value_; }
-
-private:
-    BoolOnly value_;
 };
 
 template <>
@@ -157,7 +141,8 @@ private:
 
 template <>
 struct Arg<DType> {
-    static bool accepts(PyObject* o, const Param&) { return is_dtype(o); }
+    // A dtype, or Python's bool, int or float.
+    static bool accepts(PyObject* o, const Param&);
     Arg(PyObject* o, const Param& p);
     DType get() const { return value_; }
 
@@ -168,7 +153,7 @@ private:
 template <>
 struct Arg<Device> {
     static bool accepts(PyObject* o, const Param&) {
-        return is_device(o) || PyUnicode_Check(o) || accepts_int(o);
+        return is_device(o) || PyUnicode_Check(o) || (accepts_int(o) && !is_tensor(o));
     }
     Arg(PyObject* o, const Param& p) : value_(read_device(o, p.function)) {}
     Device get() const { return value_; }

@@ -159,7 +159,7 @@ bool add_generator(PyObject* module) {
 }
 
 PyObject* manual_seed(PyObject* seed) {
-    default_generator().manual_seed(read_seed(seed));
+    thread_generator().manual_seed(read_seed(seed));
     seed_gpu_generators(read_seed(seed));
     PyObject* module = PyImport_ImportModule("ember._C");
     PyObject* shared = module ? PyObject_GetAttrString(module, "default_generator") : nullptr;
@@ -171,10 +171,11 @@ PyObject* gpu_generator(int64_t index) {
     return make_generator(&default_generator({DeviceType::CUDA, int8_t(index)}), false);
 }
 void seed_gpus(PyObject* seed) { seed_gpu_generators(read_seed(seed)); }
-PyObject* initial_seed() { return PyLong_FromUnsignedLongLong(default_generator().initial_seed()); }
-PyObject* seed() { return PyLong_FromUnsignedLongLong(default_generator().seed()); }
-Tensor get_rng_state() { return state_of(default_generator()); }
-void set_rng_state(PyObject* state) { set_state_of(default_generator(), state); }
+PyObject* initial_seed() { return PyLong_FromUnsignedLongLong(thread_generator().initial_seed()); }
+PyObject* seed() { return PyLong_FromUnsignedLongLong(thread_generator().seed()); }
+Tensor get_rng_state() { return state_of(thread_generator()); }
+void set_rng_state(PyObject* state) { set_state_of(thread_generator(), state); }
+void use_generator(Generator* generator) { set_thread_generator(generator); }
 
 // ---- Threads and memory
 
@@ -223,6 +224,9 @@ void bind_runtime(BindTable& t) {
                          "The default generator's state: a uint8 tensor in PyTorch's layout.");
     bind<&set_rng_state>(t, kFunction, "set_rng_state(new_state)",
                          "Sets the default generator's state to what get_rng_state returned.");
+    bind<&use_generator>(t, kFunction, "_set_thread_generator(generator)",
+                         "What this thread draws from instead of the default generator, or None. "
+                         "The caller keeps it alive.");
     bind<&num_threads>(t, kFunction, "get_num_threads()",
                        "How many threads a kernel may use: the cores the process may run on, "
                        "unless EMBER_NUM_THREADS "

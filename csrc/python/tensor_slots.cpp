@@ -6,6 +6,7 @@
 #include "ops/pointwise.h"
 #include "ops/view.h"
 #include "python/autograd.h"
+#include "python/conversions.h"
 #include "python/tables.h"
 
 // Operators and attributes of Tensor.
@@ -72,6 +73,11 @@ Tensor fresh(const Tensor& a, const Tensor& b) {
 }
 Tensor matmul(const Tensor& a, const Tensor& b) { return ops::matmul(a, b, {}); }
 
+PyObject* product(PyObject* a, PyObject* b) {
+    if (!is_tensor(a) || !is_tensor(b)) Py_RETURN_NOTIMPLEMENTED;
+    return binary<matmul>(a, b);
+}
+
 PyObject* power(PyObject* a, PyObject* b, PyObject* modulo) {
     if (modulo != Py_None) {
         PyErr_SetString(PyExc_TypeError, "pow: a modulus is not supported for tensors");
@@ -92,7 +98,12 @@ PyObject* divmod(PyObject* a, PyObject* b) {
 PyObject* absolute(PyObject* self) { return unary<ops::abs>(self); }
 PyObject* positive(PyObject* self) { return Py_NewRef(self); }
 
-PyObject* item(PyObject* self) { return PyObject_CallMethod(self, "item", nullptr); }
+PyObject* item(PyObject* self) {
+    if (tensor_of(self).numel() == 1) return PyObject_CallMethod(self, "item", nullptr);
+    PyErr_SetString(PyExc_ValueError,
+                    "only one element tensors can be converted to Python scalars");
+    return nullptr;
+}
 
 int truth(PyObject* self) {
     const Tensor& t = tensor_of(self);
@@ -136,14 +147,25 @@ PyObject* as_index(PyObject* self) {
     return as_int(self);
 }
 
+// Arrays compare by element too: Python would take identity where both sides decline.
+template <Tensor (*F)(const Tensor&, const Tensor&)>
+PyObject* equality(PyObject* a, PyObject* b) {
+    if (!is_array(b)) return binary<F>(a, b);
+    try {
+        return wrap(F(tensor_of(a), tensor_from_data("eq", b, {{}, {}, false})));
+    } catch (...) {
+        return translate_exception();
+    }
+}
+
 PyObject* compare(PyObject* a, PyObject* b, int op) {
     switch (op) {
         case Py_LT: return binary<fresh<ops::lt>>(a, b);
         case Py_LE: return binary<fresh<ops::le>>(a, b);
         case Py_GT: return binary<fresh<ops::gt>>(a, b);
         case Py_GE: return binary<fresh<ops::ge>>(a, b);
-        case Py_EQ: return binary<fresh<ops::eq>>(a, b);
-        default: return binary<fresh<ops::ne>>(a, b);
+        case Py_EQ: return equality<fresh<ops::eq>>(a, b);
+        default: return equality<fresh<ops::ne>>(a, b);
     }
 }
 
@@ -347,7 +369,7 @@ void add_tensor_slots(std::vector<PyType_Slot>& slots) {
                                   {Py_nb_remainder, slot(binary<fresh<ops::remainder>>)},
                                   {Py_nb_divmod, slot(divmod)},
                                   {Py_nb_power, slot(power)},
-                                  {Py_nb_matrix_multiply, slot(binary<matmul>)},
+                                  {Py_nb_matrix_multiply, slot(product)},
                                   {Py_nb_and, slot(binary<fresh<ops::bitwise_and>>)},
                                   {Py_nb_or, slot(binary<fresh<ops::bitwise_or>>)},
                                   {Py_nb_xor, slot(binary<fresh<ops::bitwise_xor>>)},

@@ -3,6 +3,7 @@
 #include <cmath>
 #include <cstring>
 #include <limits>
+#include <random>
 #include <string>
 #include <vector>
 
@@ -173,5 +174,32 @@ inline bool close(double got, double expected, double tolerance) {
             }                                                                                      \
         }                                                                                          \
     } while (0)
+
+// ---- Random whole numbers, and items of any dtype as doubles
+
+inline std::mt19937 generator(1);
+
+inline int64_t pick(int64_t low, int64_t high) {
+    return std::uniform_int_distribution<int64_t>(low, high)(generator);
+}
+
+template <class T>
+double value_of(T x) {
+    if constexpr (std::is_class_v<T>)
+        return to_float(x);
+    else
+        return double(x);
+}
+template <class T>
+T stored(double x) {
+    if constexpr (std::is_same_v<T, Half>)
+        return to_half(float(x));
+    else if constexpr (std::is_same_v<T, BFloat16>)
+        return to_bfloat16(float(x));
+    else if constexpr (std::is_integral_v<T>)
+        return T(int64_t(x));
+    else
+        return T(x);
+}
 
 }  // namespace ember::test

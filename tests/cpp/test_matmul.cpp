@@ -3,7 +3,6 @@
 #include <cmath>
 #include <cstdint>
 #include <cstdio>
-#include <random>
 #include <string>
 #include <vector>
 
@@ -12,34 +11,10 @@
 #include "kernels/matmul.h"
 
 using namespace ember;
+using namespace ember::test;
 using kernels::Gemm;
 
 namespace {
-
-std::mt19937 generator(1);
-
-int64_t pick(int64_t low, int64_t high) {
-    return std::uniform_int_distribution<int64_t>(low, high)(generator);
-}
-
-template <class T>
-double value_of(T x) {
-    if constexpr (std::is_class_v<T>)
-        return to_float(x);
-    else
-        return double(x);
-}
-template <class T>
-T stored(double x) {
-    if constexpr (std::is_same_v<T, Half>)
-        return to_half(float(x));
-    else if constexpr (std::is_same_v<T, BFloat16>)
-        return to_bfloat16(float(x));
-    else if constexpr (std::is_integral_v<T>)
-        return T(int64_t(x));
-    else
-        return T(x);
-}
 
 // A matrix for each of `batch`, row- or column-major or neither, amid NaN (or a large number) that
 // must not be read.

@@ -3,7 +3,6 @@
 #define EMBER_LEVEL amx_emulated
 #include <array>
 #include <cmath>
-#include <random>
 
 #include "amx_emulation.h"
 #include "cpu/matmul_amx.cpp"
@@ -11,15 +10,10 @@
 #include "kernel_test.h"
 
 using namespace ember;
+using namespace ember::test;
 using kernels::Gemm;
 
 namespace {
-
-std::mt19937 generator(1);
-
-int64_t pick(int64_t low, int64_t high) {
-    return std::uniform_int_distribution<int64_t>(low, high)(generator);
-}
 
 bool below_ran = false;
 void below(Context&, const Gemm&) { below_ran = true; }

@@ -2,7 +2,6 @@
 #include <cmath>
 #include <cstdio>
 #include <limits>
-#include <random>
 #include <vector>
 
 #include "core/parallel.h"
@@ -10,32 +9,11 @@
 #include "kernels/pool.h"
 
 using namespace ember;
+using namespace ember::test;
 using kernels::Pool2d;
 
 namespace {
 
-std::mt19937 generator(1);
-
-int64_t pick(int64_t low, int64_t high) {
-    return std::uniform_int_distribution<int64_t>(low, high)(generator);
-}
-
-template <class T>
-double value_of(T x) {
-    if constexpr (std::is_class_v<T>)
-        return to_float(x);
-    else
-        return double(x);
-}
-template <class T>
-T stored(double x) {
-    if constexpr (std::is_same_v<T, Half>)
-        return to_half(float(x));
-    else if constexpr (std::is_same_v<T, BFloat16>)
-        return to_bfloat16(float(x));
-    else
-        return T(x);
-}
 template <class T>
 bool same_bits(const std::vector<T>& a, const std::vector<T>& b) {
     return std::memcmp(a.data(), b.data(), a.size() * sizeof(T)) == 0;

@@ -1,12 +1,24 @@
 """The table of operations: one row (``Spec``) each, and what runs and compares them."""
 
-from . import creation, indexing, network, pointwise, products, reductions, views
+from . import (
+    creation,
+    images,
+    indexing,
+    network,
+    pointwise,
+    products,
+    reductions,
+    spatial,
+    views,
+)
 
 SPECS = [
     *pointwise.SPECS,
     *reductions.SPECS,
     *products.SPECS,
     *network.SPECS,
+    *spatial.SPECS,
+    *images.SPECS,
     *views.SPECS,
     *indexing.SPECS,
     *creation.SPECS,

@@ -375,6 +375,8 @@ def _logits_extra(dtype: str, rng: np.random.Generator) -> Iterable[Case]:
         yield case(x, t, w, pos_weight=p, reduction=reduction)
     yield case(given([1e4, -1e4, 100, -100], dtype), given([0, 1, 1, 0], dtype), reduction="none",
                note="large")  # fmt: skip
+    yield case(given([-1000, 1000, -100, 100], dtype), given([1, 0, 0, 1], dtype),
+               pos_weight=given([2], dtype), reduction="none", note="large")  # fmt: skip
 
 
 def _pair_grads(low: float, high: float, t_low: float, t_high: float, *more: dict) -> Callable:

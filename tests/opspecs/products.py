@@ -138,6 +138,15 @@ def _plus(batched: bool) -> Callable[[str, np.random.Generator], Iterable[Case]]
             if dtype in FLOATS:
                 yield case(x, a, b, beta=0.5, alpha=2)
         yield case(arr(rng, (4,), dtype), a, b, beta=0)
+        yield case(
+            arr(rng, (*lead, 3, 4), dtype),
+            arr(rng, (*lead, 3, 0), dtype),
+            arr(rng, (*lead, 0, 4), dtype),
+        )
+        yield case(arr(rng, (*lead, 0, 4), dtype), arr(rng, (*lead, 0, 5), dtype), b)
+        if not lead:
+            yield case(arr(rng, (3, 4), dtype, "transposed"), a, b)
+            yield case(arr(rng, (3, 4), dtype, "stepped"), a, b)
 
     return cases
 
@@ -161,9 +170,14 @@ def plus(name: str, lead: tuple) -> Spec:
         yield case(arr(rng, (2,), "float64"), a, b)
 
     return Spec(
-        name, _plus(bool(lead)), FLOATS, method=name, grad=True, grad_cases=grads, strides=False,
+        name, _plus(bool(lead)), (*FLOATS, *INTS), method=name, inplace=True, out=True, grad=True, grad_cases=grads, strides=False,
         tol=ulps(24, "a product, scaled, and a sum", _plus_scale(name), steps=3),
+        large=lambda rng: case(arr(rng, (*lead, 300, 200), "float32"),
+                               arr(rng, (*lead, 300, 150), "float32"),
+                               arr(rng, (*lead, 150, 200), "float32")),
         bad=(Bad(case(A, A, A), "RuntimeError", "RuntimeError|IndexError"),
+             Bad(case(given(np.ones((*lead, 3, 3)), "float32"), given(np.ones((*lead, 2, 4)), "float32"),
+                      given(np.ones((*lead, 4, 2)), "float32")), "RuntimeError"),
              Bad(case(A, given([1.0] * 3, "float32"), A), "RuntimeError", "RuntimeError|IndexError"),
              Bad(case(A, A), "TypeError")),
     )  # fmt: skip

@@ -58,6 +58,8 @@ class Parameter(Tensor, metaclass=_FlaggedMeta):
     def __repr__(self) -> str:
         return "Parameter containing:\n" + super().__repr__()
 
+    __str__ = __repr__
+
     def __reduce_ex__(self, protocol: int):
         return _rebuild_parameter, (self.data, self.requires_grad, OrderedDict())
 

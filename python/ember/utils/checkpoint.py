@@ -5,70 +5,73 @@ Chen, Xu, Zhang and Guestrin, "Training deep nets with sublinear memory cost", 2
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import ember
-from ember.autograd import Function
+from ember.autograd.graph import saved_tensors_hooks
 
-__all__ = ["checkpoint", "checkpoint_sequential"]
+__all__ = ["CheckpointError", "checkpoint", "checkpoint_sequential"]
 
 
-class _Checkpoint(Function):
-    """Runs `function` without a graph, and again with one when its gradient is asked for.
+class CheckpointError(RuntimeError):
+    """The function saved other tensors when it ran again than the first time."""
 
-    The first input is a tensor that requires a gradient, so that the output does even if only
-    parameters inside `function` do.
+
+class _Recomputation:
+    """Stands for the tensors that a function saves, by number, and brings them back by running it.
+
+    The first run saves numbers in place of tensors. The first number that the backward pass asks
+    for runs the function again, and that run's tensors are handed out until each was asked for.
     """
 
-    @staticmethod
-    def forward(
-        ctx: Any, anchor: Any, function: Callable, keep_random_state: bool, *inputs: Any
-    ) -> Any:
-        ctx.function = function
-        ctx.random_state = ember.get_rng_state() if keep_random_state else None
-        ctx.is_tensor = [isinstance(x, ember.Tensor) for x in inputs]
-        ctx.others = [None if isinstance(x, ember.Tensor) else x for x in inputs]
-        ctx.save_for_backward(*(x for x in inputs if isinstance(x, ember.Tensor)))
-        with ember.no_grad():
-            return function(*inputs)
+    def __init__(self, run: Callable, keep_random_state: bool, check: bool, context: Any) -> None:
+        self.run = run
+        self.check = check
+        self.context = context
+        self.random_state = ember.get_rng_state() if keep_random_state else None
+        self.kinds: list[tuple] = []  # shape and dtype of what the first run saved
+        self.tensors: dict[int, Any] = {}
 
-    @staticmethod
-    def backward(ctx: Any, *grads: Any) -> tuple:
-        saved = iter(ctx.saved_tensors)
-        inputs = []
-        for other, is_tensor in zip(ctx.others, ctx.is_tensor, strict=True):
-            if is_tensor:
-                x = next(saved)
-                other = x.detach().requires_grad_(x.requires_grad)
-            inputs.append(other)
+    def pack(self, tensor: Any) -> int:
+        self.kinds.append((tensor.shape, tensor.dtype))
+        return len(self.kinds) - 1
+
+    def unpack(self, number: int) -> Any:
+        if number not in self.tensors:
+            self.again()
+        return self.tensors.pop(number)
+
+    def again(self) -> None:
+        tensors: list[Any] = []
+
+        def keep(tensor: Any) -> Any:
+            tensors.append(tensor.detach())
+            return tensors[-1]
 
         now = None
-        if ctx.random_state is not None:
+        if self.random_state is not None:
             now = ember.get_rng_state()
-            ember.set_rng_state(ctx.random_state)
+            ember.set_rng_state(self.random_state)
         try:
-            with ember.enable_grad():
-                outputs = ctx.function(*inputs)
+            with ember.enable_grad(), self.context, saved_tensors_hooks(keep, lambda x: x):
+                self.run()
         finally:
             if now is not None:
                 ember.set_rng_state(now)
-        if isinstance(outputs, ember.Tensor):
-            outputs = (outputs,)
+        kinds = [(x.shape, x.dtype) for x in tensors]
+        if len(kinds) != len(self.kinds) or (self.check and kinds != self.kinds):
+            raise CheckpointError(
+                f"checkpoint: the function saved {describe(self.kinds)} in the forward pass but "
+                f"{describe(kinds)} when it ran again"
+            )
+        self.tensors = dict(enumerate(tensors))
 
-        wanted = [
-            (out, grad)
-            for out, grad in zip(outputs, grads, strict=True)
-            if isinstance(out, ember.Tensor) and out.requires_grad and grad is not None
-        ]
-        if wanted:
-            ember.autograd.backward([out for out, _ in wanted], [grad for _, grad in wanted])
-        return (
-            None,
-            None,
-            None,
-            *(x.grad if isinstance(x, ember.Tensor) else None for x in inputs),
-        )
+
+def describe(kinds: list[tuple]) -> str:
+    shown = ", ".join(f"{dtype} {tuple(shape)}" for shape, dtype in kinds[:8])
+    return f"{len(kinds)} tensors ({shown}{', …' if len(kinds) > 8 else ''})"
 
 
 def checkpoint(
@@ -76,6 +79,8 @@ def checkpoint(
     *args: Any,
     use_reentrant: bool | None = None,
     preserve_rng_state: bool = True,
+    context_fn: Callable[[], tuple] | None = None,
+    determinism_check: str = "default",
     **kwargs: Any,
 ) -> Any:
     """Call ``function(*args, **kwargs)`` without keeping what its backward pass needs.
@@ -86,29 +91,39 @@ def checkpoint(
     Parameters
     ----------
     function : callable
-        Takes and returns tensors, and tuples of them; must do the same when it is run again.
+        Takes and returns anything; must do the same when it is run again.
     use_reentrant : bool, optional
-        Accepted for PyTorch's sake: there is one implementation. Gradients reach the arguments
-        and the parameters that the function uses through ``backward()``; `autograd.grad` gives
-        those of the arguments only.
+        Accepted for PyTorch's sake: there is one implementation, PyTorch's for False.
     preserve_rng_state : bool
         Whether to go back to the random state of the first run.
+    context_fn : callable, optional
+        Gives the two contexts of the first and of the second run.
+    determinism_check : str
+        "default" compares shapes and dtypes of what both runs save, "none" their number only.
 
     Returns
     -------
-    Tensor or tuple
+    Any
         What ``function`` returns.
+
+    Raises
+    ------
+    CheckpointError
+        In the backward pass, if the second run saves other tensors.
     """
     del use_reentrant
+    if determinism_check not in ("default", "none"):
+        raise ValueError(
+            f"checkpoint: determinism_check must be 'default' or 'none', got {determinism_check!r}"
+        )
     if not ember.is_grad_enabled():
         return function(*args, **kwargs)
-    names, count = tuple(kwargs), len(args)
-
-    def run(*inputs: Any) -> Any:
-        return function(*inputs[:count], **dict(zip(names, inputs[count:], strict=True)))
-
-    anchor = ember.empty(0, requires_grad=True)
-    return _Checkpoint.apply(anchor, run, preserve_rng_state, *args, *kwargs.values())
+    first, second = context_fn() if context_fn else (contextlib.nullcontext(),) * 2
+    recomputation = _Recomputation(
+        lambda: function(*args, **kwargs), preserve_rng_state, determinism_check != "none", second
+    )
+    with first, saved_tensors_hooks(recomputation.pack, recomputation.unpack):
+        return function(*args, **kwargs)
 
 
 def checkpoint_sequential(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from ... import _C
@@ -9,7 +10,7 @@ from .. import functional as F
 from ..parameter import Parameter
 from .linear import reset_weight_and_bias
 from .module import Module
-from .utils import _pair
+from .utils import _ntuple
 
 Tensor = _C.Tensor
 
@@ -113,55 +114,36 @@ class _ConvNd(Module):
         return text
 
 
-class Conv2d(_ConvNd):
-    """Cross-correlate images ``(N, C_in, H, W)`` or ``(C_in, H, W)`` with learned kernels.
+class _Convolution(_ConvNd):
+    """A convolution over `_dims` spatial dims by the function `_function`."""
 
-    Parameters
-    ----------
-    in_channels, out_channels : int
-        Channels of input and output, both divisible by `groups`.
-    kernel_size, stride, dilation : int or tuple of int
-        One value, or one for height and one for width.
-    padding : int, tuple of int, "valid" or "same"
-        Rows and columns added on both sides; ``"same"`` keeps the size (stride 1 only).
-    groups : int
-        Blocks of channels that are convolved separately.
-    bias : bool
-        Whether there is a bias.
-    padding_mode : str
-        What is added: ``"zeros"``, ``"reflect"``, ``"replicate"`` or ``"circular"``.
-
-    Attributes
-    ----------
-    weight : Parameter
-        Of shape ``(out_channels, in_channels / groups, kernel_height, kernel_width)``.
-    bias : Parameter or None
-        Of shape ``(out_channels,)``.
-    """
+    _dims: int
+    _function: Callable[..., Tensor]
 
     def __init__(
         self,
         in_channels: int,
         out_channels: int,
-        kernel_size: int | tuple[int, int],
-        stride: int | tuple[int, int] = 1,
-        padding: str | int | tuple[int, int] = 0,
-        dilation: int | tuple[int, int] = 1,
+        kernel_size: int | tuple[int, ...],
+        stride: int | tuple[int, ...] = 1,
+        padding: str | int | tuple[int, ...] = 0,
+        dilation: int | tuple[int, ...] = 1,
         groups: int = 1,
         bias: bool = True,
         padding_mode: str = "zeros",
         device=None,
         dtype=None,
     ) -> None:
+        each = _ntuple(self._dims)
         super().__init__(
             in_channels,
             out_channels,
-            _pair(kernel_size),
-            _pair(stride),
-            padding if isinstance(padding, str) else _pair(padding),
-            _pair(dilation),
+            each(kernel_size),
+            each(stride),
+            padding if isinstance(padding, str) else each(padding),
+            each(dilation),
             False,
-            (0, 0),
+            each(0),
             groups,
             bias,
             padding_mode,
@@ -174,7 +156,187 @@ class Conv2d(_ConvNd):
         if self.padding_mode != "zeros":
             input = F.pad(input, self._reversed_padding_repeated_twice, mode=self.padding_mode)
             padding = 0
-        return F.conv2d(input, weight, bias, self.stride, padding, self.dilation, self.groups)
+        return type(self)._function(
+            input, weight, bias, self.stride, padding, self.dilation, self.groups
+        )
 
     def forward(self, input: Tensor) -> Tensor:
         return self._conv_forward(input, self.weight, self.bias)
+
+
+_CONV_DOC = """Cross-correlate {of} with learned kernels.
+
+    Parameters
+    ----------
+    in_channels, out_channels : int
+        Channels of input and output, both divisible by `groups`.
+    kernel_size, stride, dilation : int or tuple of int
+        One value, or one for each spatial dimension.
+    padding : int, tuple of int, "valid" or "same"
+        What is added on both sides; ``"same"`` keeps the size (stride 1 only).
+    groups : int
+        Blocks of channels that are convolved separately.
+    bias : bool
+        Whether there is a bias.
+    padding_mode : str
+        What is added: ``"zeros"``, ``"reflect"``, ``"replicate"`` or ``"circular"``.
+
+    Attributes
+    ----------
+    weight : Parameter
+        Of shape ``(out_channels, in_channels / groups, *kernel_size)``.
+    bias : Parameter or None
+        Of shape ``(out_channels,)``.
+    """
+
+
+class Conv1d(_Convolution):
+    __doc__ = _CONV_DOC.format(of="sequences ``(N, C_in, L)`` or ``(C_in, L)``")
+
+    _dims = 1
+    _function = F.conv1d
+
+
+class Conv2d(_Convolution):
+    __doc__ = _CONV_DOC.format(of="images ``(N, C_in, H, W)`` or ``(C_in, H, W)``")
+
+    _dims = 2
+    _function = F.conv2d
+
+
+class Conv3d(_Convolution):
+    __doc__ = _CONV_DOC.format(of="volumes ``(N, C_in, D, H, W)`` or ``(C_in, D, H, W)``")
+
+    _dims = 3
+    _function = F.conv3d
+
+
+class _ConvTransposeNd(_ConvNd):
+    """The adjoint of a convolution over `_dims` spatial dims by the function `_function`."""
+
+    _dims: int
+    _function: Callable[..., Tensor]
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int | tuple[int, ...],
+        stride: int | tuple[int, ...] = 1,
+        padding: int | tuple[int, ...] = 0,
+        output_padding: int | tuple[int, ...] = 0,
+        groups: int = 1,
+        bias: bool = True,
+        dilation: int | tuple[int, ...] = 1,
+        padding_mode: str = "zeros",
+        device=None,
+        dtype=None,
+    ) -> None:
+        if padding_mode != "zeros":
+            raise ValueError(
+                f"{type(self).__name__}: padding_mode must be 'zeros', got {padding_mode!r}"
+            )
+        each = _ntuple(self._dims)
+        super().__init__(
+            in_channels,
+            out_channels,
+            each(kernel_size),
+            each(stride),
+            each(padding),
+            each(dilation),
+            True,
+            each(output_padding),
+            groups,
+            bias,
+            padding_mode,
+            device,
+            dtype,
+        )
+
+    def _output_padding(self, input: Tensor, output_size: Any) -> tuple[int, ...]:
+        """The output padding that gives `output_size`; the module's own where that is None."""
+        if output_size is None:
+            return self.output_padding
+        lead = input.dim() - self._dims
+        sizes = list(output_size)
+        if len(sizes) == lead + self._dims:
+            sizes = sizes[lead:]
+        if len(sizes) != self._dims:
+            raise ValueError(
+                f"{type(self).__name__}: output_size must have {self._dims} or {input.dim()} "
+                f"elements, got {output_size}"
+            )
+        least = [
+            (n - 1) * s - 2 * p + d * (k - 1) + 1
+            for n, s, p, d, k in zip(
+                input.shape[lead:],
+                self.stride,
+                self.padding,
+                self.dilation,
+                self.kernel_size,
+                strict=True,
+            )
+        ]
+        if any(not m <= n < m + s for n, m, s in zip(sizes, least, self.stride, strict=True)):
+            raise ValueError(
+                f"{type(self).__name__}: output_size must be at least {least} and less by stride "
+                f"{self.stride}, got {output_size}"
+            )
+        return tuple(n - m for n, m in zip(sizes, least, strict=True))
+
+    def forward(self, input: Tensor, output_size: Any = None) -> Tensor:
+        return type(self)._function(
+            input,
+            self.weight,
+            self.bias,
+            self.stride,
+            self.padding,
+            self._output_padding(input, output_size),
+            self.groups,
+            self.dilation,
+        )
+
+
+_TRANSPOSED_DOC = """Apply the adjoint of a learned convolution to {of}.
+
+    Parameters
+    ----------
+    in_channels, out_channels : int
+        Channels of input and output, both divisible by `groups`.
+    kernel_size, stride, padding, dilation : int or tuple of int
+        Of the convolution: one value, or one for each spatial dimension.
+    output_padding : int or tuple of int
+        What the result is longer by at its end.
+    groups : int
+        Blocks of channels that are convolved separately.
+    bias : bool
+        Whether there is a bias.
+
+    Attributes
+    ----------
+    weight : Parameter
+        Of shape ``(in_channels, out_channels / groups, *kernel_size)``.
+    bias : Parameter or None
+        Of shape ``(out_channels,)``.
+    """
+
+
+class ConvTranspose1d(_ConvTransposeNd):
+    __doc__ = _TRANSPOSED_DOC.format(of="sequences ``(N, C_in, L)`` or ``(C_in, L)``")
+
+    _dims = 1
+    _function = F.conv_transpose1d
+
+
+class ConvTranspose2d(_ConvTransposeNd):
+    __doc__ = _TRANSPOSED_DOC.format(of="images ``(N, C_in, H, W)`` or ``(C_in, H, W)``")
+
+    _dims = 2
+    _function = F.conv_transpose2d
+
+
+class ConvTranspose3d(_ConvTransposeNd):
+    __doc__ = _TRANSPOSED_DOC.format(of="volumes ``(N, C_in, D, H, W)`` or ``(C_in, D, H, W)``")
+
+    _dims = 3
+    _function = F.conv_transpose3d

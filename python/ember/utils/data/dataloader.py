@@ -57,8 +57,9 @@ class DataLoader(Generic[T_co]):
     sampler, batch_sampler : iterable, optional
         An order of one's own, of indices or of lists of them.
     num_workers : int
-        Threads that fetch ahead; 0 fetches when asked. The threads share the process and its
-        random generator: draw from one seeded by ``get_worker_info().seed`` to repeat a run.
+        Threads that fetch ahead; 0 fetches when asked. Ember's random numbers in worker i are
+        those after ``manual_seed(get_worker_info().seed)``, as in PyTorch's worker processes;
+        Python's and numpy's global generators are shared by the threads.
     collate_fn : callable, optional
         Makes a batch of a list of items; `default_collate` if not given.
     pin_memory : bool

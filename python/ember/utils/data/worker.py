@@ -10,6 +10,8 @@ from queue import SimpleQueue
 from time import monotonic
 from typing import Any
 
+import ember
+
 _local = threading.local()
 _pools: weakref.WeakSet[WorkerPool] = weakref.WeakSet()
 
@@ -73,6 +75,8 @@ class _Results:
 def _work(info: WorkerInfo, init: Callable | None, tasks: SimpleQueue, results: _Results) -> None:
     """The body of a thread. It knows nothing of the pool, which can so be collected."""
     _local.info = info
+    generator = ember.Generator().manual_seed(info.seed)
+    ember._C._set_thread_generator(generator)
     fetch = fetch_epoch = None
     while (task := tasks.get()) is not None:
         epoch, number, make_fetch, batch = task
@@ -90,6 +94,7 @@ def _work(info: WorkerInfo, init: Callable | None, tasks: SimpleQueue, results: 
         except BaseException as error:
             results.put(epoch, number, False, error)
         del task, batch
+    ember._C._set_thread_generator(None)
 
 
 class WorkerPool:
@@ -102,7 +107,7 @@ class WorkerPool:
     dataset : Dataset
         For `WorkerInfo`.
     base_seed : int
-        Worker i has the seed ``base_seed + i``.
+        Worker i draws its random numbers from a generator with the seed ``base_seed + i``.
     init : callable, optional
         Called in each thread with the worker's number before it fetches anything.
     """
