@@ -58,7 +58,8 @@ Tensor fit_gradient(Tensor grad, const GradMeta& meta, const Node& from, int ind
         grad = prim::cast(grad, meta.dtype);
     }
     if (EMBER_UNLIKELY(grad.device() != meta.device) && grad.dim() == 0)
-        grad = prim::to_device(grad, meta.device);  // a number of the CPU went beside a GPU's tensors
+        grad =
+            prim::to_device(grad, meta.device);  // a number of the CPU went beside a GPU's tensors
     EMBER_CHECK(
         grad.device() == meta.device,
         "Function %s returned an invalid gradient at index %d: expected device %s but got %s",

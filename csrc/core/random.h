@@ -37,8 +37,8 @@ EMBER_INLINE U temper_word(U word) {
     return word ^ (word >> 18);
 }
 
-// Philox4x32-10 (Salmon and others, 2011), the GPUs' generator: a draw is a function of the seed, the
-// number of fills before it and the item's number.
+// Philox4x32-10 (Salmon and others, 2011), the GPUs' generator: a draw is a function of the seed,
+// the number of fills before it and the item's number.
 struct Philox {
     uint64_t seed = 0, offset = 0;
 };

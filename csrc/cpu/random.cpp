@@ -159,7 +159,8 @@ EMBER_INLINE void real(DType dtype, F&& f) {
 
 // ---- Uniform and normal
 
-void uniform(Context&, const RandomFill& fill, const RandomSource& source, double low, double high) {
+void uniform(Context&, const RandomFill& fill, const RandomSource& source, double low,
+             double high) {
     MersenneTwister& t = source.twister;
     floating(fill.dtype, [&]<class T>(TypeTag<T>) {
         using V = VecOf<T>;
@@ -304,7 +305,8 @@ EMBER_INLINE uint64_t full_range(DType dtype) {
     }
 }
 
-void randint(Context&, const RandomFill& fill, const RandomSource& source, uint64_t range, int64_t base) {
+void randint(Context&, const RandomFill& fill, const RandomSource& source, uint64_t range,
+             int64_t base) {
     MersenneTwister& t = source.twister;
     bool every_bit = range == 0 && base == INT64_MIN;
     bool wide = range ? range >= uint64_t(1) << 28 : every_bit || item_size(fill.dtype) == 8;

@@ -7,8 +7,8 @@
 #include "cuda/runtime.h"
 
 // Blocks that were freed are kept by size, for the stream they were allocated on; the driver's
-// stream-ordered pool gives what is not there, and keeps what it gets back. So a block is used again
-// without waiting: later work of the same stream comes after all that used it.
+// stream-ordered pool gives what is not there, and keeps what it gets back. So a block is used
+// again without waiting: later work of the same stream comes after all that used it.
 namespace ember::cuda {
 namespace {
 

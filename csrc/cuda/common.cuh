@@ -194,9 +194,9 @@ void dispatch_size(int bytes, F&& f) {
 }
 
 // Of each thread of a one-dimensional grid: the items it visits.
-#define EMBER_FOR_ITEMS(i, n)                                                            \
-    for (int64_t i = int64_t(blockIdx.x) * blockDim.x + threadIdx.x,                     \
-                 i##_step = int64_t(gridDim.x) * blockDim.x;                             \
+#define EMBER_FOR_ITEMS(i, n)                                        \
+    for (int64_t i = int64_t(blockIdx.x) * blockDim.x + threadIdx.x, \
+                 i##_step = int64_t(gridDim.x) * blockDim.x;         \
          i < (n); i += i##_step)
 
 // The sum, or what `join` makes, of one value of each of a warp's threads; in all of them.

@@ -1,7 +1,6 @@
-#include "kernels/conv.h"
-
 #include "cuda/layout.cuh"
 #include "cuda/tile.cuh"
+#include "kernels/conv.h"
 
 // Convolutions as products whose matrices are gathered from the images as they are read.
 namespace ember::cuda {
@@ -17,9 +16,18 @@ struct Shape {
     Divider by_out_w, by_out, by_w, by_plane, by_s, by_taps;
 
     explicit Shape(const Context& context, const Conv2d& g)
-        : n(int(g.n)), c(int(g.c)), h(int(g.h)), w(int(g.w)), k(int(g.k)), r(int(g.r)), s(int(g.s)),
-          out_h(int(g.out_h)), out_w(int(g.out_w)), groups(int(g.groups)),
-          group_c(int(g.c / g.groups)), group_k(int(g.k / g.groups)) {
+        : n(int(g.n)),
+          c(int(g.c)),
+          h(int(g.h)),
+          w(int(g.w)),
+          k(int(g.k)),
+          r(int(g.r)),
+          s(int(g.s)),
+          out_h(int(g.out_h)),
+          out_w(int(g.out_w)),
+          groups(int(g.groups)),
+          group_c(int(g.c / g.groups)),
+          group_k(int(g.k / g.groups)) {
         for (int d = 0; d < 2; d++) {
             stride[d] = int(g.stride[d]);
             pad[d] = int(g.pad[d]);

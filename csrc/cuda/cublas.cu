@@ -1,5 +1,3 @@
-#include "cuda/cublas.h"
-
 #include <dlfcn.h>
 
 #include <array>
@@ -8,10 +6,11 @@
 #include <mutex>
 #include <string>
 
+#include "cuda/cublas.h"
 #include "cuda/runtime.h"
 
-// cuBLASLt is opened at run time; its header is in no toolkit that only compiles, so what is used of
-// its stable interface is declared here.
+// cuBLASLt is opened at run time; its header is in no toolkit that only compiles, so what is used
+// of its stable interface is declared here.
 namespace ember::cuda {
 namespace {
 
@@ -53,9 +52,9 @@ struct Library {
     int (*preference_set)(lt::Preference, int attribute, const void*, size_t);
     int (*heuristic)(lt::Handle, lt::Desc, lt::Matrix, lt::Matrix, lt::Matrix, lt::Matrix,
                      lt::Preference, int wanted, lt::Heuristic*, int* found);
-    int (*matmul)(lt::Handle, lt::Desc, const void* alpha, const void* a, lt::Matrix,
-                  const void* b, lt::Matrix, const void* beta, const void* c, lt::Matrix, void* d,
-                  lt::Matrix, const lt::Algorithm*, void* workspace, size_t bytes, cudaStream_t);
+    int (*matmul)(lt::Handle, lt::Desc, const void* alpha, const void* a, lt::Matrix, const void* b,
+                  lt::Matrix, const void* beta, const void* c, lt::Matrix, void* d, lt::Matrix,
+                  const lt::Algorithm*, void* workspace, size_t bytes, cudaStream_t);
 
     bool found = false;
     std::string told;  // its path, or why it is not there
@@ -69,8 +68,8 @@ struct Library {
                 told = path;
                 break;
             }
-            if (const char* why = dlerror()) reasons += (reasons.empty() ? "" : "; ") +
-                                                        std::string(why);
+            if (const char* why = dlerror())
+                reasons += (reasons.empty() ? "" : "; ") + std::string(why);
         }
         if (!library) {
             told = reasons;
@@ -226,8 +225,7 @@ Choice choose(lt::Handle handle, const Problem& p, const uint32_t (&alignment)[4
         lib.preference_set(preference, lt::kAlignmentA + i, &alignment[i], sizeof alignment[i]);
     lt::Heuristic best{};
     int found = 0;
-    int status =
-        lib.heuristic(handle, p.desc, p.a, p.b, p.c, p.c, preference, 1, &best, &found);
+    int status = lib.heuristic(handle, p.desc, p.a, p.b, p.c, p.c, preference, 1, &best, &found);
     lib.preference_destroy(preference);
     if (status != 0 || found == 0 || best.state != 0) return choice;
     return {best.algorithm, best.workspace, true};
@@ -241,35 +239,52 @@ const char* matrix_library(bool* found) {
 }
 
 bool cublas_gemm(Context& context, const kernels::Gemm& g) {
-    if (is_integral(g.dtype) || g.m == 0 || g.n == 0 || g.k == 0 || g.batch > INT32_MAX) return false;
+    if (is_integral(g.dtype) || g.m == 0 || g.n == 0 || g.k == 0 || g.batch > INT32_MAX)
+        return false;
     if (!library().found) return false;
     lt::Handle handle = handle_of(context.device.index);
     if (!handle) return false;
-    // The library's matrices are column-major: of a row-major c, the transposed product is computed.
+    // The library's matrices are column-major: of a row-major c, the transposed product is
+    // computed.
     bool by_rows = g.c_col == 1;
     if (!by_rows && (g.c_row != 1 || g.bias)) return false;
     int64_t m = by_rows ? g.n : g.m, n = by_rows ? g.m : g.n;
     Operand x, y, z;
-    bool fits =
-        by_rows ? as_operand(g.b, g.n, g.k, g.b_col, g.b_row, g.b_batch, x) &&
-                      as_operand(g.a, g.k, g.m, g.a_col, g.a_row, g.a_batch, y) &&
-                      as_operand(g.c, g.n, g.m, g.c_col, g.c_row, g.c_batch, z)
-                : as_operand(g.a, g.m, g.k, g.a_row, g.a_col, g.a_batch, x) &&
-                      as_operand(g.b, g.k, g.n, g.b_row, g.b_col, g.b_batch, y) &&
-                      as_operand(g.c, g.m, g.n, g.c_row, g.c_col, g.c_batch, z);
+    bool fits = by_rows ? as_operand(g.b, g.n, g.k, g.b_col, g.b_row, g.b_batch, x) &&
+                              as_operand(g.a, g.k, g.m, g.a_col, g.a_row, g.a_batch, y) &&
+                              as_operand(g.c, g.n, g.m, g.c_col, g.c_row, g.c_batch, z)
+                        : as_operand(g.a, g.m, g.k, g.a_row, g.a_col, g.a_batch, x) &&
+                              as_operand(g.b, g.k, g.n, g.b_row, g.b_col, g.b_batch, y) &&
+                              as_operand(g.c, g.m, g.n, g.c_row, g.c_col, g.c_batch, z);
     if (!fits || z.transposed) return false;
     bool relu = g.activation == kernels::Gemm::Activation::Relu;
-    int epilogue = g.bias || relu ? (relu ? lt::kRelu : 0) | (g.bias ? lt::kBias : 0) : lt::kDefault;
+    int epilogue =
+        g.bias || relu ? (relu ? lt::kRelu : 0) | (g.bias ? lt::kBias : 0) : lt::kDefault;
     Problem problem(x, y, z, g.batch, g.dtype, epilogue, g.bias);
     if (!problem.good) return false;
 
     uint32_t alignment[4] = {alignment_of(x.data), alignment_of(y.data), alignment_of(z.data),
                              alignment_of(z.data)};
-    Key key{context.device.index, int64_t(g.dtype), m,    n,           g.k,
-            x.transposed,         y.transposed,     x.ld, y.ld,        z.ld,
-            g.batch,              x.batch_stride,   y.batch_stride,    z.batch_stride,
-            epilogue,             alignment[0],     alignment[1],      alignment[2],
-            g.bias ? alignment_of(g.bias) : 0,      g.beta == 0};
+    Key key{context.device.index,
+            int64_t(g.dtype),
+            m,
+            n,
+            g.k,
+            x.transposed,
+            y.transposed,
+            x.ld,
+            y.ld,
+            z.ld,
+            g.batch,
+            x.batch_stride,
+            y.batch_stride,
+            z.batch_stride,
+            epilogue,
+            alignment[0],
+            alignment[1],
+            alignment[2],
+            g.bias ? alignment_of(g.bias) : 0,
+            g.beta == 0};
     static std::mutex mutex;
     static auto* choices = new std::map<Key, Choice>;
     Choice choice;
@@ -285,10 +300,9 @@ bool cublas_gemm(Context& context, const kernels::Gemm& g) {
     bool wide = g.dtype == DType::Float64;
     void* workspace = choice.workspace ? context.scratch(choice.workspace) : nullptr;
     int status = library().matmul(
-        handle, problem.desc, wide ? static_cast<const void*>(&g.alpha) : &alpha, x.data,
-        problem.a, y.data, problem.b, wide ? static_cast<const void*>(&g.beta) : &beta, z.data,
-        problem.c, g.c, problem.c, &choice.algorithm, workspace, choice.workspace,
-        stream_of(context));
+        handle, problem.desc, wide ? static_cast<const void*>(&g.alpha) : &alpha, x.data, problem.a,
+        y.data, problem.b, wide ? static_cast<const void*>(&g.beta) : &beta, z.data, problem.c, g.c,
+        problem.c, &choice.algorithm, workspace, choice.workspace, stream_of(context));
     EMBER_CHECK(status == 0, "%s: cuBLASLt failed with status %d", context.operation, status);
     return true;
 }

@@ -2,8 +2,8 @@
 #include "kernels/formulas/math.h"
 #include "kernels/norm.h"
 
-// Dense (n, groups, channels, inner): a block a group forward, and for the input's gradient; a block
-// a channel for those of weight and bias.
+// Dense (n, groups, channels, inner): a block a group forward, and for the input's gradient; a
+// block a channel for those of weight and bias.
 namespace ember::cuda {
 namespace {
 
@@ -18,7 +18,8 @@ __global__ void group_norm_kernel(const GroupNorm a) {
     T sum = 0, squares = 0;
     for (int64_t i = threadIdx.x; i < n; i += blockDim.x) sum += in[i];
     T mean = add_block(sum) / T(n);
-    for (int64_t i = threadIdx.x; i < n; i += blockDim.x) squares += (in[i] - mean) * (in[i] - mean);
+    for (int64_t i = threadIdx.x; i < n; i += blockDim.x)
+        squares += (in[i] - mean) * (in[i] - mean);
     T rstd = T(1) / formulas::sqrt(add_block(squares) / T(n) + T(a.eps));
     if (threadIdx.x == 0) {
         static_cast<T*>(a.mean)[row] = mean;

@@ -19,8 +19,14 @@ struct Problem {
     Fault* fault;
 
     Problem(const Context& context, const Gather& g)
-        : slots(1), index(g.index), dim_size(g.dim_size), dim_stride(g.data_strides[g.dim]),
-          dim_slots(1), operation(g.operation), dim(g.dim), fault(fault_of(context)) {
+        : slots(1),
+          index(g.index),
+          dim_size(g.dim_size),
+          dim_stride(g.data_strides[g.dim]),
+          dim_slots(1),
+          operation(g.operation),
+          dim(g.dim),
+          fault(fault_of(context)) {
         for (int d = g.ndim - 1; d >= 0; d--) {
             bool along = d == g.dim;
             if (along) dim_slots = slots;
@@ -127,8 +133,7 @@ void scatter_add(Context& context, const Gather& a) {
     dispatch_real(a.dtype, [&](auto tag) {
         using T = typename decltype(tag)::type;
         add_to_slots<Adds<T>::template To>(context, slots, g.numel, int64_t(1), g,
-                                           static_cast<T*>(a.data),
-                                           static_cast<const T*>(a.other));
+                                           static_cast<T*>(a.data), static_cast<const T*>(a.other));
     });
 }
 

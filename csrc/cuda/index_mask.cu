@@ -1,7 +1,7 @@
 #include "cuda/index.cuh"
 
-// A block of threads a block of kNonzeroBlock items: first it counts, then it writes behind what the
-// blocks before it have.
+// A block of threads a block of kNonzeroBlock items: first it counts, then it writes behind what
+// the blocks before it have.
 namespace ember::cuda {
 namespace {
 
@@ -31,7 +31,8 @@ __global__ void count_kernel(const T* in, Unsigned<T> bits, int64_t numel, int64
         int64_t begin = block * kNonzeroBlock;
         int64_t end = begin + kNonzeroBlock < numel ? begin + kNonzeroBlock : numel;
         int count = 0;
-        for (int64_t i = begin + threadIdx.x; i < end; i += blockDim.x) count += bits.nonzero(in[i]);
+        for (int64_t i = begin + threadIdx.x; i < end; i += blockDim.x)
+            count += bits.nonzero(in[i]);
         count = add_block(count);
         if (threadIdx.x == 0) counts[block] = count;
         __syncthreads();
@@ -70,8 +71,7 @@ __global__ void __launch_bounds__(kThreads)
 
 unsigned blocks_of(int64_t numel) { return blocks_for(numel, kNonzeroBlock); }
 
-void nonzero_count(Context& context, const void* in, DType dtype, int64_t numel,
-                   int64_t* counts) {
+void nonzero_count(Context& context, const void* in, DType dtype, int64_t numel, int64_t* counts) {
     if (numel == 0) return;
     dispatch_bits(dtype, [&](auto bits) {
         using T = decltype(bits.mask);

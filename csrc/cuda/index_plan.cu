@@ -23,8 +23,11 @@ struct Indices {
     Fault* fault;
 
     Indices(const Context& context, const IndexPlan& p)
-        : count(p.indices), wrap(p.wrap), what(p.index_error ? kIndexError : kIndexRuntime),
-          operation(p.operation), fault(fault_of(context)) {
+        : count(p.indices),
+          wrap(p.wrap),
+          what(p.index_error ? kIndexError : kIndexRuntime),
+          operation(p.operation),
+          fault(fault_of(context)) {
         if (count > kLayoutDims)
             raise(ErrorKind::NotImplemented, "%s: CUDA kernels take at most %d indices", operation,
                   kLayoutDims);
@@ -71,7 +74,8 @@ struct Kept {
         numel = empty ? 0 : layout.finish();
     }
     template <class T>
-    EMBER_DEVICE void at(int64_t offset, int64_t i, int64_t e, T*& in_strided, T*& in_values) const {
+    EMBER_DEVICE void at(int64_t offset, int64_t i, int64_t e, T*& in_strided,
+                         T*& in_values) const {
         int64_t from[2];
         layout.offsets(e, from);
         in_strided = reinterpret_cast<T*>(strided + offset + from[0]);

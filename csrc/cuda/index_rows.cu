@@ -44,8 +44,8 @@ void index_select(Context& context, const IndexRows& a) {
     if (a.outer == 0 || a.inner == 0 || a.count == 0) return;
     const int64_t* rows = rows_of(context, a, kIndexError);
     dispatch_size(item_size(a.dtype), [&](auto tag) {
-        run_items(context, select_kernel<typename decltype(tag)::type>,
-                  a.outer * a.count * a.inner, a, rows);
+        run_items(context, select_kernel<typename decltype(tag)::type>, a.outer * a.count * a.inner,
+                  a, rows);
     });
 }
 
@@ -96,8 +96,8 @@ void embedding_backward(Context& context, const IndexRows& a, int64_t padding_in
     int64_t* frequency = nullptr;
     if (by_frequency) {
         frequency = context.scratch_of<int64_t>(a.n);
-        check(context.operation, cudaMemsetAsync(frequency, 0, size_t(a.n) * sizeof(int64_t),
-                                                 stream_of(context)));
+        check(context.operation,
+              cudaMemsetAsync(frequency, 0, size_t(a.n) * sizeof(int64_t), stream_of(context)));
         run_items(context, count_kernel, a.count, rows, a.count, frequency);
     }
     dispatch_floating(a.dtype, [&](auto tag) {

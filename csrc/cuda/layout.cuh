@@ -33,8 +33,10 @@ struct Layout {
         static_assert(sizeof...(S) == N);
         if (size == 1) return;
         if (ndim == kLayoutDims)
-            raise(ErrorKind::NotImplemented, "%s: CUDA kernels take at most %d dims that cannot be "
-                  "merged", operation, kLayoutDims);
+            raise(ErrorKind::NotImplemented,
+                  "%s: CUDA kernels take at most %d dims that cannot be "
+                  "merged",
+                  operation, kLayoutDims);
         sizes[ndim] = size;
         int k = 0;
         ((strides[k++][ndim] = stride), ...);

@@ -68,9 +68,10 @@ void find_devices(CudaRuntime& runtime) {
 
 void raise_cuda(const char* operation, cudaError_t error) {
     cudaGetLastError();  // the next call is not to meet it, unless the device is lost
-    raise("%s: CUDA error: %s (%s); work is asynchronous, so an earlier operation may have caused "
-          "it: EMBER_CUDA_SYNC=1 names the one that did",
-          operation, cudaGetErrorString(error), cudaGetErrorName(error));
+    raise(
+        "%s: CUDA error: %s (%s); work is asynchronous, so an earlier operation may have caused "
+        "it: EMBER_CUDA_SYNC=1 names the one that did",
+        operation, cudaGetErrorString(error), cudaGetErrorName(error));
 }
 
 void select_device(int device) {
@@ -81,8 +82,8 @@ void select_device(int device) {
 
 void prepare_faults(int device) {
     void* record = nullptr;
-    check("init", cudaHostAlloc(&record, sizeof(Fault), cudaHostAllocPortable |
-                                                            cudaHostAllocMapped));
+    check("init",
+          cudaHostAlloc(&record, sizeof(Fault), cudaHostAllocPortable | cudaHostAllocMapped));
     memset(record, 0, sizeof(Fault));
     faults[device] = static_cast<Fault*>(record);
 }
@@ -109,8 +110,7 @@ void raise_faults(int device) {
         case Fault::What::Target:
             raise_index("%s: target %lld is out of bounds for %lld classes", operation, index,
                         size);
-        case Fault::What::ZeroDivisor:
-            raise("%s: ZeroDivisionError: a divisor is zero", operation);
+        case Fault::What::ZeroDivisor: raise("%s: ZeroDivisionError: a divisor is zero", operation);
         case Fault::What::NotProbability:
             raise("binary_cross_entropy: all elements of input should be between 0 and 1");
     }

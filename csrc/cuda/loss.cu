@@ -1,7 +1,6 @@
-#include "kernels/loss.h"
-
 #include "cuda/common.cuh"
 #include "kernels/formulas/math.h"
+#include "kernels/loss.h"
 
 namespace ember::cuda {
 namespace {
@@ -108,8 +107,8 @@ __global__ void all_weights_kernel(const ClassLoss a, double* out) {
 template <class T>
 __global__ void cross_entropy_backward_kernel(const ClassLoss a, const T* grad,
                                               const Compute<T>* logsumexp,
-                                              const double* total_weight,
-                                              const double* all_weights, T* out, Fault* fault) {
+                                              const double* total_weight, const double* all_weights,
+                                              T* out, Fault* fault) {
     using C = Compute<T>;
     int64_t plane = a.classes * a.inner;
     EMBER_FOR_ITEMS(i, a.n * plane) {
@@ -123,8 +122,8 @@ __global__ void cross_entropy_backward_kernel(const ClassLoss a, const T* grad,
         double share = a.label_smoothing / double(a.classes);
         double hit = g * (1 - a.label_smoothing) * weight_of<T>(a, target);
         C scale = C(hit + (share != 0 ? g * share * *all_weights : 0));
-        C result = scale * formulas::exp(C(widen(static_cast<const T*>(a.input)[i])) -
-                                         logsumexp[row]);
+        C result =
+            scale * formulas::exp(C(widen(static_cast<const T*>(a.input)[i])) - logsumexp[row]);
         if (c == target) result -= C(hit);
         if (share != 0) result -= C(g * share * weight_of<T>(a, c));
         out[i] = narrow<T>(result);

@@ -1,7 +1,6 @@
-#include "kernels/matmul.h"
-
 #include "cuda/cublas.h"
 #include "cuda/tile.cuh"
+#include "kernels/matmul.h"
 
 namespace ember::cuda {
 namespace {
@@ -51,8 +50,14 @@ void tiled(const Context& context, const Gemm& g) {
     using C = Accumulate<T>;
     Left<T> a{static_cast<const T*>(g.a), g.a_batch, g.a_row, g.a_col, g.a_row == 1};
     Right<T> b{static_cast<const T*>(g.b), g.b_batch, g.b_row, g.b_col, g.b_col == 1};
-    Finish<T> c{static_cast<T*>(g.c), g.c_batch, g.c_row, g.c_col, static_cast<const T*>(g.bias),
-                C(g.alpha), C(g.beta), g.activation == Gemm::Activation::Relu};
+    Finish<T> c{static_cast<T*>(g.c),
+                g.c_batch,
+                g.c_row,
+                g.c_col,
+                static_cast<const T*>(g.bias),
+                C(g.alpha),
+                C(g.beta),
+                g.activation == Gemm::Activation::Relu};
     run_tiles<T>(context, a, b, c, g.batch, g.m, g.n, g.k);
 }
 

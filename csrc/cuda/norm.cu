@@ -1,6 +1,5 @@
-#include "kernels/norm.h"
-
 #include "cuda/params.cuh"
+#include "kernels/norm.h"
 
 namespace ember::cuda {
 namespace {

@@ -1,10 +1,9 @@
-#include "kernels/optim.h"
-
 #include <cmath>
 #include <vector>
 
 #include "cuda/common.cuh"
 #include "kernels/formulas/math.h"
+#include "kernels/optim.h"
 
 // One launch for a whole list: blocks find their item by the number of the item's first block.
 namespace ember::cuda {
@@ -55,8 +54,7 @@ EMBER_DEVICE const Item& item_of_block(const Entry<Item>* entries, int64_t count
     }
     // Empty items share their first block with the next one, which is found.
     begin = (blockIdx.x - entries[low].first_block) * kPerBlock;
-    end = begin + kPerBlock < entries[low].item.numel ? begin + kPerBlock
-                                                      : entries[low].item.numel;
+    end = begin + kPerBlock < entries[low].item.numel ? begin + kPerBlock : entries[low].item.numel;
     return entries[low].item;
 }
 
@@ -80,9 +78,9 @@ __global__ void sgd_kernel(const Entry<SgdItem>* entries, int64_t count, Sgd a) 
         if (a.maximize) g = -g;
         if (a.weight_decay != 0) g = formulas::fma(p, C(a.weight_decay), g);
         if (buffer) {
-            C m = item.fresh ? g
-                             : formulas::fma(g, C(1 - a.dampening),
-                                             C(widen(buffer[i])) * C(a.momentum));
+            C m = item.fresh
+                      ? g
+                      : formulas::fma(g, C(1 - a.dampening), C(widen(buffer[i])) * C(a.momentum));
             buffer[i] = narrow<T>(m);
             g = a.nesterov ? formulas::fma(m, C(a.momentum), g) : m;
         }
@@ -202,10 +200,10 @@ void list_scale(Context& context, const ListItem* items, int64_t count, DType dt
 void list_zero(Context& context, const ListItem* items, int64_t count, DType dtype) {
     for (int64_t i = 0; i < count; i++)
         if (items[i].numel > 0)
-            check(context.operation,
-                  cudaMemsetAsync(items[i].data, 0,
-                                  size_t(items[i].numel) * size_t(item_size(dtype)),
-                                  stream_of(context)));
+            check(
+                context.operation,
+                cudaMemsetAsync(items[i].data, 0, size_t(items[i].numel) * size_t(item_size(dtype)),
+                                stream_of(context)));
 }
 
 }  // namespace

@@ -4,8 +4,8 @@
 #include "kernels/formulas/pointwise.h"
 #include "kernels/pointwise.h"
 
-// A pointwise kernel from a formula on single numbers. Dense operands of one floating dtype are read
-// by 16 bytes; all others by their strides, converted as they are read and written.
+// A pointwise kernel from a formula on single numbers. Dense operands of one floating dtype are
+// read by 16 bytes; all others by their strides, converted as they are read and written.
 namespace ember::cuda {
 
 // The plan's numbers, and where a formula reports bad input.
@@ -225,45 +225,45 @@ void numeric_kernel(Context& context, const Plan& plan) {
 }  // namespace ember::cuda
 
 // struct Name: a formula of (a, b) or of (a, b, n), n being the plan's numbers.
-#define EMBER_UNARY(Name, expression)          \
-    struct Name {                              \
-        template <class V>                     \
+#define EMBER_UNARY(Name, expression)             \
+    struct Name {                                 \
+        template <class V>                        \
         EMBER_DEVICE auto operator()(V x) const { \
-            return expression;                 \
-        }                                      \
+            return expression;                    \
+        }                                         \
     };
-#define EMBER_UNARY_NUMBERS(Name, expression)         \
-    struct Name {                                     \
-        template <class V, class N>                   \
+#define EMBER_UNARY_NUMBERS(Name, expression)          \
+    struct Name {                                      \
+        template <class V, class N>                    \
         EMBER_DEVICE auto operator()(V x, N n) const { \
-            return expression;                        \
-        }                                             \
+            return expression;                         \
+        }                                              \
     };
-#define EMBER_BINARY(Name, expression)              \
-    struct Name {                                   \
-        template <class V>                          \
+#define EMBER_BINARY(Name, expression)                 \
+    struct Name {                                      \
+        template <class V>                             \
         EMBER_DEVICE auto operator()(V a, V b) const { \
-            return expression;                      \
-        }                                           \
+            return expression;                         \
+        }                                              \
     };
-#define EMBER_BINARY_NUMBERS(Name, expression)             \
-    struct Name {                                          \
-        template <class V, class N>                        \
+#define EMBER_BINARY_NUMBERS(Name, expression)              \
+    struct Name {                                           \
+        template <class V, class N>                         \
         EMBER_DEVICE auto operator()(V a, V b, N n) const { \
-            return expression;                             \
-        }                                                  \
+            return expression;                              \
+        }                                                   \
     };
-#define EMBER_TERNARY(Name, expression)                  \
-    struct Name {                                        \
-        template <class V>                               \
+#define EMBER_TERNARY(Name, expression)                     \
+    struct Name {                                           \
+        template <class V>                                  \
         EMBER_DEVICE auto operator()(V a, V b, V c) const { \
-            return expression;                           \
-        }                                                \
+            return expression;                              \
+        }                                                   \
     };
-#define EMBER_TERNARY_NUMBERS(Name, expression)                 \
-    struct Name {                                               \
-        template <class V, class N>                             \
+#define EMBER_TERNARY_NUMBERS(Name, expression)                  \
+    struct Name {                                                \
+        template <class V, class N>                              \
         EMBER_DEVICE auto operator()(V a, V b, V c, N n) const { \
-            return expression;                                  \
-        }                                                       \
+            return expression;                                   \
+        }                                                        \
     };

@@ -39,8 +39,7 @@ EMBER_BINARY(Mse, f::mse(a, b))
 struct Bce {
     template <class V, class N>
     EMBER_DEVICE V operator()(V x, V target, N n) const {
-        if (!(x >= V(0) && x <= V(1)))
-            report(n.fault, Fault::What::NotProbability, n.operation);
+        if (!(x >= V(0) && x <= V(1))) report(n.fault, Fault::What::NotProbability, n.operation);
         return f::bce(x, target);
     }
 };

@@ -1,11 +1,10 @@
-#include "kernels/pool.h"
-
 #include <limits>
 
-#include "cuda/common.cuh"
+#include "cuda/index.cuh"
+#include "kernels/pool.h"
 
-// A thread an output forward, and backward a thread an input, which gathers from the windows that
-// hold it: no atomics, the same sums every time.
+// A thread an output forward. Backward averages are gathered by a thread an input, from the windows
+// that hold it; maxima add at their indices.
 namespace ember::cuda {
 namespace {
 
@@ -61,33 +60,36 @@ __global__ void max_kernel(const T* in, T* out, const __grid_constant__ Pool2d g
 
 // The windows along dimension d that may hold `position`: from first to last.
 EMBER_DEVICE void windows(const Pool2d& g, int d, int64_t position, int64_t& first, int64_t& last) {
-    if (g.adaptive) {
-        int64_t size = d ? g.w : g.h, windows = d ? g.out_w : g.out_h;
-        first = position * windows / size;
-        last = ceil_div((position + 1) * windows, size) - 1;
-        return;
-    }
     int64_t reach = (g.kernel[d] - 1) * g.dilation[d], at = position + g.pad[d];
     first = at < reach ? 0 : (at - reach + g.stride[d] - 1) / g.stride[d];
     int64_t most = (d ? g.out_w : g.out_h) - 1;
     last = at / g.stride[d] < most ? at / g.stride[d] : most;
 }
 
-template <class T>
-__global__ void max_backward_kernel(const T* grad, T* out, const __grid_constant__ Pool2d g) {
-    int64_t items = g.h * g.w, outputs = g.out_h * g.out_w;
-    EMBER_FOR_ITEMS(i, g.planes * items) {
-        int64_t plane = i / items, place = i % items, top, bottom, left, right;
-        windows(g, 0, place / g.w, top, bottom);
-        windows(g, 1, place % g.w, left, right);
-        Compute<T> sum = 0;
-        for (int64_t y = top; y <= bottom; y++)
-            for (int64_t x = left; x <= right; x++) {
-                int64_t at = plane * outputs + y * g.out_w + x;
-                if (g.indices[at] == place) sum += widen(grad[at]);
-            }
-        out[i] = narrow<T>(sum);
+// The item of the input that each window's maximum was, -1 where the window was empty.
+__global__ void places_kernel(const int64_t* indices, int64_t planes, int64_t outputs,
+                              int64_t items, int64_t* places) {
+    EMBER_FOR_ITEMS(i, planes * outputs) {
+        bool inside = indices[i] >= 0 && indices[i] < items;
+        places[i] = inside ? i / outputs * items + indices[i] : -1;
     }
+}
+
+template <class T>
+struct Adds {
+    template <bool atomic>
+    struct To {
+        const T* grad;
+        Compute<T>* sums;
+        EMBER_DEVICE void operator()(int64_t place, int64_t window, int64_t) const {
+            add_item<atomic>(sums[place], Compute<T>(widen(grad[window])));
+        }
+    };
+};
+
+template <class T>
+__global__ void round_kernel(const Compute<T>* sums, T* out, int64_t n) {
+    EMBER_FOR_ITEMS(i, n) { out[i] = narrow<T>(sums[i]); }
 }
 
 // Items of a window along one dimension: those in the plane, and those that the average divides by.
@@ -95,7 +97,8 @@ struct Window {
     int64_t begin, end, counted;
     EMBER_DEVICE Window(const Pool2d& g, int d, int64_t position) {
         int64_t size = d ? g.w : g.h, start = position * g.stride[d] - g.pad[d];
-        int64_t stop = start + g.kernel[d] < size + g.pad[d] ? start + g.kernel[d] : size + g.pad[d];
+        int64_t stop =
+            start + g.kernel[d] < size + g.pad[d] ? start + g.kernel[d] : size + g.pad[d];
         begin = start > 0 ? start : 0;
         end = stop < size ? stop : size;
         counted = g.count_include_pad ? stop - start : end - begin;
@@ -146,11 +149,28 @@ void max_pool2d(Context& context, const Pool2d& g) {
                       static_cast<const T*>(g.input), static_cast<T*>(g.output), g);
         });
 }
+// By the indices alone: of windows the geometry does not say more than how many there are.
 void max_pool2d_backward(Context& context, const Pool2d& g) {
+    int64_t items = g.h * g.w, outputs = g.out_h * g.out_w;
+    int64_t* places = context.scratch_of<int64_t>(g.planes * outputs);
+    run_items(context, places_kernel, g.planes * outputs, static_cast<const int64_t*>(g.indices),
+              g.planes, outputs, items, places);
     dispatch_floating(g.dtype, [&](auto tag) {
         using T = typename decltype(tag)::type;
-        run_items(context, max_backward_kernel<T>, g.planes * g.h * g.w,
-                  static_cast<const T*>(g.output), static_cast<T*>(g.input), g);
+        using C = Compute<T>;
+        int64_t n = g.planes * items;
+        C* sums;
+        if constexpr (is_half<T>)
+            sums = context.scratch_of<C>(n);
+        else
+            sums = static_cast<C*>(g.input);
+        check(context.operation,
+              cudaMemsetAsync(sums, 0, size_t(n) * sizeof(C), stream_of(context)));
+        add_to_slots<Adds<T>::template To>(context, places, g.planes * outputs, int64_t(1),
+                                           static_cast<const T*>(g.output), sums);
+        if constexpr (is_half<T>)
+            run_items(context, round_kernel<T>, n, static_cast<const C*>(sums),
+                      static_cast<T*>(g.input), n);
     });
 }
 void avg_pool2d(Context& context, const Pool2d& given) {

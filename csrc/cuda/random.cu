@@ -1,8 +1,7 @@
-#include "kernels/random.h"
-
 #include <cmath>
 
 #include "cuda/sort.h"
+#include "kernels/random.h"
 
 // Every item has a counter of its own, so results depend on the seed, the number of fills before
 // and the item's place alone.
@@ -153,8 +152,7 @@ struct Exponential {
         return -::log1p(-d.f53()) / rate;
     }
 };
-void exponential(Context& context, const RandomFill& a, const RandomSource& source,
-                 double lambda) {
+void exponential(Context& context, const RandomFill& a, const RandomSource& source, double lambda) {
     dispatch_floating(a.dtype, [&](auto tag) {
         fill<typename decltype(tag)::type>(context, a, source, Exponential{lambda});
     });

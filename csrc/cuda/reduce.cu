@@ -1,7 +1,7 @@
-#include "cuda/reduce.cuh"
-
 #include <cmath>
 #include <limits>
+
+#include "cuda/reduce.cuh"
 
 namespace ember::cuda {
 namespace {
@@ -73,9 +73,7 @@ struct All : Numeric<C, int64_t> {
 // Sums in float64: no float32 overflows on the way.
 template <class C>
 struct Norm : Numeric<C, double> {
-    EMBER_DEVICE double init() const {
-        return this->param == -INFINITY ? double(INFINITY) : 0;
-    }
+    EMBER_DEVICE double init() const { return this->param == -INFINITY ? double(INFINITY) : 0; }
     EMBER_DEVICE void add(double& acc, C item, int64_t) const {
         double x = ::fabs(double(item)), p = this->param;
         if (p == 2)

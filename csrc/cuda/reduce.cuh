@@ -18,16 +18,16 @@ EMBER_DEVICE T shuffle(const T& x, int step) {
 }
 
 struct Reduction {
-    Layout<2> kept;     // in, out
-    Layout<1> reduced;  // in
+    Layout<2> kept;          // in, out
+    Layout<1> reduced;       // in
     int64_t outputs, items;  // items reduced into each output
     int64_t chunk;           // of a split
     const char* in;
     char* out;
     DType in_dtype, out_dtype;
     int64_t* indices;
-    bool across;    // lanes walk the outputs, else the items
-    int per_output; // warps of an output where lanes walk the items: 1 or all
+    bool across;     // lanes walk the outputs, else the items
+    int per_output;  // warps of an output where lanes walk the items: 1 or all
 };
 
 constexpr int kReduceWarps = 8;

@@ -1,7 +1,6 @@
-#include "kernels/softmax.h"
-
 #include "cuda/common.cuh"
 #include "kernels/formulas/math.h"
+#include "kernels/softmax.h"
 
 namespace ember::cuda {
 namespace {
@@ -14,9 +13,7 @@ struct Rows {
     int64_t rows, n, inner;
     Rows(int64_t outer, int64_t count, int64_t inside)
         : rows(outer * inside), n(count), inner(inside) {}
-    EMBER_DEVICE int64_t first(int64_t row) const {
-        return row / inner * n * inner + row % inner;
-    }
+    EMBER_DEVICE int64_t first(int64_t row) const { return row / inner * n * inner + row % inner; }
 };
 
 template <class T, bool log>
@@ -26,7 +23,8 @@ __global__ void softmax_row_kernel(const T* in, T* out, Rows r) {
         const T* x = in + row * r.n;
         T* y = out + row * r.n;
         C largest = C(-INFINITY);
-        for (int64_t i = threadIdx.x; i < r.n; i += blockDim.x) largest = larger(C(widen(x[i])), largest);
+        for (int64_t i = threadIdx.x; i < r.n; i += blockDim.x)
+            largest = larger(C(widen(x[i])), largest);
         largest = max_block(largest);
         C sum = 0;
         for (int64_t i = threadIdx.x; i < r.n; i += blockDim.x)

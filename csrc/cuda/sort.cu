@@ -1,6 +1,6 @@
-#include "cuda/sort.h"
-
 #include <cub/device/device_radix_sort.cuh>
+
+#include "cuda/sort.h"
 
 namespace ember::cuda {
 

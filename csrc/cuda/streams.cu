@@ -63,9 +63,7 @@ void wait_event(void* event, int device, void* stream) {
     select_device(device);
     check("Event.wait", cudaStreamWaitEvent(as_stream(stream), as_event(event), 0));
 }
-bool query_event(void* event) {
-    return is_done("Event.query", cudaEventQuery(as_event(event)));
-}
+bool query_event(void* event) { return is_done("Event.query", cudaEventQuery(as_event(event))); }
 void synchronize_event(void* event) {
     check("Event.synchronize", cudaEventSynchronize(as_event(event)));
 }

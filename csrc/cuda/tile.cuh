@@ -12,9 +12,9 @@ constexpr int kTile = 64, kTileK = 16, kTileThreads = 256;
 template <class T>
 using Accumulate = std::conditional_t<std::is_integral_v<T>, int64_t, Compute<T>>;
 
-// a(z, row, k), b(z, k, column), store(z, split, row, column, sum) for z below `batch`; the products
-// of split s are those of [s * chunk, (s + 1) * chunk). `rows_inner` and `columns_inner` say along
-// which of their two numbers memory runs.
+// a(z, row, k), b(z, k, column), store(z, split, row, column, sum) for z below `batch`; the
+// products of split s are those of [s * chunk, (s + 1) * chunk). `rows_inner` and `columns_inner`
+// say along which of their two numbers memory runs.
 template <class T, class A, class B, class Store>
 __global__ void __launch_bounds__(kTileThreads)
     tile_kernel(const A a, const B b, const Store store, int64_t batch, int splits, int64_t m,

@@ -17,7 +17,8 @@ struct RandomFill {
 };
 
 // [low, high), floating dtypes. A value that rounds to high becomes low.
-extern Slot<void(Context&, const RandomFill&, const RandomSource&, double low, double high)> uniform;
+extern Slot<void(Context&, const RandomFill&, const RandomSource&, double low, double high)>
+    uniform;
 extern Slot<void(Context&, const RandomFill&, const RandomSource&, double mean, double std)> normal;
 // Whole numbers in [base, base + range), any real dtype. Range 0 is what no uint64 says: with base
 // INT64_MIN all 2^64 values, else what `random_()` without bounds draws for the dtype.

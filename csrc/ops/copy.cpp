@@ -2,7 +2,6 @@
 
 #include "core/backend.h"
 #include "core/unlock.h"
-
 #include "ops/factory.h"
 #include "ops/plan.h"
 #include "ops/resample.h"
@@ -150,12 +149,13 @@ namespace {
 
 Tensor moved(const Tensor& x, Device device, DType dtype, bool non_blocking) {
     TensorOptions options{dtype, device};
-    Tensor out = x.is_dense() ? empty_strided(x.sizes(), x.strides(), options)
-                              : empty(x.sizes(), options);
+    Tensor out =
+        x.is_dense() ? empty_strided(x.sizes(), x.strides(), options) : empty(x.sizes(), options);
     convert_into(out, x, non_blocking);
     if (needs_grad(x) && (is_floating(dtype) || is_complex(dtype)))
-        record("ToCopyBackward0", out, {x},
-               [home = x.device()](Backward& bw, const Tensor& g) { bw.set(0, to_device(g, home)); });
+        record("ToCopyBackward0", out, {x}, [home = x.device()](Backward& bw, const Tensor& g) {
+            bw.set(0, to_device(g, home));
+        });
     return out;
 }
 
@@ -180,7 +180,8 @@ Tensor to(const Tensor& x, std::optional<Device> device, std::optional<DType> dt
           bool non_blocking, bool copy, std::optional<MemoryFormat> memory_format) {
     Device target = device ? resolve_device(*device) : x.device();
     DType result = dtype.value_or(x.dtype());
-    Tensor out = target == x.device() ? to_dtype(x, result) : moved(x, target, result, non_blocking);
+    Tensor out =
+        target == x.device() ? to_dtype(x, result) : moved(x, target, result, non_blocking);
     MemoryFormat format = memory_format.value_or(MemoryFormat::Preserve);
     bool laid_out = format == MemoryFormat::Preserve || out.is_contiguous(format);
     if (!laid_out || (copy && out.is(x))) return clone(out, format);

@@ -17,8 +17,8 @@ Tensor to(const Tensor& x, std::optional<Device> device, std::optional<DType> dt
           bool non_blocking, bool copy, std::optional<MemoryFormat> memory_format);
 Tensor to_dtype(const Tensor& x, DType dtype);
 Tensor to_device(const Tensor& x, Device device);
-// In memory of the host that a GPU's copies reach without a detour; itself if it is there already, or
-// if there is no GPU.
+// In memory of the host that a GPU's copies reach without a detour; itself if it is there already,
+// or if there is no GPU.
 Tensor pin_memory(const Tensor& x);
 // The item of a tensor with one; of a GPU's tensor when all work before it has been done.
 template <class T>

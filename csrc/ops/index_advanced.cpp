@@ -123,8 +123,8 @@ private:
     void expand_masks(const char* name, const Tensor& x, const std::vector<Tensor>& indices) {
         for (const Tensor& given : indices) {
             // The CPU's indices go with any device's tensor.
-            Tensor t = given.defined() && given.device().is_cpu() ? to_device(given, x.device())
-                                                                  : given;
+            Tensor t =
+                given.defined() && given.device().is_cpu() ? to_device(given, x.device()) : given;
             if (!t.defined() || (t.dtype() != DType::Bool && t.dtype() != DType::UInt8)) {
                 items.push_back(t);
                 continue;
@@ -196,7 +196,11 @@ Tensor sole_mask(const Tensor& x, const std::vector<Tensor>& indices) {
         sizes.push_back(1);
         strides.push_back(1);
     }
-    return alias(*mask, sizes, strides, mask->offset());
+    // The CPU's masks, too, go with any device's tensor.
+    Tensor here = to_device(*mask, x.device());
+    if (!same(here.strides(), mask->strides()))
+        std::copy(here.strides().begin(), here.strides().end(), strides.begin());
+    return alias(here, sizes, strides, here.offset());
 }
 
 }  // namespace
@@ -204,7 +208,8 @@ Tensor sole_mask(const Tensor& x, const std::vector<Tensor>& indices) {
 Tensor index(const Tensor& x, const std::vector<Tensor>& indices) {
     const char* name = "index";
     if (indices.size() == 1 && indices[0].defined() && indices[0].dim() == x.dim())
-        if (sole_mask(x, indices).defined()) return masked_select(x, indices[0]);
+        if (sole_mask(x, indices).defined())
+            return masked_select(x, to_device(indices[0], x.device()));
     kernels::index_get.require(x.device(), x.dtype());
     Advanced a(name, x, indices);
     Tensor out = empty(a.result, x.options()), values = out;

@@ -148,8 +148,7 @@ Tensor nonzero(const Tensor& x, const Dest& dest) {
 }
 
 std::vector<Tensor> nonzero_tuple(const Tensor& x) {
-    Tensor items =
-        nonzero_items(x.dim() > 0 ? x : alias(x, {{1}}, {{1}}, x.offset()), true);
+    Tensor items = nonzero_items(x.dim() > 0 ? x : alias(x, {{1}}, {{1}}, x.offset()), true);
     std::vector<Tensor> out;
     for (int d = 0; d < items.impl()->sizes[0]; d++) {
         int64_t count = items.impl()->sizes[1];

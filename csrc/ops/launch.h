@@ -10,7 +10,8 @@
 namespace ember::ops {
 
 // Runs a kernel on `device`. `work` estimates nanoseconds on one core; long kernels run without
-// Python's lock. A GPU's are only queued. The caller has asked the slot's mask (Slot::require) before it allocated.
+// Python's lock. A GPU's are only queued. The caller has asked the slot's mask (Slot::require)
+// before it allocated.
 template <class... Args, class... Given>
 EMBER_INLINE void launch(const Slot<void(Context&, Args...)>& slot, Device device, int64_t work,
                          Given&&... args) {

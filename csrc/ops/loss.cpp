@@ -151,8 +151,8 @@ Tensor cross_entropy_with_classes(const Tensor& input, const Tensor& target, con
                        class_shares(problem.k, problem.input, problem.target, problem.weight, dim);
                    Tensor slope =
                        sub(mul(softmax(logits, dim, std::nullopt), sum(q, {dim}, true)), q);
-                   return bw.set(
-                       0, mul(slope, row_gradient(g, problem.k, read_item<double>(total_weight), dim)));
+                   return bw.set(0, mul(slope, row_gradient(g, problem.k,
+                                                            read_item<double>(total_weight), dim)));
                }
                Tensor grad = contiguous(g), out = empty(logits.sizes(), logits.options());
                launch(kernels::cross_entropy_backward, logits.device(), logits.numel() * 2,
@@ -226,7 +226,8 @@ Tensor nll_loss(const Tensor& input, const Tensor& target, const Tensor& weight,
                    int dim = problem.class_dim;
                    Tensor q = class_shares(problem.k, like, problem.target, problem.weight, dim);
                    return bw.set(
-                       0, mul(neg(q), row_gradient(g, problem.k, read_item<double>(total_weight), dim)));
+                       0, mul(neg(q),
+                              row_gradient(g, problem.k, read_item<double>(total_weight), dim)));
                }
                Tensor grad = contiguous(g);
                launch(kernels::nll_loss_backward, like.device(), like.numel(), problem.k,

@@ -33,8 +33,8 @@ void check_like(const char* name, const Tensor& param, const Tensor& other, cons
                 "%s: %s must have the parameter's shape %s and dtype %s, got %s and %s", name, what,
                 to_string(param.sizes()).c_str(), dtype_name(param.dtype()),
                 to_string(other.sizes()).c_str(), dtype_name(other.dtype()));
-    EMBER_CHECK(param.device() == other.device(), "%s: %s must be on %s, got %s", name,
-                what, to_string(param.device()).c_str(), to_string(other.device()).c_str());
+    EMBER_CHECK(param.device() == other.device(), "%s: %s must be on %s, got %s", name, what,
+                to_string(param.device()).c_str(), to_string(other.device()).c_str());
 }
 
 // Memory in the order of `like`'s, for a kernel that walks all operands as one run; what is laid

@@ -305,8 +305,8 @@ Device common_device(const char* name, Operands inputs) {
 void check_dest(const char* name, const Dest& dest, Operands inputs, IntSpan sizes, DType result,
                 Device device) {
     const Tensor& out = dest.tensor();
-    EMBER_CHECK(out.device() == device, "%s: all tensors must be on one device, got %s and %s", name,
-                to_string(device).c_str(), to_string(out.device()).c_str());
+    EMBER_CHECK(out.device() == device, "%s: all tensors must be on one device, got %s and %s",
+                name, to_string(device).c_str(), to_string(out.device()).c_str());
     bool wants_grad = false;
     for (const Tensor* t : inputs) wants_grad |= t->requires_grad();
     if (dest.is_in_place()) {

@@ -29,8 +29,8 @@ namespace {
 
 Generator& chosen(const char* name, Generator* generator, Device device) {
     if (!generator) return device.is_cpu() ? thread_generator() : default_generator(device);
-    EMBER_CHECK(generator->device() == device, "%s: expected a generator of %s, got one of %s", name,
-                to_string(device).c_str(), to_string(generator->device()).c_str());
+    EMBER_CHECK(generator->device() == device, "%s: expected a generator of %s, got one of %s",
+                name, to_string(device).c_str(), to_string(generator->device()).c_str());
     return *generator;
 }
 
@@ -240,8 +240,8 @@ Tensor bernoulli_tensor_(const Tensor& self, const Tensor& p, Generator* generat
                 dtype_name(p.dtype()));
     GradModeGuard no_grad(false);
     Tensor chances =
-        empty(self.sizes(), {p.dtype() == DType::Float64 ? DType::Float64 : DType::Float32,
-                             self.device()});
+        empty(self.sizes(),
+              {p.dtype() == DType::Float64 ? DType::Float64 : DType::Float32, self.device()});
     copy_(chances, p);
     Tensor outside = logical_or(lt(chances, wrapped_number(number(0.0))),
                                 gt(chances, wrapped_number(number(1.0))), {});
@@ -271,8 +271,9 @@ Tensor bernoulli(const Tensor& p, Generator* generator, const Dest& out) {
 Tensor normal_tensors(const Tensor& mean, const Tensor& std, Generator* generator) {
     GradModeGuard no_grad(false);
     Tensor scale = detach(std);
-    EMBER_CHECK(!read_item<bool>(any(lt(scale, wrapped_number(number(0.0))), std::nullopt, false, {})),
-                "normal: expects all elements of std >= 0.0");
+    EMBER_CHECK(
+        !read_item<bool>(any(lt(scale, wrapped_number(number(0.0))), std::nullopt, false, {})),
+        "normal: expects all elements of std >= 0.0");
     Dims sizes = broadcast_sizes("normal", mean.sizes(), std.sizes());
     Tensor both[] = {mean, std};
     Tensor out = randn(sizes, generator, {float_result_type(both), mean.device()});

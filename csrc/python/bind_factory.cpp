@@ -16,18 +16,18 @@ Tensor placed(Tensor t, bool pin_memory, bool requires_grad) {
 }
 Tensor zeros(const Dims& size, const Dest& out, std::optional<DType> dtype, PyObject*,
              std::optional<Device> device, bool pin_memory, bool requires_grad) {
-    return placed(ops::zeros_op(size, out, dtype, device, false),
-                  pin_memory && out.fresh(), requires_grad && out.fresh());
+    return placed(ops::zeros_op(size, out, dtype, device, false), pin_memory && out.fresh(),
+                  requires_grad && out.fresh());
 }
 Tensor ones(const Dims& size, const Dest& out, std::optional<DType> dtype, PyObject*,
             std::optional<Device> device, bool pin_memory, bool requires_grad) {
-    return placed(ops::ones_op(size, out, dtype, device, false),
-                  pin_memory && out.fresh(), requires_grad && out.fresh());
+    return placed(ops::ones_op(size, out, dtype, device, false), pin_memory && out.fresh(),
+                  requires_grad && out.fresh());
 }
 Tensor full(const Dims& size, Number value, const Dest& out, std::optional<DType> dtype, PyObject*,
             std::optional<Device> device, bool pin_memory, bool requires_grad) {
-    return placed(ops::full_op(size, value, out, dtype, device, false),
-                  pin_memory && out.fresh(), requires_grad && out.fresh());
+    return placed(ops::full_op(size, value, out, dtype, device, false), pin_memory && out.fresh(),
+                  requires_grad && out.fresh());
 }
 Tensor empty(const Dims& size, std::optional<DType> dtype, PyObject*, std::optional<Device> device,
              bool pin_memory, bool requires_grad, Format format) {

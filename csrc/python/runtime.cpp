@@ -144,9 +144,9 @@ bool add_generator(PyObject* module) {
         {Py_tp_dealloc, reinterpret_cast<void*>(generator_dealloc)},
         {Py_tp_methods, generator_methods},
         {Py_tp_getset, generator_getset},
-        {Py_tp_doc,
-         const_cast<char*>("Generator(device='cpu')\n\nA source of random numbers of its own: mt19937 "
-                           "with PyTorch's streams on the CPU, Philox on a GPU.")},
+        {Py_tp_doc, const_cast<char*>(
+                        "Generator(device='cpu')\n\nA source of random numbers of its own: mt19937 "
+                        "with PyTorch's streams on the CPU, Philox on a GPU.")},
         {0, nullptr},
     };
     PyType_Spec spec = {"ember.Generator", sizeof(GeneratorObject), 0, Py_TPFLAGS_DEFAULT, slots};
@@ -213,9 +213,10 @@ Generator* generator_of(PyObject* o) { return as_generator(o)->generator; }
 bool add_runtime(PyObject* module) { return add_generator(module); }
 
 void bind_runtime(BindTable& t) {
-    bind<&manual_seed>(t, kFunction, "manual_seed(seed)",
-                       "Seeds the default generators, those of GPUs too, and returns the CPU's. seed: "
-                       "any integer of 64 bits.");
+    bind<&manual_seed>(
+        t, kFunction, "manual_seed(seed)",
+        "Seeds the default generators, those of GPUs too, and returns the CPU's. seed: "
+        "any integer of 64 bits.");
     bind<&gpu_generator>(t, kFunction, "_cuda_generator(index)", "A GPU's default generator.");
     bind<&seed_gpus>(t, kFunction, "_cuda_seed_all(seed)", "Seeds the generators of all GPUs.");
     bind<&initial_seed>(t, kFunction, "initial_seed()", "The default generator's last seed.");
