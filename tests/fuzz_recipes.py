@@ -484,3 +484,32 @@ def set_num_threads(make: Arguments) -> Call:
 @recipe("from_numpy", "as_tensor", "tensor", "asarray")
 def from_numpy(make: Arguments) -> Call:
     return [make.array(make.base, make.draw(["float32", "int64", "bool", "float16"]))], {}
+
+
+@recipe("select_scatter")
+def replaced_slice(make: Arguments) -> Call:
+    n = make.draw([1, 2, 3])
+    return [make.tensor([n, n]), make.tensor([n]), make.draw([0, 1]), make.draw([0, -1])], {}
+
+
+@recipe("diagonal_scatter")
+def replaced_diagonal(make: Arguments) -> Call:
+    n = make.draw([1, 2, 3])
+    return [make.tensor([n, n]), make.tensor([n])], {}
+
+
+@recipe("unfold")
+def windows(make: Arguments) -> Call:
+    x = make.tensor([*sizes(make, 1), make.draw([3, 4, 7])])
+    return [x, make.draw([1, -1]), make.draw([0, 1, 2, 3]), make.draw([1, 2, 5])], {}
+
+
+@recipe("repeat_interleave")
+def repeated(make: Arguments) -> Call:
+    return [make.tensor(sizes(make, 2)), make.draw([0, 1, 3])], {"dim": make.draw([None, 0, -1])}
+
+
+@recipe("diagflat")
+def flat_diagonal(make: Arguments) -> Call:
+    """Small: the result is the square of the input."""
+    return [make.tensor(sizes(make, 2))], {"offset": make.draw([0, 1, -2])}

@@ -141,6 +141,8 @@ def test_errors():
     for segments in (0, 13):
         with pytest.raises(ValueError, match="segments"):
             checkpoint_sequential(net, segments, ember.ones(1, 6))
+    with pytest.raises(TypeError, match="sequence of functions"):
+        checkpoint_sequential(ember.ones(3), 1, ember.ones(1, 6))
 
     def broken(x):
         raise KeyError("inside")

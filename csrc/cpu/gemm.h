@@ -29,6 +29,7 @@ constexpr int64_t kDepth = 256;         // k of a packed panel: a panel of A sta
 constexpr int64_t kBlockColumns = 512;  // times kDepth: a block of B stays in L2
 constexpr int64_t kBlockRows = 168;  // the block of C that a task owns: kBlockRows x kBlockColumns
 constexpr int64_t kTaskWork = 400'000;   // multiplications that deserve a task of their own
+constexpr int64_t kSplitWork = 250'000;  // from here on two tasks pay, though smaller ones
 constexpr int64_t kFlatRows = 256;       // up to here B is packed strip by strip
 constexpr int64_t kPackItems = 8 << 20;  // of B that are packed at one time
 
@@ -50,8 +51,9 @@ template <class T>
 EMBER_INLINE Grid cut(int64_t m, int64_t n, int64_t k) {
     constexpr int64_t kStrip = TileShape<T>::kColumns, kRows = TileShape<T>::kRows;
     const int64_t work = m * n * k;
-    if (work < 2 * kTaskWork) return {1, 1, ceil_div(n, kStrip) * kStrip};
+    if (work < kSplitWork) return {1, 1, ceil_div(n, kStrip) * kStrip};
     int64_t wanted = work / kTaskWork;
+    if (wanted < 2) wanted = 2;
     if (wanted > 64) wanted = 64;
     int64_t columns = ceil_div(n, ceil_div(n, kBlockColumns));
     // Wide, flat products have too few rows to cut.

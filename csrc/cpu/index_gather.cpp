@@ -5,6 +5,7 @@
 namespace ember::cpu::EMBER_LEVEL {
 namespace {
 
+using kernels::Combine;
 using kernels::Gather;
 
 enum Offset { kIndex, kData, kOther };
@@ -148,12 +149,45 @@ void scatter_add(Context&, const Gather& g) {
     });
 }
 
+template <class T>
+EMBER_INLINE void combine_items(const Gather& g, Combine how) {
+    switch (how) {
+        case Combine::Product:
+            return scatter_items<T>(g, [](T& to, T from) {
+                if constexpr (std::is_same_v<T, Half>) {
+                    to = to_half(to_float(to) * to_float(from));
+                } else if constexpr (std::is_same_v<T, BFloat16>) {
+                    to = to_bfloat16(to_float(to) * to_float(from));
+                } else {
+                    to = T(scale_item(to, read_item(from)));
+                }
+            });
+        case Combine::Largest:
+            return scatter_items<T>(g, [](T& to, T from) {
+                auto x = read_item(from);
+                if (x != x || x > read_item(to)) to = from;
+            });
+        case Combine::Smallest:
+            return scatter_items<T>(g, [](T& to, T from) {
+                auto x = read_item(from);
+                if (x != x || x < read_item(to)) to = from;
+            });
+    }
+}
+
+void scatter_reduce(Context&, const Gather& g, Combine how) {
+    if (numel_of(g) == 0) return;
+    dispatch<uint8_t, int8_t, int16_t, int32_t, int64_t, Half, BFloat16, float, double>(
+        g.dtype, [&](auto tag) { combine_items<typename decltype(tag)::type>(g, how); });
+}
+
 }  // namespace
 
 void register_index_gather(Table& table) {
     table.set(kernels::gather, gather, kReal | kComplex);
     table.set(kernels::scatter, scatter, kReal | kComplex);
     table.set(kernels::scatter_add, scatter_add, kReal);
+    table.set(kernels::scatter_reduce, scatter_reduce, kNumeric);
 }
 
 }  // namespace ember::cpu::EMBER_LEVEL

@@ -11,9 +11,11 @@ namespace {
 // The plan's numbers for a loop over V.
 template <class V>
 struct Numbers {
-    V first, second;
+    V first, second, third;
     EMBER_INLINE explicit Numbers(const Number* n)
-        : first(n[0].as<typename V::Scalar>()), second(n[1].as<typename V::Scalar>()) {}
+        : first(n[0].as<typename V::Scalar>()),
+          second(n[1].as<typename V::Scalar>()),
+          third(n[2].as<typename V::Scalar>()) {}
 };
 
 // Whole vectors are loaded and stored as such, fewer items (at the ends) by parts.

@@ -44,6 +44,10 @@ struct Gather {
 };
 extern Slot<void(Context&, const Gather&)> gather, scatter, scatter_add;
 
+// As scatter_add with another way to combine; NaN wins. Bool is not served.
+enum class Combine : uint8_t { Product, Largest, Smallest };
+extern Slot<void(Context&, const Gather&, Combine)> scatter_reduce;
+
 // Advanced indexing. `indices` vectors of `count` positions each take the place of as many
 // dimensions of a strided tensor. The dimensions that stay are coalesced, innermost first. `values`
 // holds the result of a read, or what is written; byte strides, and those of values may be 0 where

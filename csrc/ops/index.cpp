@@ -16,6 +16,7 @@ decltype(embedding_backward) embedding_backward("embedding");
 decltype(gather) gather("gather");
 decltype(scatter) scatter("scatter");
 decltype(scatter_add) scatter_add("scatter_add");
+decltype(scatter_reduce) scatter_reduce("scatter_reduce");
 
 }  // namespace ember::kernels
 
@@ -413,6 +414,8 @@ struct GatherArgs : kernels::Gather {
     }
 };
 
+}  // namespace
+
 Tensor gather_index(const char* name, const Tensor& index) {
     EMBER_CHECK(index.dtype() == DType::Int64 || index.dtype() == DType::Int32,
                 "%s: expected dtype int32 or int64 for index, got %s", name,
@@ -420,7 +423,7 @@ Tensor gather_index(const char* name, const Tensor& index) {
     return to_dtype(index, DType::Int64);
 }
 
-int at_least_one(const Tensor& t) { return t.dim() > 0 ? t.dim() : 1; }
+static int at_least_one(const Tensor& t) { return t.dim() > 0 ? t.dim() : 1; }
 
 // `index` is no larger than `x` apart from dim.
 void check_beside(const char* name, const Tensor& x, int dim, const Tensor& index) {
@@ -435,7 +438,6 @@ void check_beside(const char* name, const Tensor& x, int dim, const Tensor& inde
     }
 }
 
-// The part of src that index covers; a number for all places.
 Tensor source_beside(const char* name, const Tensor& x, const Tensor& index, const Tensor& src) {
     if (src.impl()->wrapped_number) {
         Tensor value = fitting_number(name, src, x.options());
@@ -458,18 +460,36 @@ Tensor source_beside(const char* name, const Tensor& x, const Tensor& index, con
     return part;
 }
 
-Tensor scatter_with(const Slot<void(Context&, const kernels::Gather&)>& slot, const char* name,
-                    const Tensor& x, int at, const Tensor& index, const Tensor& part,
-                    const Dest& dest, bool wanted) {
+namespace {
+
+template <class Run>
+Tensor scatter_by(const char* name, const Tensor& x, int at, const Tensor& index,
+                  const Tensor& part, const Dest& dest, bool wanted, const SlotBase& slot,
+                  Run&& run) {
     slot.require(x.device(), x.dtype());
     if (index.numel() == 0) return written(write_target(name, x, dest, wanted), dest);
     Tensor places = apart(index, dest), from = apart(part, dest);
     Tensor out = write_target(name, x, dest, wanted);
-    launch(slot, x.device(), 2 * work_of(places), GatherArgs(name, at, places, out, from));
+    run(2 * work_of(places), GatherArgs(name, at, places, out, from));
     return written(out, dest);
 }
 
 }  // namespace
+
+Tensor scatter_with(const GatherSlot& slot, const char* name, const Tensor& x, int at,
+                    const Tensor& index, const Tensor& part, const Dest& dest, bool wanted) {
+    return scatter_by(
+        name, x, at, index, part, dest, wanted, slot,
+        [&](int64_t work, const kernels::Gather& args) { launch(slot, x.device(), work, args); });
+}
+
+Tensor scatter_combined(kernels::Combine how, const char* name, const Tensor& x, int at,
+                        const Tensor& index, const Tensor& part, const Dest& dest, bool wanted) {
+    return scatter_by(name, x, at, index, part, dest, wanted, kernels::scatter_reduce,
+                      [&](int64_t work, const kernels::Gather& args) {
+                          launch(kernels::scatter_reduce, x.device(), work, args, how);
+                      });
+}
 
 Tensor gather(const Tensor& x, int64_t dim, const Tensor& index, bool, const Dest& dest) {
     int at = wrap_dim("gather", dim, x.dim());
@@ -500,8 +520,7 @@ Tensor scatter(const Tensor& x, int64_t dim, const Tensor& index, const Tensor& 
         EMBER_CHECK(*reduce == "add" || *reduce == "multiply",
                     "scatter: reduce must be either add or multiply, got '%.*s'",
                     int(reduce->size()), reduce->data());
-        if (*reduce == "multiply")
-            raise(ErrorKind::NotImplemented, "scatter: reduce='multiply' is not supported");
+        if (*reduce == "multiply") return scatter_multiply(x, at, index, src, dest);
         adds = true;
     }
     Tensor items = gather_index("scatter", index);

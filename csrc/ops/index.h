@@ -32,11 +32,21 @@ Tensor embedding(const Tensor& input, const Tensor& weight, std::optional<int64_
 Tensor gather(const Tensor& x, int64_t dim, const Tensor& index, bool sparse_grad = false,
               const Dest& dest = {});
 // `src` is a tensor no smaller than index, or a wrapped number. Of equal places the last one wins;
-// reduce "add" adds.
+// reduce "add" adds, "multiply" multiplies.
 Tensor scatter(const Tensor& x, int64_t dim, const Tensor& index, const Tensor& src,
                std::optional<std::string_view> reduce, const Dest& dest = {});
 Tensor scatter_add(const Tensor& x, int64_t dim, const Tensor& index, const Tensor& src,
                    const Dest& dest = {});
+
+Tensor scatter_multiply(const Tensor& x, int dim, const Tensor& index, const Tensor& src,
+                        const Dest& dest);
+// reduce: sum, prod, mean, amax, amin. Without include_self, what x has at the places written does
+// not count.
+Tensor scatter_reduce(const Tensor& x, int64_t dim, const Tensor& index, const Tensor& src,
+                      std::string_view reduce, bool include_self, const Dest& dest = {});
+// By a vector of indices along dim; reduce: prod, mean, amax, amin.
+Tensor index_reduce(const Tensor& x, int64_t dim, const Tensor& index, const Tensor& source,
+                    std::string_view reduce, bool include_self, const Dest& dest = {});
 
 // ---- Masks
 

@@ -22,6 +22,21 @@ Tensor apart(const Tensor& operand, const Dest& dest);
 // Contiguous int64; raises RuntimeError for other dtypes than int64 and int32.
 Tensor index_items(const char* name, const Tensor& index);
 
+// ---- gather, scatter and their kin
+
+using GatherSlot = Slot<void(Context&, const kernels::Gather&)>;
+// int64; raises RuntimeError for other dtypes than int64 and int32.
+Tensor gather_index(const char* name, const Tensor& index);
+// Raises unless `index` is no larger than `x` apart from `dim`.
+void check_beside(const char* name, const Tensor& x, int dim, const Tensor& index);
+// The part of src that index covers; a number for all places.
+Tensor source_beside(const char* name, const Tensor& x, const Tensor& index, const Tensor& src);
+// Writes `part` to the places of x, or of the destination; without a record.
+Tensor scatter_with(const GatherSlot& slot, const char* name, const Tensor& x, int at,
+                    const Tensor& index, const Tensor& part, const Dest& dest, bool wanted);
+Tensor scatter_combined(kernels::Combine how, const char* name, const Tensor& x, int at,
+                        const Tensor& index, const Tensor& part, const Dest& dest, bool wanted);
+
 // Without records, for kernels.
 Tensor dense(const Tensor& t);
 Tensor expanded(const Tensor& t, IntSpan sizes);

@@ -368,17 +368,16 @@ Tensor pointwise(const kernels::Pointwise& slot, const char* name, Operands inpu
         check_dest(name, dest, inputs, sizes, options.out, device);
     }
     if (out.numel() > 0) {
-        // A half's result is rounded to the half before a wider `out=` takes it.
-        bool rounds =
-            item_size(options.out) == 2 && is_floating(options.out) && item_size(out.dtype()) > 2;
-        Tensor half = rounds ? empty(out.sizes(), {options.out, device}) : Tensor();
-        if (rounds) operands[0] = &half;
+        // The result is rounded to its own dtype before a wider `out=` takes it.
+        bool rounds = is_floating(options.out) && item_size(out.dtype()) > item_size(options.out);
+        Tensor rounded = rounds ? empty(out.sizes(), {options.out, device}) : Tensor();
+        if (rounds) operands[0] = &rounded;
         Plan plan;
         make_plan(plan, Operands(operands, inputs.size() + 1), 1, options.compute);
         std::copy(options.immediate, options.immediate + 4, plan.immediate);
         launch(slot, device, int64_t(double(plan.numel) * options.ns_per_item), plan);
         if (rounds) {
-            const Tensor* move[] = {&out, &half};
+            const Tensor* move[] = {&out, &rounded};
             make_plan(plan, move, 1, out.dtype());
             launch(kernels::copy, device, plan.numel, plan);
         }

@@ -1,4 +1,4 @@
-#include "ops/pointwise.h"
+#include "ops/special.h"
 #include "python/tables.h"
 
 namespace ember::python {
@@ -7,6 +7,12 @@ namespace {
 
 Tensor clamp_min(const Tensor& x, Number min, const Dest& dest) {
     return ops::clamp(x, min, std::nullopt, dest);
+}
+Tensor tensor_min(const Tensor& x, const Tensor& min, const Dest& dest) {
+    return ops::clamp_tensor(x, min, {}, dest);
+}
+Tensor tensor_max(const Tensor& x, const Tensor& max, const Dest& dest) {
+    return ops::clamp_tensor(x, {}, max, dest);
 }
 Dest where(const Tensor& x, bool inplace) { return inplace ? Dest::in_place(x) : Dest(); }
 Tensor relu(const Tensor& x, bool inplace) { return ops::relu(x, where(x, inplace)); }
@@ -122,12 +128,14 @@ void bind_pointwise(BindTable& t) {
     bind_dest<&ops::abs>(t, unary, "abs(input, *, out=None)", "The absolute value.");
     t.alias("absolute", "abs");
     bind_dest<&ops::sign>(t, all, "sign(input, *, out=None)", "-1, 0 or 1 by sign.");
+    t.alias("sgn", "sign");
     bind_dest<&ops::square>(t, unary, "square(input, *, out=None)", "input * input.");
     bind_dest<&ops::reciprocal>(t, unary, "reciprocal(input, *, out=None)", "1 / input.");
     bind_dest<&ops::floor>(t, unary, "floor(input, *, out=None)", "Rounded down.");
     bind_dest<&ops::ceil>(t, unary, "ceil(input, *, out=None)", "Rounded up.");
-    bind_dest<&ops::round>(t, unary, "round(input, *, out=None)",
-                           "Rounded to the nearest whole number, halves to the even one.");
+    bind_dest<&ops::round_decimals>(
+        t, unary, "round(input, *, decimals=0, out=None)",
+        "Rounded to the nearest whole number, or to that many decimals; halves to the even one.");
     bind_dest<&ops::trunc>(t, unary, "trunc(input, *, out=None)", "Rounded towards zero.");
     t.alias("fix", "trunc");
     bind_dest<&ops::exp>(
@@ -170,8 +178,12 @@ void bind_pointwise(BindTable& t) {
                                                "tensors, which broadcast. RuntimeError when both "
                                                "are None.");
     t.alias("clip", "clamp");
-    bind_dest<&clamp_min>(t, unary, "clamp_min(input, min, *, out=None)", "clamp(min=min).");
-    bind_dest<&clamp_max>(t, unary, "clamp_max(input, max, *, out=None)", "clamp(max=max).");
+    bind_dest<&tensor_min, &clamp_min>(
+        t, unary, {"clamp_min(input, min, *, out=None)", "clamp_min(input, min, *, out=None)"},
+        "clamp(min=min).");
+    bind_dest<&tensor_max, &clamp_max>(
+        t, unary, {"clamp_max(input, max, *, out=None)", "clamp_max(input, max, *, out=None)"},
+        "clamp(max=max).");
 }
 
 }  // namespace ember::python

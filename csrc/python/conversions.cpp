@@ -78,8 +78,9 @@ bool all_integers(PyObject* args) {
     return true;
 }
 
-Tensor construct(PyObject* args) {
-    TensorOptions options{modes::default_dtype(), {}};
+// `typed`: a tensor among the arguments must be of the dtype already.
+Tensor construct(PyObject* args, DType dtype, bool typed) {
+    TensorOptions options{dtype, {}};
     Py_ssize_t n = PyTuple_GET_SIZE(args);
     if (n == 0) return empty({{0}}, options);
     Param size;
@@ -92,7 +93,13 @@ Tensor construct(PyObject* args) {
     if (n > 1) raise_type("Tensor: expected sizes or one sequence of data, got %zd arguments", n);
     if (PyTuple_Check(data) && !PyTuple_CheckExact(data))  // an ember.Size
         return empty(read_ints(data, size), options);
-    if (is_tensor(data)) return ops::view(tensor_of(data), Dims(tensor_of(data).sizes()));
+    if (is_tensor(data)) {
+        Tensor same = tensor_of(data);
+        if (typed && same.dtype() != dtype)
+            raise_type("Tensor: expected a tensor of %s, got %s", dtype_name(dtype),
+                       dtype_name(same.dtype()));
+        return ops::view(same, Dims(same.sizes()));
+    }
     if (is_text(data) || !PySequence_Check(data))
         raise_type("Tensor: data must be a sequence, got %s", Py_TYPE(data)->tp_name);
     return tensor_from_data("Tensor", data, {options.dtype, std::nullopt});
@@ -105,7 +112,7 @@ PyObject* tensor_new(PyTypeObject* type, PyObject* args, PyObject* kwargs) {
         // A subclass may take keywords of its own in __init__.
         if (type == tensor_type && given > (device ? 1 : 0))
             raise_type("Tensor: the only keyword is device; ember.tensor takes dtype and others");
-        Tensor t = construct(args);
+        Tensor t = construct(args, modes::default_dtype(), false);
         if (device && device != Py_None)
             t = ops::to(t, read_device(device, "Tensor"), std::nullopt, false, false, std::nullopt);
         return type == tensor_type ? wrap(t) : wrap_as(type, t);
@@ -114,7 +121,14 @@ PyObject* tensor_new(PyTypeObject* type, PyObject* args, PyObject* kwargs) {
     }
 }
 
+Tensor legacy_new(DType dtype, PyObject* args) {
+    if (!PyTuple_Check(args)) raise_type("_legacy_new: expected a tuple of arguments");
+    return construct(args, dtype, true);
+}
+
 void bind_creation(BindTable& t) {
+    bind<&legacy_new>(t, kFunction, "_legacy_new(dtype, args)",
+                      "What FloatTensor(*args) and its like make: sizes, or data of the dtype.");
     bind<&tensor>(t, kFunction,
                   "tensor(data, *, dtype=None, device=None, requires_grad=False, pin_memory=False)",
                   "A new tensor with a copy of data: numbers, nested sequences, numpy's arrays, "

@@ -33,10 +33,14 @@ bool fill_module(PyObject* module) {
     bind_runtime(table);
     bind_optim(table);
     bind_nn(table);
+    bind_activation(table);
     bind_matmul(table);
     bind_index(table);
     bind_cuda(table);
+    bind_sort(table);
+    bind_shape(table);
     bind_spatial(table);
+    bind_special(table);
     return table.install(module, tensor_type) && add_conversions(module) && add_autograd(module);
 }
 

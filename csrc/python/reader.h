@@ -81,6 +81,11 @@ private:
 };
 
 template <>
+struct Arg<std::vector<Tensor>> : Arg<const std::vector<Tensor>&> {
+    using Arg<const std::vector<Tensor>&>::Arg;
+};
+
+template <>
 struct Arg<const Dims&> {
     static bool accepts(PyObject* o, const Param& p) {
         return accepts_ints(o) || (o == Py_None && p.none_ok());

@@ -71,6 +71,10 @@ PyObject* type(const Tensor& t, PyObject* dtype, bool) {
         return wrap(ops::to(t, std::nullopt, to, false, false, std::nullopt));
     };
     if (is_dtype(dtype)) return cast(dtype_of(dtype));
+    if (PyType_Check(dtype) && PyObject_HasAttrString(dtype, "dtype")) {  // FloatTensor, say
+        Held of_type(Held::checked(PyObject_GetAttrString(dtype, "dtype")));
+        if (is_dtype(of_type.get())) return cast(dtype_of(of_type.get()));
+    }
     if (!PyUnicode_Check(dtype))
         raise_type("type: expected a dtype or a name, got %s", Py_TYPE(dtype)->tp_name);
     const char* text = PyUnicode_AsUTF8(dtype);

@@ -3,7 +3,7 @@
 #include "autograd/engine.h"
 #include "ops/copy.h"
 #include "ops/matmul.h"
-#include "ops/pointwise.h"
+#include "ops/special.h"
 #include "ops/view.h"
 #include "python/autograd.h"
 #include "python/conversions.h"
@@ -373,6 +373,8 @@ void add_tensor_slots(std::vector<PyType_Slot>& slots) {
                                   {Py_nb_and, slot(binary<fresh<ops::bitwise_and>>)},
                                   {Py_nb_or, slot(binary<fresh<ops::bitwise_or>>)},
                                   {Py_nb_xor, slot(binary<fresh<ops::bitwise_xor>>)},
+                                  {Py_nb_lshift, slot(binary<fresh<ops::bitwise_left_shift>>)},
+                                  {Py_nb_rshift, slot(binary<fresh<ops::bitwise_right_shift>>)},
                                   {Py_nb_invert, slot(unary<ops::bitwise_not>)},
                                   {Py_nb_negative, slot(unary<ops::neg>)},
                                   {Py_nb_positive, slot(positive)},
@@ -391,6 +393,8 @@ void add_tensor_slots(std::vector<PyType_Slot>& slots) {
                                   {Py_nb_inplace_and, slot(in_place<ops::bitwise_and>)},
                                   {Py_nb_inplace_or, slot(in_place<ops::bitwise_or>)},
                                   {Py_nb_inplace_xor, slot(in_place<ops::bitwise_xor>)},
+                                  {Py_nb_inplace_lshift, slot(in_place<ops::bitwise_left_shift>)},
+                                  {Py_nb_inplace_rshift, slot(in_place<ops::bitwise_right_shift>)},
                                   {Py_tp_richcompare, slot(compare)},
                                   {Py_tp_hash, slot(identity_hash)},
                                   {Py_tp_iter, slot(iterate)},

@@ -21,13 +21,30 @@ newaxis = None
 
 # Loaded on first use, so that importing ember stays a matter of milliseconds: submodules, and
 # names with the submodule each is in.
-_MODULES = {"autograd", "cuda", "nn", "optim", "serialization", "utils"}
+_MODULES = set(
+    "autograd backends cuda jit linalg nn optim serialization special testing utils version".split()
+)
+_MATRIX_METHODS = (
+    "addbmm addmv addr cholesky cholesky_inverse cholesky_solve cross det inner inverse kron "
+    "logdet lu lu_solve matrix_exp matrix_power pinverse qr renorm slogdet svd trace "
+    "triangular_solve vdot"
+)
 _NAMES = {
-    "get_printoptions": "_tensor_str",
-    "load": "serialization",
-    "printoptions": "_tensor_str",
-    "save": "serialization",
-    "set_printoptions": "_tensor_str",
+    name: module
+    for module, names in {
+        "_einsum": "einsum",
+        "_legacy": "BFloat16Tensor BoolTensor ByteTensor CharTensor DoubleTensor FloatTensor "
+        "HalfTensor IntTensor LongTensor ShortTensor set_default_tensor_type typename",
+        "_matrix": _MATRIX_METHODS + " addmv_ chain_matmul lu_unpack tensordot",
+        "_settings": "compile get_float32_matmul_precision set_float32_matmul_precision",
+        "_shapes": "atleast_1d atleast_2d atleast_3d block_diag broadcast_shapes cartesian_prod "
+        "combinations meshgrid unravel_index vander",
+        "_tensor_str": "get_printoptions printoptions set_printoptions",
+        "nn.functional": "alpha_dropout bilinear celu_ cosine_similarity feature_alpha_dropout "
+        "pairwise_distance pdist rrelu rrelu_ selu_ threshold_",
+        "serialization": "load save",
+    }.items()
+    for name in names.split()
 }
 
 
@@ -76,6 +93,30 @@ def _format(self: Tensor, spec: str) -> str:
         return format(self.item(), spec)
     return object.__format__(self, spec)
 
+
+def _new(self: Tensor, *args, device=None) -> Tensor:
+    """Make a tensor of this dtype from sizes or data, as ``FloatTensor(*args)`` does."""
+    made = _C._legacy_new(self.dtype, args)
+    return made.to(self.device if device is None else device)
+
+
+Tensor.new = _new
+
+
+class _LazyMethod:
+    """A method of Tensor whose module is imported when it is first looked up."""
+
+    def __init__(self, name: str, module: str) -> None:
+        self.name, self.module = name, module
+
+    def __get__(self, instance: Tensor | None, owner: type) -> object:
+        function = getattr(importlib.import_module(f"{__name__}.{self.module}"), self.name)
+        setattr(Tensor, self.name, function)
+        return function if instance is None else function.__get__(instance, owner)
+
+
+for _name in (_MATRIX_METHODS + " addbmm_ addmv_ addr_ renorm_").split():
+    setattr(Tensor, _name, _LazyMethod(_name, "_matrix"))
 
 Tensor.__repr__ = _repr
 Tensor.__str__ = _repr

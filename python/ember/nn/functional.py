@@ -6,9 +6,6 @@ others.
 
 from __future__ import annotations
 
-import warnings
-from typing import Any
-
 from .. import _C
 from .._C import (
     adaptive_avg_pool1d,
@@ -19,6 +16,7 @@ from .._C import (
     batch_norm,
     binary_cross_entropy,
     binary_cross_entropy_with_logits,
+    celu,
     channel_shuffle,
     conv1d,
     conv2d,
@@ -28,27 +26,91 @@ from .._C import (
     conv_transpose3d,
     cross_entropy,
     dropout,
-    embedding,
+    elu,
     gelu,
+    glu,
     group_norm,
+    hardshrink,
+    hardsigmoid,
+    hardswish,
+    hardtanh,
     layer_norm,
     leaky_relu,
     linear,
     log_softmax,
+    logsigmoid,
     max_pool1d,
     max_pool2d,
     max_pool3d,
+    mish,
     mse_loss,
     nll_loss,
     pad,
     pixel_shuffle,
     pixel_unshuffle,
+    prelu,
     relu,
+    relu6,
     rms_norm,
+    selu,
     sigmoid,
     silu,
     softmax,
+    softplus,
+    softshrink,
     tanh,
+    threshold,
+)
+from ._activation import (
+    alpha_dropout,
+    celu_,
+    cosine_similarity,
+    elu_,
+    feature_alpha_dropout,
+    gumbel_softmax,
+    hardtanh_,
+    leaky_relu_,
+    normalize,
+    pairwise_distance,
+    pdist,
+    relu_,
+    rrelu,
+    rrelu_,
+    selu_,
+    softmin,
+    softsign,
+    tanhshrink,
+    threshold_,
+)
+from ._attention import (
+    multi_head_attention_forward,
+    scaled_dot_product_attention,
+)
+from ._ctc import (
+    ctc_loss,
+)
+from ._embedding import (
+    embedding,
+    embedding_bag,
+)
+from ._loss import (
+    gaussian_nll_loss,
+    huber_loss,
+    kl_div,
+    l1_loss,
+    poisson_nll_loss,
+    smooth_l1_loss,
+)
+from ._margin import (
+    cosine_embedding_loss,
+    hinge_embedding_loss,
+    margin_ranking_loss,
+    multi_margin_loss,
+    multilabel_margin_loss,
+    multilabel_soft_margin_loss,
+    soft_margin_loss,
+    triplet_margin_loss,
+    triplet_margin_with_distance_loss,
 )
 from ._resampling import (
     affine_grid,
@@ -85,12 +147,16 @@ __all__ = [
     "adaptive_max_pool2d",
     "adaptive_max_pool3d",
     "affine_grid",
+    "alpha_dropout",
     "avg_pool1d",
     "avg_pool2d",
     "avg_pool3d",
     "batch_norm",
+    "bilinear",
     "binary_cross_entropy",
     "binary_cross_entropy_with_logits",
+    "celu",
+    "celu_",
     "channel_shuffle",
     "conv1d",
     "conv2d",
@@ -98,21 +164,34 @@ __all__ = [
     "conv_transpose1d",
     "conv_transpose2d",
     "conv_transpose3d",
+    "cosine_embedding_loss",
     "cosine_similarity",
     "cross_entropy",
+    "ctc_loss",
     "dropout",
     "dropout1d",
     "dropout2d",
     "dropout3d",
+    "elu",
+    "elu_",
     "embedding",
+    "embedding_bag",
+    "feature_alpha_dropout",
     "fold",
     "fractional_max_pool2d",
     "fractional_max_pool3d",
+    "gaussian_nll_loss",
     "gelu",
+    "glu",
     "grid_sample",
     "group_norm",
+    "gumbel_softmax",
+    "hardshrink",
+    "hardsigmoid",
+    "hardswish",
     "hardtanh",
     "hardtanh_",
+    "hinge_embedding_loss",
     "huber_loss",
     "instance_norm",
     "interpolate",
@@ -124,32 +203,57 @@ __all__ = [
     "linear",
     "local_response_norm",
     "log_softmax",
+    "logsigmoid",
     "lp_pool1d",
     "lp_pool2d",
     "lp_pool3d",
+    "margin_ranking_loss",
     "max_pool1d",
     "max_pool2d",
     "max_pool3d",
     "max_unpool1d",
     "max_unpool2d",
     "max_unpool3d",
+    "mish",
     "mse_loss",
+    "multi_head_attention_forward",
+    "multi_margin_loss",
+    "multilabel_margin_loss",
+    "multilabel_soft_margin_loss",
     "nll_loss",
     "normalize",
     "one_hot",
     "pad",
+    "pairwise_distance",
+    "pdist",
     "pixel_shuffle",
     "pixel_unshuffle",
+    "poisson_nll_loss",
+    "prelu",
     "relu",
     "relu6",
     "relu_",
     "rms_norm",
+    "rrelu",
+    "rrelu_",
+    "scaled_dot_product_attention",
+    "selu",
+    "selu_",
     "sigmoid",
     "silu",
     "smooth_l1_loss",
+    "soft_margin_loss",
     "softmax",
     "softmin",
+    "softplus",
+    "softshrink",
+    "softsign",
     "tanh",
+    "tanhshrink",
+    "threshold",
+    "threshold_",
+    "triplet_margin_loss",
+    "triplet_margin_with_distance_loss",
     "unfold",
     "upsample",
     "upsample_bilinear",
@@ -157,52 +261,6 @@ __all__ = [
 ]
 
 Tensor = _C.Tensor
-
-
-def relu_(input: Tensor) -> Tensor:
-    """Apply `relu` in the input's own memory."""
-    return relu(input, inplace=True)
-
-
-def leaky_relu_(input: Tensor, negative_slope: float = 0.01) -> Tensor:
-    """Apply `leaky_relu` in the input's own memory."""
-    return leaky_relu(input, negative_slope, True)
-
-
-def hardtanh(
-    input: Tensor, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False
-) -> Tensor:
-    """Limit values to ``[min_val, max_val]``; the gradient at the limits is 0.
-
-    Parameters
-    ----------
-    input : Tensor
-        Values of any shape.
-    min_val, max_val : float
-        The limits.
-    inplace : bool
-        Change the input itself.
-    """
-    if min_val > max_val:
-        raise ValueError(f"hardtanh: min_val must not exceed max_val={max_val}, got {min_val}")
-    beyond = (input <= min_val) | (input >= max_val)
-    limited = _C.where(beyond, input.detach().clamp(min_val, max_val), input)
-    return input.copy_(limited) if inplace else limited
-
-
-def hardtanh_(input: Tensor, min_val: float = -1.0, max_val: float = 1.0) -> Tensor:
-    """Apply `hardtanh` in the input's own memory."""
-    return hardtanh(input, min_val, max_val, True)
-
-
-def relu6(input: Tensor, inplace: bool = False) -> Tensor:
-    """Limit values to ``[0, 6]``; see `hardtanh`."""
-    return hardtanh(input, 0.0, 6.0, inplace)
-
-
-def softmin(input: Tensor, dim: int | None = None, dtype: Any = None) -> Tensor:
-    """Compute ``softmax(-input)``."""
-    return softmax(-input, dim, dtype=dtype)
 
 
 def _dropout_channels(
@@ -290,181 +348,19 @@ def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
     return hot.scatter_(-1, tensor.unsqueeze(-1), 1)
 
 
-def normalize(
-    input: Tensor, p: float = 2.0, dim: int = 1, eps: float = 1e-12, out: Tensor | None = None
-) -> Tensor:
-    """Divide by the `p`-norm along `dim`, which counts at least `eps`."""
-    norm = input.norm(p, dim, True).clamp(min=eps)
-    return input / norm if out is None else _C.div(input, norm, out=out)
+def bilinear(input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """``input1^T W_o input2 + bias`` for each W_o of weight ``(out, in1, in2)``."""
+    from .._einsum import einsum
 
-
-def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8) -> Tensor:
-    """Return the cosine of the angle between vectors along `dim`; each norm is at least `eps`."""
-    x1, x2 = _C._broadcast_tensors((x1, x2))
-    norm1 = x1.norm(2, dim, True).clamp(min=eps)
-    norm2 = x2.norm(2, dim, True).clamp(min=eps)
-    return (x1 / norm1 * (x2 / norm2)).sum(dim)
-
-
-def legacy_reduction(size_average: bool | None, reduce: bool | None, reduction: str) -> str:
-    """Return the reduction that the older arguments mean where they are given."""
-    if size_average is None and reduce is None:
-        return reduction
-    if reduce is False:
-        meant = "none"
-    else:
-        meant = "sum" if size_average is False else "mean"
-    warnings.warn(f"size_average and reduce are deprecated, use reduction='{meant}'", stacklevel=4)
-    return meant
-
-
-def _reduce(name: str, loss: Tensor, reduction: str) -> Tensor:
-    if reduction == "mean":
-        return loss.mean()
-    if reduction == "sum":
-        return loss.sum()
-    if reduction == "none":
-        return loss
-    raise ValueError(f"{name}: reduction must be 'mean', 'sum' or 'none', got {reduction!r}")
-
-
-def _weigh_and_reduce(
-    name: str,
-    elementwise: Tensor,
-    input: Tensor,
-    target: Tensor,
-    reduction: str,
-    weight: Tensor | None = None,
-) -> Tensor:
-    if input.shape != target.shape:
-        warnings.warn(
-            f"{name}: target has another shape {tuple(target.shape)} than input "
-            f"{tuple(input.shape)}; they are broadcast, which is rarely meant",
-            stacklevel=3,
+    if weight.dim() != 3 or input1.shape[:-1] != input2.shape[:-1]:
+        raise RuntimeError(
+            f"bilinear: expected a weight of 3 dims and inputs with equal leading dims, got "
+            f"{tuple(weight.shape)}, {tuple(input1.shape)} and {tuple(input2.shape)}"
         )
-    if weight is None:
-        return _reduce(name, elementwise, reduction)
-    weighted = elementwise * weight
-    if reduction == "mean":
-        return weighted.sum() / weight.expand(weighted.shape).sum()
-    return _reduce(name, weighted, reduction)
-
-
-def l1_loss(
-    input: Tensor,
-    target: Tensor,
-    size_average: bool | None = None,
-    reduce: bool | None = None,
-    reduction: str = "mean",
-    weight: Tensor | None = None,
-) -> Tensor:
-    """Return the absolute difference ``|input - target|``.
-
-    Parameters
-    ----------
-    input, target : Tensor
-        Of the same shape.
-    size_average, reduce : bool, optional
-        Deprecated forms of `reduction`.
-    reduction : str
-        ``"mean"``, ``"sum"`` or ``"none"``.
-    weight : Tensor, optional
-        Weight of each element.
-    """
-    reduction = legacy_reduction(size_average, reduce, reduction)
-    loss = (input - target).abs()
-    return _weigh_and_reduce("l1_loss", loss, input, target, reduction, weight)
-
-
-def smooth_l1_loss(
-    input: Tensor,
-    target: Tensor,
-    size_average: bool | None = None,
-    reduce: bool | None = None,
-    reduction: str = "mean",
-    beta: float = 1.0,
-) -> Tensor:
-    """Return ``0.5 d**2 / beta`` where ``d = |input - target| < beta``, else ``d - 0.5 beta``.
-
-    Parameters
-    ----------
-    input, target : Tensor
-        Of the same shape.
-    size_average, reduce : bool, optional
-        Deprecated forms of `reduction`.
-    reduction : str
-        ``"mean"``, ``"sum"`` or ``"none"``.
-    beta : float
-        Where the quadratic part ends; 0 is the absolute difference.
-    """
-    if beta < 0:
-        raise RuntimeError(f"smooth_l1_loss: beta must not be negative, got {beta}")
-    reduction = legacy_reduction(size_average, reduce, reduction)
-    distance = (input - target).abs()
-    if beta > 0:
-        quadratic = 0.5 * distance * distance / beta
-        distance = _C.where(distance < beta, quadratic, distance - 0.5 * beta)
-    return _weigh_and_reduce("smooth_l1_loss", distance, input, target, reduction)
-
-
-def huber_loss(
-    input: Tensor,
-    target: Tensor,
-    reduction: str = "mean",
-    delta: float = 1.0,
-    weight: Tensor | None = None,
-) -> Tensor:
-    """Return ``0.5 d**2`` where ``d = |input - target| < delta``, else ``delta (d - 0.5 delta)``.
-
-    Parameters
-    ----------
-    input, target : Tensor
-        Of the same shape.
-    reduction : str
-        ``"mean"``, ``"sum"`` or ``"none"``.
-    delta : float
-        Where the quadratic part ends.
-    weight : Tensor, optional
-        Weight of each element.
-    """
-    if delta <= 0:
-        raise RuntimeError(f"huber_loss: delta must be positive, got {delta}")
-    distance = (input - target).abs()
-    linear_part = delta * (distance - 0.5 * delta)
-    loss = _C.where(distance < delta, 0.5 * distance * distance, linear_part)
-    return _weigh_and_reduce("huber_loss", loss, input, target, reduction, weight)
-
-
-def kl_div(
-    input: Tensor,
-    target: Tensor,
-    size_average: bool | None = None,
-    reduce: bool | None = None,
-    reduction: str = "mean",
-    log_target: bool = False,
-) -> Tensor:
-    """Return the pointwise divergence ``target * (log(target) - input)``.
-
-    Parameters
-    ----------
-    input : Tensor
-        Log-probabilities.
-    target : Tensor
-        Probabilities, or log-probabilities with `log_target`.
-    size_average, reduce : bool, optional
-        Deprecated forms of `reduction`.
-    reduction : str
-        ``"batchmean"`` (the definition), ``"mean"``, ``"sum"`` or ``"none"``.
-    log_target : bool
-        Whether `target` is in logarithms.
-    """
-    reduction = legacy_reduction(size_average, reduce, reduction)
-    if log_target:
-        divergence = target.exp() * (target - input)
-    else:
-        # Where the target is 0 the divergence is 0, though the logarithm is not finite.
-        log_of_target = _C.where(target > 0, target, 1.0).log()
-        divergence = target * (log_of_target - input)
-    if reduction == "batchmean":
-        return divergence.sum() / input.shape[0]
-    return _reduce("kl_div", divergence, reduction)
+    if (input1.shape[-1], input2.shape[-1]) != tuple(weight.shape[1:]):
+        raise RuntimeError(
+            f"bilinear: inputs of {input1.shape[-1]} and {input2.shape[-1]} features do not fit a "
+            f"weight of shape {tuple(weight.shape)}"
+        )
+    result = einsum("...i,oij,...j->...o", input1, weight, input2)
+    return result if bias is None else result + bias

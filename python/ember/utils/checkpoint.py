@@ -144,6 +144,8 @@ def checkpoint_sequential(
     input : Tensor
         What the first one takes.
     """
+    if isinstance(functions, ember.Tensor):
+        raise TypeError("checkpoint_sequential: expected a sequence of functions, got a Tensor")
     functions = list(functions.children()) if hasattr(functions, "children") else list(functions)
     if not 1 <= segments <= len(functions):
         raise ValueError(

@@ -1,0 +1,141 @@
+#include "kernels/cumulative.h"
+
+#include <cmath>
+
+#include "core/parallel.h"
+#include "cpu/sort_keys.h"
+
+namespace ember::cpu::EMBER_LEVEL {
+namespace {
+
+using kernels::Cumulative;
+
+constexpr int64_t kColumns = 64;  // run side by side where inner > 1
+constexpr int64_t kRows = 8;      // run side by side where inner is 1: their sums do not wait
+
+EMBER_INLINE float widen(Half x) { return ember::to_float(x); }
+EMBER_INLINE float widen(BFloat16 x) { return ember::to_float(x); }
+EMBER_INLINE double widen(float x) { return x; }
+EMBER_INLINE double widen(double x) { return x; }
+EMBER_INLINE uint64_t widen(int64_t x) { return uint64_t(x); }  // wraps around
+EMBER_INLINE void narrow(float x, Half& to) { to = to_half(x); }
+EMBER_INLINE void narrow(float x, BFloat16& to) { to = to_bfloat16(x); }
+EMBER_INLINE void narrow(double x, float& to) { to = float(x); }
+EMBER_INLINE void narrow(double x, double& to) { to = x; }
+EMBER_INLINE void narrow(uint64_t x, int64_t& to) { to = int64_t(x); }
+
+// f(first, lane_step, lanes) for every group of lanes that run side by side; items of one lane are
+// `inner` apart.
+template <class F>
+EMBER_INLINE void for_lanes(const Cumulative& a, F&& f) {
+    if (a.inner == 1) {
+        int64_t grain = 16 * 1024 / a.n;
+        grain = grain < kRows ? kRows : grain / kRows * kRows;
+        parallel_for(a.outer, grain, [&](int64_t begin, int64_t end) {
+            for (int64_t r = begin; r < end; r += kRows)
+                f(r * a.n, a.n, end - r < kRows ? end - r : kRows);
+        });
+        return;
+    }
+    int64_t tiles = (a.inner + kColumns - 1) / kColumns, grain = 16 * 1024 / (a.n * kColumns);
+    parallel_for(a.outer * tiles, grain < 1 ? 1 : grain, [&](int64_t begin, int64_t end) {
+        for (int64_t t = begin; t < end; t++) {
+            int64_t column = t % tiles * kColumns;
+            int64_t left = a.inner - column;
+            f(t / tiles * a.n * a.inner + column, 1, left < kColumns ? left : kColumns);
+        }
+    });
+}
+
+// state = step(state, item), written at each place. `lanes` is a constant where that pays.
+template <class T, class A, class Step>
+EMBER_INLINE void run_lanes(const T* in, T* out, int64_t n, int64_t first_place, int64_t place_step,
+                            int64_t lane_step, int64_t lanes, A start, Step&& step) {
+    A state[kColumns];
+    for (int64_t l = 0; l < lanes; l++) state[l] = start;
+    for (int64_t j = 0; j < n; j++) {
+        int64_t place = first_place + j * place_step;
+        for (int64_t l = 0; l < lanes; l++) {
+            state[l] = step(state[l], widen(in[place + l * lane_step]));
+            narrow(state[l], out[place + l * lane_step]);
+        }
+    }
+}
+
+template <class T, class A, class Step>
+EMBER_INLINE void running(const Cumulative& a, A start, Step&& step) {
+    int64_t place_step = a.reverse ? -a.inner : a.inner;
+    int64_t first_place = a.reverse ? (a.n - 1) * a.inner : 0;
+    for_lanes(a, [&](int64_t first, int64_t lane_step, int64_t lanes) {
+        const T* in = static_cast<const T*>(a.in) + first;
+        T* out = static_cast<T*>(a.out) + first;
+        if (lane_step == 1 && lanes == kColumns)
+            run_lanes(in, out, a.n, first_place, place_step, 1, kColumns, start, step);
+        else if (lane_step != 1 && lanes == kRows)
+            run_lanes(in, out, a.n, first_place, place_step, lane_step, kRows, start, step);
+        else
+            run_lanes(in, out, a.n, first_place, place_step, lane_step, lanes, start, step);
+    });
+}
+
+template <bool product>
+void accumulate(Context&, const Cumulative& a) {
+    dispatch<Half, BFloat16, float, double, int64_t>(a.dtype, [&](auto tag) {
+        using T = typename decltype(tag)::type;
+        using A = decltype(widen(T{}));
+        running<T, A>(a, A(product ? 1 : 0),
+                      [](A s, A x) { return product ? A(s * x) : A(s + x); });
+    });
+}
+
+void logcumsumexp(Context&, const Cumulative& a) {
+    dispatch<Half, BFloat16, float, double>(a.dtype, [&](auto tag) {
+        using T = typename decltype(tag)::type;
+        using A = decltype(widen(T{}));
+        running<T, A>(a, A(-INFINITY), [](A s, A x) {
+            A low = s < x || s != s ? s : x, high = s < x || s != s ? x : s;
+            if (low != low || high != high) return A(NAN);
+            // Of two equal infinities the difference has no value.
+            return low == high && std::isinf(low) ? high
+                                                  : A(std::log1p(std::exp(low - high)) + high);
+        });
+    });
+}
+
+template <bool smallest>
+void extremes(Context&, const Cumulative& a) {
+    with_keys(a.dtype, smallest, [&](auto keys) {
+        using U = typename decltype(keys)::Bits;
+        for_lanes(a, [&](int64_t first, int64_t lane_step, int64_t lanes) {
+            const U* in = static_cast<const U*>(a.in) + first;
+            U* out = static_cast<U*>(a.out) + first;
+            int64_t* indices = a.indices + first;
+            for (int64_t l = 0; l < lanes; l++) {
+                int64_t place = l * lane_step, best = 0;
+                U top = 0;
+                for (int64_t j = 0; j < a.n; j++, place += a.inner) {
+                    U key = keys(in[place]);
+                    if (keys.is_nan(key)) key = U(~U(0));
+                    if (j == 0 || key >= top) {
+                        top = key;
+                        best = j;
+                    }
+                    out[place] = in[l * lane_step + best * a.inner];
+                    indices[place] = best;
+                }
+            }
+        });
+    });
+}
+
+}  // namespace
+
+void register_cumulative(Table& table) {
+    table.set(kernels::cumsum, accumulate<false>, kFloating | dtypes(DType::Int64));
+    table.set(kernels::cumprod, accumulate<true>, kFloating | dtypes(DType::Int64));
+    table.set(kernels::logcumsumexp, logcumsumexp, kFloating);
+    table.set(kernels::cummax, extremes<false>, kReal);
+    table.set(kernels::cummin, extremes<true>, kReal);
+}
+
+}  // namespace ember::cpu::EMBER_LEVEL

@@ -1,0 +1,398 @@
+"""Factorisations over numpy's LAPACK, with gradients in differentiable functions of Ember.
+
+Backward formulas follow M. Giles (2008), "Collected matrix derivative results for forward and
+reverse mode algorithmic differentiation", and for SVD, QR and the pseudoinverse J. Townsend (2016),
+S. Walter and L. Lehmann (2010), G. Golub and V. Pereyra (1973).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from . import _C
+from .autograd.function import Function
+
+Tensor = _C.Tensor
+
+
+class LinAlgError(RuntimeError):
+    """A matrix that an operation cannot do with: singular, not positive definite."""
+
+
+def _check(name: str, a: Any, square: bool = False) -> None:
+    if not isinstance(a, Tensor):
+        raise TypeError(f"{name}: expected a tensor, got {type(a).__name__}")
+    if a.dim() < 2:
+        raise RuntimeError(
+            f"{name}: The input tensor A must have at least 2 dimensions, got {a.dim()}"
+        )
+    if a.dtype not in (_C.float32, _C.float64):
+        raise RuntimeError(f"{name}: Expected a tensor of float32 or float64, got {a.dtype}")
+    if square and a.shape[-1] != a.shape[-2]:
+        raise RuntimeError(
+            f"{name}: A must be batches of square matrices, but they are "
+            f"{a.shape[-2]} by {a.shape[-1]} matrices"
+        )
+
+
+def _same_dtype(name: str, a: Tensor, b: Any) -> None:
+    if not isinstance(b, Tensor):
+        raise TypeError(f"{name}: expected a tensor, got {type(b).__name__}")
+    if a.dtype != b.dtype:
+        raise RuntimeError(f"{name}: expected tensors of one dtype, got {a.dtype} and {b.dtype}")
+
+
+def deliver(result: Any, out: Any) -> Any:
+    """The result, or `out` with the result in it."""
+    if out is None:
+        return result
+    if isinstance(out, (tuple, list)):
+        for r, o in zip(result, out, strict=True):
+            deliver(r, o)
+        return type(result)(*out)
+    return _C.where(_C.ones((), dtype=_C.bool), result, result, out=out)
+
+
+def _broadcast(name: str, *shapes: Sequence[int]) -> tuple[int, ...]:
+    try:
+        return np.broadcast_shapes(*map(tuple, shapes))
+    except ValueError:
+        raise RuntimeError(f"{name}: batch shapes {shapes} do not broadcast") from None
+
+
+def _iterate(function: Callable, a: np.ndarray, *args: Any, **kwargs: Any) -> Any:
+    """function(a, ...) for LAPACK's iterations, some of which never end on NaN or infinity."""
+    if not np.isfinite(a).all():
+        raise np.linalg.LinAlgError("the matrix has values that are not finite")
+    return function(a, *args, **kwargs)
+
+
+def run(name: str, function: Callable, *tensors: Tensor, **kwargs: Any) -> Any:
+    """function(arrays) as tensors; raises LinAlgError where LAPACK gives up."""
+    try:
+        with np.errstate(all="ignore"):
+            result = function(*(t.detach().numpy() for t in tensors), **kwargs)
+    except np.linalg.LinAlgError as e:
+        raise LinAlgError(f"{name}: {e}") from None
+    dtype = tensors[0].dtype
+
+    def wrap(x: Any) -> Tensor:
+        t = _C.from_numpy(np.array(x, order="C"))
+        return t.to(dtype) if t.dtype.is_floating_point and t.dtype != dtype else t
+
+    return tuple(map(wrap, result)) if isinstance(result, tuple) else wrap(result)
+
+
+def half_diagonal_tril(x: Tensor) -> Tensor:
+    return x.tril() - 0.5 * _C.diag_embed(x.diagonal(0, -2, -1))
+
+
+class Inverse(Function):
+    @staticmethod
+    def forward(ctx: Any, name: str, a: Tensor) -> Tensor:
+        y = run(name, np.linalg.inv, a)
+        ctx.save_for_backward(y)
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, g: Tensor) -> tuple:
+        (y,) = ctx.saved_tensors
+        return None, -(y.mT @ g @ y.mT)
+
+
+class Solve(Function):
+    """x with a x = b, both matrices."""
+
+    @staticmethod
+    def forward(ctx: Any, name: str, a: Tensor, b: Tensor) -> Tensor:
+        x = run(name, np.linalg.solve, a, b)
+        ctx.save_for_backward(a, x)
+        return x
+
+    @staticmethod
+    def backward(ctx: Any, g: Tensor) -> tuple:
+        a, x = ctx.saved_tensors
+        gb = Solve.apply("linalg.solve", a.mT, g)
+        ga = -(gb @ x.mT) if ctx.needs_input_grad[1] else None
+        return None, fit(ga, a), gb if ctx.needs_input_grad[2] else None
+
+
+def fit(g: Tensor | None, like: Tensor) -> Tensor | None:
+    """Sum a gradient over the dims that `like` was broadcast along."""
+    if g is None or g.shape == like.shape:
+        return g
+    lead = g.dim() - like.dim()
+    dims = [
+        d for d in range(g.dim()) if d < lead or (like.shape[d - lead] == 1 and g.shape[d] != 1)
+    ]
+    return g.sum(dims, keepdim=True).reshape(like.shape)
+
+
+def _substitute(a: np.ndarray, b: np.ndarray, upper: bool, unit: bool) -> np.ndarray:
+    """Triangular solve by rows; zeros on the diagonal give infinities."""
+    n = a.shape[-1]
+    batch = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
+    x = np.array(np.broadcast_to(b, (*batch, *b.shape[-2:])))
+    for i in range(n - 1, -1, -1) if upper else range(n):
+        done = slice(i + 1, n) if upper else slice(0, i)
+        row = x[..., i, :] - (a[..., i : i + 1, done] @ x[..., done, :])[..., 0, :]
+        x[..., i, :] = row if unit else row / a[..., i, i, None]
+    return x
+
+
+class SolveTriangular(Function):
+    @staticmethod
+    def forward(ctx: Any, a: Tensor, b: Tensor, upper: bool, unit: bool) -> Tensor:
+        x = run("linalg.solve_triangular", _substitute, a, b, upper=upper, unit=unit)
+        ctx.save_for_backward(a, x)
+        ctx.upper, ctx.unit = upper, unit
+        return x
+
+    @staticmethod
+    def backward(ctx: Any, g: Tensor) -> tuple:
+        a, x = ctx.saved_tensors
+        gb = SolveTriangular.apply(a.mT, g, not ctx.upper, ctx.unit)
+        ga = None
+        if ctx.needs_input_grad[0]:
+            ga = -(gb @ x.mT)
+            offset = int(ctx.unit)
+            ga = fit(ga.triu(offset) if ctx.upper else ga.tril(-offset), a)
+        return ga, gb if ctx.needs_input_grad[1] else None, None, None
+
+
+def _cofactors(a: np.ndarray) -> np.ndarray:
+    """Derivatives of the determinant, also of a singular matrix."""
+    u, s, vh = _iterate(np.linalg.svd, a)
+    n = s.shape[-1]
+    others = np.stack([np.prod(np.delete(s, i, -1), -1) for i in range(n)], -1)
+    sign = np.linalg.det(u) * np.linalg.det(vh)
+    return (u * (sign[..., None] * others)[..., None, :]) @ vh
+
+
+class Determinant(Function):
+    @staticmethod
+    def forward(ctx: Any, a: Tensor) -> Tensor:
+        d = run("linalg.det", np.linalg.det, a)
+        ctx.save_for_backward(a, d)
+        return d
+
+    @staticmethod
+    def backward(ctx: Any, g: Tensor) -> Tensor:
+        a, d = ctx.saved_tensors
+        g = g[..., None, None]
+        if a.shape[-1] == 0:
+            return a * g
+        if bool((d == 0).any()):
+            return g * run("linalg.det", _cofactors, a)
+        return g * Determinant.apply(a)[..., None, None] * Inverse.apply("linalg.det", a).mT
+
+
+class SignLogDet(Function):
+    @staticmethod
+    def forward(ctx: Any, a: Tensor) -> tuple[Tensor, Tensor]:
+        sign, log = run("linalg.slogdet", lambda x: tuple(np.linalg.slogdet(x)), a)
+        ctx.save_for_backward(a)
+        return sign, log
+
+    @staticmethod
+    def backward(ctx: Any, _: Tensor, g: Tensor) -> Tensor:
+        (a,) = ctx.saved_tensors
+        return g[..., None, None] * Inverse.apply("linalg.slogdet", a).mT
+
+
+class Cholesky(Function):
+    @staticmethod
+    def forward(ctx: Any, a: Tensor) -> Tensor:
+        lower = run("linalg.cholesky", np.linalg.cholesky, a)
+        ctx.save_for_backward(lower)
+        return lower
+
+    @staticmethod
+    def backward(ctx: Any, g: Tensor) -> Tensor:
+        (lower,) = ctx.saved_tensors
+        middle = half_diagonal_tril(lower.mT @ g)
+        left = SolveTriangular.apply(lower.mT, middle, True, False)
+        whole = SolveTriangular.apply(lower.mT, left.mT, True, False).mT
+        return 0.5 * (whole + whole.mT)
+
+
+class QR(Function):
+    @staticmethod
+    def forward(ctx: Any, a: Tensor, mode: str) -> tuple[Tensor, Tensor]:
+        q, r = run("linalg.qr", lambda x: tuple(np.linalg.qr(x, mode)), a)
+        ctx.save_for_backward(a, q, r)
+        ctx.mode = mode
+        return q, r
+
+    @staticmethod
+    def backward(ctx: Any, gq: Tensor, gr: Tensor) -> tuple:
+        a, q, r = ctx.saved_tensors
+        m, n = a.shape[-2:]
+        if ctx.mode == "complete" and m > n:
+            raise NotImplementedError(
+                "linalg.qr: no derivative for mode='complete' of more rows than columns"
+            )
+        if m >= n:
+            return QR.square(q, r, gq, gr), None
+        # a = [x, y] and r = [u, v]: x = q u, y = q v.
+        y, u, gu, gv = a[..., m:], r[..., :m], gr[..., :m], gr[..., m:]
+        gx = QR.square(q, u, gq + y @ gv.mT, gu)
+        return _C.cat([gx, q @ gv], -1), None
+
+    @staticmethod
+    def square(q: Tensor, r: Tensor, gq: Tensor, gr: Tensor) -> Tensor:
+        m = r @ gr.mT - gq.mT @ q
+        symmetric = m.tril() + m.tril(-1).mT
+        return SolveTriangular.apply(r, (gq + q @ symmetric).mT, True, False).mT
+
+
+class Eigh(Function):
+    @staticmethod
+    def forward(ctx: Any, a: Tensor, uplo: str) -> tuple[Tensor, Tensor]:
+        values, vectors = run("linalg.eigh", lambda x: tuple(_iterate(np.linalg.eigh, x, uplo)), a)
+        ctx.save_for_backward(values, vectors)
+        return values, vectors
+
+    @staticmethod
+    def backward(ctx: Any, gl: Tensor, gv: Tensor) -> tuple:
+        values, v = ctx.saved_tensors
+        gap = values.unsqueeze(-2) - values.unsqueeze(-1)
+        diagonal = _C.eye(values.shape[-1], dtype=_C.bool)
+        gap = _C.where(diagonal, 1.0, gap)
+        inner = _C.where(diagonal, 0.0, (v.mT @ gv) / gap) + _C.diag_embed(gl)
+        return v @ inner @ v.mT, None
+
+
+class SVD(Function):
+    """The thin decomposition."""
+
+    @staticmethod
+    def forward(ctx: Any, a: Tensor, full: bool) -> tuple[Tensor, Tensor, Tensor]:
+        u, s, vh = run("linalg.svd", lambda x: tuple(_iterate(np.linalg.svd, x, full)), a)
+        ctx.save_for_backward(u, s, vh)
+        return u, s, vh
+
+    @staticmethod
+    def backward(ctx: Any, gu: Tensor, gs: Tensor, gvh: Tensor) -> tuple:
+        u, s, vh = ctx.saved_tensors
+        k = s.shape[-1]
+        u, gu, v, gv = u[..., :k], gu[..., :k], vh.mT[..., :k], gvh.mT[..., :k]
+        squares = s * s
+        gap = squares.unsqueeze(-2) - squares.unsqueeze(-1)
+        gap = _C.where(_C.eye(k, dtype=_C.bool), 1.0, gap)
+        by_u, by_v = u.mT @ gu, v.mT @ gv
+        inner = (by_u - by_u.mT) / gap * s.unsqueeze(-2)
+        inner = inner + s.unsqueeze(-1) * ((by_v - by_v.mT) / gap) + _C.diag_embed(gs)
+        g = u @ inner @ v.mT
+        if u.shape[-2] > k:
+            g = g + (gu - u @ by_u) / s.unsqueeze(-2) @ v.mT
+        if v.shape[-2] > k:
+            g = g + u @ ((gv - v @ by_v) / s.unsqueeze(-2)).mT
+        return g, None
+
+
+class SingularValues(Function):
+    @staticmethod
+    def forward(ctx: Any, a: Tensor) -> Tensor:
+        ctx.save_for_backward(a)
+        return run("linalg.svdvals", lambda x: _iterate(np.linalg.svd, x, compute_uv=False), a)
+
+    @staticmethod
+    def backward(ctx: Any, g: Tensor) -> Tensor:
+        (a,) = ctx.saved_tensors
+        u, _, vh = SVD.apply(a, False)
+        return (u * g.unsqueeze(-2)) @ vh
+
+
+def _pinv(a: np.ndarray, atol: np.ndarray, rtol: np.ndarray, hermitian: bool) -> np.ndarray:
+    if hermitian:
+        values, u = _iterate(np.linalg.eigh, a)
+        s, vh = np.abs(values), np.swapaxes(u * np.sign(values)[..., None, :], -1, -2)
+    else:
+        u, s, vh = _iterate(np.linalg.svd, a, full_matrices=False)
+    bound = np.maximum(atol, rtol * s.max(-1, initial=0))[..., None]
+    inverse = np.divide(1, s, out=np.zeros_like(s), where=s > bound)
+    return np.swapaxes(vh, -1, -2) @ (inverse[..., None] * np.swapaxes(u, -1, -2))
+
+
+class PseudoInverse(Function):
+    @staticmethod
+    def forward(ctx: Any, a: Tensor, atol: Any, rtol: Any, hermitian: bool) -> Tensor:
+        p = run("linalg.pinv", _pinv, a, atol=atol, rtol=rtol, hermitian=hermitian)
+        ctx.save_for_backward(a, p)
+        return p
+
+    @staticmethod
+    def backward(ctx: Any, g: Tensor) -> tuple:
+        a, p = ctx.saved_tensors
+        gt, pt = g.mT, p.mT
+        k = gt @ p
+        ga = -(pt @ g @ pt) + (gt - a @ (p @ gt)) @ p @ pt + pt @ p @ (gt - k @ a)
+        return ga, None, None, None
+
+
+def _factor(a: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """L and U in one matrix, and the row exchanged with each (from 1), by partial pivoting."""
+    lu = np.array(a)
+    *batch, m, n = lu.shape
+    flat = lu.reshape(-1, m, n)
+    k = min(m, n)
+    pivots = np.empty((len(flat), k), np.int32)
+    each = np.arange(len(flat))
+    for j in range(k):
+        p = j + np.abs(flat[:, j:, j]).argmax(-1)
+        pivots[:, j] = p + 1
+        row = flat[each, p].copy()
+        flat[each, p] = flat[:, j]
+        flat[:, j] = row
+        top = flat[:, j, j, None]
+        np.divide(flat[:, j + 1 :, j], top, out=flat[:, j + 1 :, j], where=top != 0)
+        flat[:, j + 1 :, j + 1 :] -= flat[:, j + 1 :, j, None] * flat[:, None, j, j + 1 :]
+    return flat.reshape(lu.shape), pivots.reshape(*batch, k)
+
+
+def permutation(pivots: np.ndarray, m: int) -> np.ndarray:
+    """P of a = P L U from the exchanges."""
+    *batch, k = pivots.shape
+    flat = pivots.reshape(-1, k)
+    order = np.tile(np.arange(m), (len(flat), 1))
+    each = np.arange(len(flat))
+    for j in range(k):
+        p = flat[:, j] - 1
+        held = order[each, p].copy()
+        order[each, p] = order[:, j]
+        order[:, j] = held
+    matrix = np.zeros((len(flat), m, m))
+    matrix[each[:, None], order, np.arange(m)] = 1
+    return matrix.reshape(*batch, m, m)
+
+
+class LUFactor(Function):
+    @staticmethod
+    def forward(ctx: Any, a: Tensor) -> tuple[Tensor, Tensor]:
+        lu, pivots = run("linalg.lu_factor", _factor, a)
+        ctx.save_for_backward(lu, pivots)
+        ctx.mark_non_differentiable(pivots)
+        return lu, pivots
+
+    @staticmethod
+    def backward(ctx: Any, g: Tensor, _: Any) -> Tensor:
+        lu, pivots = ctx.saved_tensors
+        m, n = lu.shape[-2:]
+        if m != n:
+            raise NotImplementedError("linalg.lu_factor: no derivative for matrices not square")
+        lower, upper = unpack(lu)
+        p = run("linalg.lu", permutation, pivots, m=m).to(lu.dtype)
+        inner = (lower.mT @ g.tril(-1)).tril(-1) + (g.triu() @ upper.mT).triu()
+        right = SolveTriangular.apply(upper, inner.mT, True, False).mT
+        return p @ SolveTriangular.apply(lower.mT, right, True, True)
+
+
+def unpack(lu: Tensor) -> tuple[Tensor, Tensor]:
+    m, n = lu.shape[-2:]
+    k = min(m, n)
+    ones = _C.eye(m, k, dtype=lu.dtype)
+    return lu[..., :k].tril(-1) + ones, lu[..., :k, :].triu()

@@ -1,0 +1,8 @@
+"""What computes beside Ember's own kernels: nothing does, and these modules say so.
+
+Settings can be made and read back, so that programs written for PyTorch run; none changes results.
+"""
+
+from . import cpu, cuda, cudnn, mkl, mkldnn, mps, openmp
+
+__all__ = ["cpu", "cuda", "cudnn", "mkl", "mkldnn", "mps", "openmp"]

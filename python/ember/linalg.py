@@ -1,0 +1,565 @@
+"""Linear algebra over numpy's LAPACK, under PyTorch's names in ``torch.linalg``.
+
+Functions take matrices ``(..., m, n)``, float32 or float64, and work on each of a batch. Where
+LAPACK cannot go on they raise :class:`LinAlgError`, a ``RuntimeError``.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections import namedtuple
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from . import _C, _lapack
+from ._lapack import LinAlgError, _broadcast, _check, _same_dtype, deliver
+
+Tensor = _C.Tensor
+
+__all__ = [
+    "LinAlgError",
+    "cholesky",
+    "cond",
+    "cross",
+    "det",
+    "diagonal",
+    "eig",
+    "eigh",
+    "eigvals",
+    "eigvalsh",
+    "inv",
+    "lstsq",
+    "lu",
+    "lu_factor",
+    "lu_solve",
+    "matmul",
+    "matrix_exp",
+    "matrix_norm",
+    "matrix_power",
+    "matrix_rank",
+    "multi_dot",
+    "norm",
+    "pinv",
+    "qr",
+    "slogdet",
+    "solve",
+    "solve_triangular",
+    "svd",
+    "svdvals",
+    "vander",
+    "vecdot",
+    "vector_norm",
+]
+
+matmul = _C.matmul
+
+_Eigh = namedtuple("linalg_eigh", "eigenvalues eigenvectors")
+_Lstsq = namedtuple("linalg_lstsq", "solution residuals rank singular_values")
+_LU = namedtuple("linalg_lu", "P L U")
+_LUFactor = namedtuple("linalg_lu_factor", "LU pivots")
+_QR = namedtuple("linalg_qr", "Q R")
+_Slogdet = namedtuple("linalg_slogdet", "sign logabsdet")
+_SVD = namedtuple("linalg_svd", "U S Vh")
+
+
+def det(A: Tensor, *, out: Tensor | None = None) -> Tensor:
+    """Determinant of square matrices."""
+    _check("linalg.det", A, square=True)
+    return deliver(_lapack.Determinant.apply(A), out)
+
+
+def slogdet(A: Tensor, *, out: Any = None) -> Any:
+    """Sign of the determinant and logarithm of its magnitude: ``(sign, logabsdet)``."""
+    _check("linalg.slogdet", A, square=True)
+    return deliver(_Slogdet(*_lapack.SignLogDet.apply(A)), out)
+
+
+def inv(A: Tensor, *, out: Tensor | None = None) -> Tensor:
+    """Inverse of square matrices; LinAlgError for a singular one."""
+    _check("linalg.inv", A, square=True)
+    return deliver(_lapack.Inverse.apply("linalg.inv", A), out)
+
+
+def solve(A: Tensor, B: Tensor, *, left: bool = True, out: Tensor | None = None) -> Tensor:
+    """Solve ``A X = B``, or ``X A = B`` where not `left`.
+
+    ``B`` holds matrices, or vectors where it has one dim or A's batch shape and a dim more.
+    """
+    _check("linalg.solve", A, square=True)
+    _same_dtype("linalg.solve", A, B)
+    vector = B.dim() == 1 or (B.dim() == A.dim() - 1 and B.shape == A.shape[:-1])
+    if vector and not left:
+        raise RuntimeError("linalg.solve: a vector B needs left=True")
+    matrix = B.unsqueeze(-1) if vector else B
+    if not left:
+        return deliver(solve(A.mT, matrix.mT).mT, out)
+    if matrix.shape[-2] != A.shape[-1]:
+        raise RuntimeError(
+            f"linalg.solve: Incompatible shapes of A and B for the equation AX = B "
+            f"({tuple(A.shape)} and {tuple(B.shape)})"
+        )
+    batch = _broadcast("linalg.solve", A.shape[:-2], matrix.shape[:-2])
+    x = _lapack.Solve.apply(
+        "linalg.solve", A.expand(*batch, *A.shape[-2:]), matrix.expand(*batch, *matrix.shape[-2:])
+    )
+    return deliver(x.squeeze(-1) if vector else x, out)
+
+
+def solve_triangular(
+    A: Tensor,
+    B: Tensor,
+    *,
+    upper: bool,
+    left: bool = True,
+    unitriangular: bool = False,
+    out: Tensor | None = None,
+) -> Tensor:
+    """Solve ``A X = B`` (``X A = B`` where not `left`) for triangular A, by substitution."""
+    _check("linalg.solve_triangular", A, square=True)
+    _check("linalg.solve_triangular", B)
+    _same_dtype("linalg.solve_triangular", A, B)
+    if B.shape[-2 if left else -1] != A.shape[-1]:
+        raise RuntimeError(
+            f"linalg.solve_triangular: Incompatible shapes of A and B "
+            f"({tuple(A.shape)} and {tuple(B.shape)})"
+        )
+    batch = _broadcast("linalg.solve_triangular", A.shape[:-2], B.shape[:-2])
+    B = B.expand(*batch, *B.shape[-2:])
+    if left:
+        return deliver(_lapack.SolveTriangular.apply(A, B, upper, unitriangular), out)
+    return deliver(_lapack.SolveTriangular.apply(A.mT, B.mT, not upper, unitriangular).mT, out)
+
+
+def cholesky(A: Tensor, *, upper: bool = False, out: Tensor | None = None) -> Tensor:
+    """L with ``A = L L^T`` (or ``L^T`` where `upper`), of symmetric positive definite matrices."""
+    _check("linalg.cholesky", A, square=True)
+    lower = _lapack.Cholesky.apply(A.mT if upper else A)
+    return deliver(lower.mT if upper else lower, out)
+
+
+def qr(A: Tensor, mode: str = "reduced", *, out: Any = None) -> Any:
+    """``A = Q R``, Q orthonormal and R upper triangular; `mode` is reduced, complete or r."""
+    _check("linalg.qr", A)
+    if mode not in ("reduced", "complete", "r"):
+        raise RuntimeError(
+            f"linalg.qr: expected mode to be one of 'reduced', 'complete', 'r', got {mode!r}"
+        )
+    if mode == "r":
+        if A.requires_grad and _C.is_grad_enabled():
+            raise RuntimeError("linalg.qr: the derivative is not implemented for mode='r'")
+        r = _lapack.run("linalg.qr", lambda x: np.linalg.qr(x, "r"), A)
+        return deliver(_QR(_C.empty(0, dtype=A.dtype), r), out)
+    return deliver(_QR(*_lapack.QR.apply(A, mode)), out)
+
+
+def eigh(A: Tensor, UPLO: str = "L", *, out: Any = None) -> Any:
+    """Eigenvalues, ascending, and eigenvectors (columns) of symmetric matrices."""
+    _check("linalg.eigh", A, square=True)
+    if UPLO.upper() not in ("L", "U"):
+        raise RuntimeError(f"linalg.eigh: Expected UPLO argument to be 'L' or 'U', got {UPLO!r}")
+    return deliver(_Eigh(*_lapack.Eigh.apply(A, UPLO.upper())), out)
+
+
+def eigvalsh(A: Tensor, UPLO: str = "L", *, out: Tensor | None = None) -> Tensor:
+    """Eigenvalues of symmetric matrices, ascending."""
+    return deliver(eigh(A, UPLO).eigenvalues, out)
+
+
+def svd(
+    A: Tensor, full_matrices: bool = True, *, driver: str | None = None, out: Any = None
+) -> Any:
+    """``A = U diag(S) Vh``; U and Vh square where `full_matrices`. `driver` means nothing here."""
+    _check("linalg.svd", A)
+    return deliver(_SVD(*_lapack.SVD.apply(A, full_matrices)), out)
+
+
+def svdvals(A: Tensor, *, driver: str | None = None, out: Tensor | None = None) -> Tensor:
+    """Singular values, descending."""
+    _check("linalg.svdvals", A)
+    return deliver(_lapack.SingularValues.apply(A), out)
+
+
+def _tolerances(A: Tensor, atol: Any, rtol: Any) -> tuple[np.ndarray, np.ndarray]:
+    def array(x: Any) -> np.ndarray:
+        return x.detach().numpy() if isinstance(x, Tensor) else np.asarray(x)
+
+    absolute = array(0.0 if atol is None else atol)
+    if rtol is not None:
+        return absolute, array(rtol)
+    relative = float(np.finfo(str(A.dtype).rpartition(".")[2]).eps) * max(A.shape[-2:])
+    return absolute, np.where(absolute > 0, 0.0, relative)
+
+
+def pinv(
+    A: Tensor,
+    rtol: Any = None,
+    *,
+    atol: Any = None,
+    hermitian: bool = False,
+    rcond: Any = None,
+    out: Tensor | None = None,
+) -> Tensor:
+    """Pseudoinverse; singular values up to ``max(atol, rtol * largest)`` count as zero."""
+    _check("linalg.pinv", A, square=hermitian)
+    absolute, relative = _tolerances(A, atol, rtol if rcond is None else rcond)
+    return deliver(_lapack.PseudoInverse.apply(A, absolute, relative, hermitian), out)
+
+
+def matrix_rank(
+    A: Tensor,
+    tol: Any = None,
+    *,
+    atol: Any = None,
+    rtol: Any = None,
+    hermitian: bool = False,
+    out: Tensor | None = None,
+) -> Tensor:
+    """Number of singular values above ``max(atol, rtol * largest)``: int64."""
+    _check("linalg.matrix_rank", A, square=hermitian)
+    absolute, relative = _tolerances(A, atol, rtol) if tol is None else _tolerances(A, tol, 0.0)
+    s = abs(eigvalsh(A.detach())) if hermitian else svdvals(A.detach())
+    values = s.numpy()
+    bound = np.maximum(absolute, relative * values.max(-1, initial=0))
+    rank = _C.from_numpy(np.asarray((values > bound[..., None]).sum(-1), np.int64))
+    return deliver(rank, out)
+
+
+def lstsq(A: Tensor, B: Tensor, rcond: float | None = None, *, driver: str | None = None) -> Any:
+    """Least squares ``min |A X - B|``: ``(solution, residuals, rank, singular_values)``.
+
+    By the pseudoinverse. As in PyTorch residuals are empty unless A has more rows than columns
+    and full rank; rank is empty for driver 'gels', singular values are given for 'gelss' and
+    'gelsd'.
+    """
+    _check("linalg.lstsq", A)
+    _same_dtype("linalg.lstsq", A, B)
+    driver = driver or "gelsy"
+    if driver not in ("gels", "gelsy", "gelsd", "gelss"):
+        raise RuntimeError(
+            f"linalg.lstsq: parameter `driver` should be one of (gels, gelsy, gelsd, gelss), "
+            f"got {driver!r}"
+        )
+    vector = B.dim() == A.dim() - 1 and B.shape == A.shape[:-1]
+    matrix = B.unsqueeze(-1) if vector else B
+    if matrix.dim() < 2 or matrix.shape[-2] != A.shape[-2]:
+        raise RuntimeError(
+            f"linalg.lstsq: input.size(-2) should match other.size(-2), got {tuple(A.shape)} and "
+            f"{tuple(B.shape)}"
+        )
+    m, n = A.shape[-2:]
+    solution = pinv(A, rcond) @ matrix
+    rank = matrix_rank(A, rtol=rcond)
+    empty = _C.empty(0, dtype=A.dtype)
+    residuals = empty
+    if m > n and driver != "gelsy" and bool((rank == n).all()):
+        residuals = (A @ solution - matrix).square().sum(-2)
+    return _Lstsq(
+        solution.squeeze(-1) if vector else solution,
+        residuals.squeeze(-1) if vector and residuals.dim() > 1 else residuals,
+        _C.empty(0, dtype=_C.int64) if driver == "gels" else rank,
+        svdvals(A) if driver in ("gelss", "gelsd") else empty,
+    )
+
+
+def lu_factor(A: Tensor, *, pivot: bool = True, out: Any = None) -> Any:
+    """L and U in one matrix, and the rows exchanged, from 1: ``(LU, pivots)``."""
+    _check("linalg.lu_factor", A)
+    if not pivot:
+        raise RuntimeError("linalg.lu_factor: LU without pivoting is not implemented on the CPU")
+    return deliver(_LUFactor(*_lapack.LUFactor.apply(A)), out)
+
+
+def lu(A: Tensor, *, pivot: bool = True, out: Any = None) -> Any:
+    """``A = P L U`` by partial pivoting."""
+    _check("linalg.lu", A)
+    packed, pivots = lu_factor(A, pivot=pivot)
+    p = _lapack.run("linalg.lu", _lapack.permutation, pivots, m=A.shape[-2]).to(A.dtype)
+    return deliver(_LU(p, *_lapack.unpack(packed)), out)
+
+
+def lu_solve(
+    LU: Tensor,
+    pivots: Tensor,
+    B: Tensor,
+    *,
+    left: bool = True,
+    adjoint: bool = False,
+    out: Tensor | None = None,
+) -> Tensor:
+    """Solve ``A X = B`` (``X A = B``, A^T where `adjoint`) with what lu_factor gave."""
+    _check("linalg.lu_solve", LU, square=True)
+    if not left:
+        x = lu_solve(LU, pivots, B.mT, adjoint=not adjoint).mT
+        return deliver(x, out)
+    p = _lapack.run("linalg.lu", _lapack.permutation, pivots, m=LU.shape[-1]).to(LU.dtype)
+    if adjoint:
+        y = solve_triangular(LU.mT, B, upper=False)
+        x = p @ solve_triangular(LU.mT, y, upper=True, unitriangular=True)
+    else:
+        y = solve_triangular(LU, p.mT @ B, upper=False, unitriangular=True)
+        x = solve_triangular(LU, y, upper=True)
+    return deliver(x, out)
+
+
+def eig(A: Tensor, *, out: Any = None) -> Any:
+    """Not there yet: eigenvalues of matrices that are not symmetric are complex."""
+    raise NotImplementedError("linalg.eig: complex tensors are not implemented; see eigh")
+
+
+def eigvals(A: Tensor, *, out: Any = None) -> Any:
+    """Not there yet: eigenvalues of matrices that are not symmetric are complex."""
+    raise NotImplementedError("linalg.eigvals: complex tensors are not implemented; see eigvalsh")
+
+
+eig.__ember_missing__ = eigvals.__ember_missing__ = True  # type: ignore[attr-defined]
+
+
+# ---- Norms
+
+
+def _dims(name: str, dim: Any, ndim: int) -> list[int]:
+    dims = [dim] if isinstance(dim, int) else list(dim)
+    for d in dims:
+        if not -max(ndim, 1) <= d < max(ndim, 1):
+            raise IndexError(f"{name}: dim {d} is out of range for {ndim} dims")
+    return [d % max(ndim, 1) for d in dims]
+
+
+def vector_norm(
+    x: Tensor,
+    ord: float = 2,
+    dim: Any = None,
+    keepdim: bool = False,
+    *,
+    dtype: Any = None,
+    out: Tensor | None = None,
+) -> Tensor:
+    """``(sum |x|^ord)^(1/ord)`` over `dim`, or all elements; see `ember.norm`."""
+    if dtype is not None:
+        x = x.to(dtype)
+    if not x.dtype.is_floating_point:
+        raise RuntimeError(
+            f"linalg.vector_norm: Expected a floating point tensor as input. Got {x.dtype}"
+        )
+    if x.numel() == 0 and (ord < 0 or ord == math.inf):
+        over = range(x.dim()) if dim is None else _dims("linalg.vector_norm", dim, x.dim())
+        if dim is None or any(x.shape[d] == 0 for d in over):
+            raise RuntimeError(
+                f"linalg.vector_norm: cannot compute the {ord} norm over an empty dim"
+            )
+    return deliver(_C.norm(x, ord, dim, keepdim), out)
+
+
+def matrix_norm(
+    A: Tensor,
+    ord: Any = "fro",
+    dim: Any = (-2, -1),
+    keepdim: bool = False,
+    *,
+    dtype: Any = None,
+    out: Tensor | None = None,
+) -> Tensor:
+    """Norm of matrices: 'fro', 'nuc' (sum of singular values), 2 and -2 (largest and smallest
+    one), 1 and -1 (sums of columns), inf and -inf (of rows)."""
+    if dtype is not None:
+        A = A.to(dtype)
+    if A.dim() < 2 or not A.dtype.is_floating_point:
+        raise RuntimeError(
+            f"linalg.matrix_norm: expected a floating point tensor of at least 2 dims, got "
+            f"{A.dim()} of {A.dtype}"
+        )
+    dims = _dims("linalg.matrix_norm", dim, A.dim())
+    if len(dims) != 2 or dims[0] == dims[1]:
+        raise RuntimeError(f"linalg.matrix_norm: dim must be two different dims, got {dim}")
+    if ord == "fro":
+        return deliver(_C.norm(A, 2, dims, keepdim), out)
+    row, column = dims
+    if (isinstance(ord, str) and ord != "nuc") or ord not in (
+        "nuc",
+        2,
+        -2,
+        1,
+        -1,
+        math.inf,
+        -math.inf,
+    ):
+        raise RuntimeError(f"linalg.matrix_norm: Order {ord} not supported.")
+    if ord in ("nuc", 2, -2):
+        s = svdvals(A.movedim(dims, (-2, -1)))
+        result = s.sum(-1) if ord == "nuc" else s.amax(-1) if ord == 2 else s.amin(-1)
+        if keepdim:
+            for d in sorted(dims):
+                result = result.unsqueeze(d)
+        return deliver(result, out)
+    if abs(ord) == math.inf:
+        row, column = column, row
+    sums = A.abs().sum(row, keepdim=True)
+    result = sums.amax(column, keepdim=True) if ord > 0 else sums.amin(column, keepdim=True)
+    return deliver(result if keepdim else result.squeeze(dims), out)
+
+
+def norm(
+    A: Tensor,
+    ord: Any = None,
+    dim: Any = None,
+    keepdim: bool = False,
+    *,
+    out: Tensor | None = None,
+    dtype: Any = None,
+) -> Tensor:
+    """`vector_norm` or `matrix_norm`, by the number of dims; 2 over all elements by default."""
+    if ord is None:
+        return vector_norm(A, 2, dim, keepdim, dtype=dtype, out=out)
+    if dim is None and A.dim() not in (1, 2):
+        raise RuntimeError(
+            "linalg.norm: If dim is not specified but ord is, the input must be 1D or 2D"
+        )
+    count = A.dim() if dim is None else 1 if isinstance(dim, int) else len(dim)
+    if count == 2:
+        return matrix_norm(A, ord, (0, 1) if dim is None else dim, keepdim, dtype=dtype, out=out)
+    if isinstance(ord, str):
+        raise RuntimeError(f"linalg.norm: ord {ord!r} needs two dims")
+    return vector_norm(A, ord, dim, keepdim, dtype=dtype, out=out)
+
+
+def cond(A: Tensor, p: Any = None, *, out: Tensor | None = None) -> Tensor:
+    """Condition number: the norm of A times that of its inverse; 2 by default."""
+    _check("linalg.cond", A, square=p not in (None, 2, -2))
+    if A.numel() == 0:
+        return deliver(_C.zeros(A.shape[:-2], dtype=A.dtype), out)
+    if p in (None, 2, -2):
+        s = svdvals(A)
+        big, small = s[..., 0], s[..., -1]
+        return deliver(small / big if p == -2 else big / small, out)
+    try:
+        return deliver(matrix_norm(A, p) * matrix_norm(inv(A), p), out)
+    except LinAlgError:
+        return deliver(_C.full(A.shape[:-2], math.inf, dtype=A.dtype), out)
+
+
+# ---- Products
+
+
+def matrix_power(A: Tensor, n: int, *, out: Tensor | None = None) -> Tensor:
+    """A to a whole power, by squaring; a negative one inverts."""
+    if A.dim() < 2 or A.shape[-1] != A.shape[-2]:
+        raise RuntimeError(
+            f"linalg.matrix_power: A must be batches of square matrices, got {tuple(A.shape)}"
+        )
+    if n < 0:
+        return matrix_power(inv(A), -n, out=out)
+    result = None
+    while n > 0:
+        if n & 1:
+            result = A if result is None else result @ A
+        n >>= 1
+        A = A @ A if n else A
+    if result is None:
+        eye = _C.eye(A.shape[-1], dtype=A.dtype)
+        result = _C.where(_C.ones((), dtype=_C.bool), eye, A)
+    return deliver(result, out)
+
+
+def matrix_exp(A: Tensor) -> Tensor:
+    """Exponential of square matrices: Taylor's polynomial of degree 18 after scaling, then
+    squaring (Bader, Blanes and Casas, 2019)."""
+    _check("linalg.matrix_exp", A, square=True)
+    if A.numel() == 0:
+        return A.clone()
+    size = float(A.detach().abs().sum(-2).max())
+    squarings = max(0, math.ceil(math.log2(size))) if 0 < size < math.inf else 0
+    x = A / 2.0**squarings
+    eye = _C.eye(A.shape[-1], dtype=A.dtype)
+    # Horner in powers of x^3, so that 18 degrees take 7 products.
+    x2 = x @ x
+    x3 = x2 @ x
+    c = [1 / math.factorial(k) for k in range(19)]
+    result = c[18] * eye
+    for k in range(15, -1, -3):
+        result = c[k] * eye + c[k + 1] * x + c[k + 2] * x2 + x3 @ result
+    for _ in range(squarings):
+        result = result @ result
+    return result
+
+
+def multi_dot(tensors: Sequence[Tensor], *, out: Tensor | None = None) -> Tensor:
+    """Product of matrices in the order of fewest operations; the first and last may be vectors."""
+    if len(tensors) < 2:
+        raise RuntimeError(f"linalg.multi_dot: expected at least 2 tensors but got {len(tensors)}")
+    first, *middle, last = tensors
+    row, column = first.dim() == 1, last.dim() == 1
+    chain = [first.unsqueeze(0) if row else first, *middle, last.unsqueeze(1) if column else last]
+    for i, (a, b) in enumerate(itertools.pairwise(chain)):
+        if a.dim() != 2 or b.dim() != 2:
+            raise RuntimeError("linalg.multi_dot: tensors must be matrices, but the first and last")
+        if a.shape[1] != b.shape[0]:
+            raise RuntimeError(
+                f"linalg.multi_dot: tensors {i} and {i + 1} with shapes {tuple(a.shape)} and "
+                f"{tuple(b.shape)} cannot be multiplied"
+            )
+    result = _chain(chain)
+    if row:
+        result = result.squeeze(0)
+    return deliver(result.squeeze(-1) if column else result, out)
+
+
+def _chain(matrices: list[Tensor]) -> Tensor:
+    sizes = [matrices[0].shape[0], *(m.shape[1] for m in matrices)]
+    n = len(matrices)
+    cost = [[0] * n for _ in range(n)]
+    split = [[0] * n for _ in range(n)]
+    for length in range(1, n):
+        for i in range(n - length):
+            j = i + length
+            cost[i][j], split[i][j] = min(
+                (cost[i][k] + cost[k + 1][j] + sizes[i] * sizes[k + 1] * sizes[j + 1], k)
+                for k in range(i, j)
+            )
+
+    def product(i: int, j: int) -> Tensor:
+        if i == j:
+            return matrices[i]
+        return product(i, split[i][j]) @ product(split[i][j] + 1, j)
+
+    return product(0, n - 1)
+
+
+def vecdot(x: Tensor, y: Tensor, *, dim: int = -1, out: Tensor | None = None) -> Tensor:
+    """Dot products of vectors along `dim`."""
+    return deliver((x * y).sum(dim), out)
+
+
+def cross(input: Tensor, other: Tensor, *, dim: int = -1, out: Tensor | None = None) -> Tensor:
+    """Cross product of vectors of 3 along `dim`; other dims broadcast."""
+    if input.dim() != other.dim():
+        raise RuntimeError(
+            f"linalg.cross: inputs must have the same number of dims, got {input.dim()} and "
+            f"{other.dim()}"
+        )
+    (d,) = _dims("linalg.cross", dim, input.dim())
+    if input.dim() == 0 or input.shape[d] != 3 or other.shape[d] != 3:
+        raise RuntimeError(
+            f"linalg.cross: inputs dimension {dim} must have length 3, got {tuple(input.shape)} "
+            f"and {tuple(other.shape)}"
+        )
+    a, b = input.unbind(d), other.unbind(d)
+    parts = [a[i - 2] * b[i - 1] - a[i - 1] * b[i - 2] for i in range(3)]
+    return deliver(_C.stack(parts, d), out)
+
+
+def diagonal(A: Tensor, *, offset: int = 0, dim1: int = -2, dim2: int = -1) -> Tensor:
+    """Diagonals of matrices as a view."""
+    return A.diagonal(offset, dim1, dim2)
+
+
+def vander(x: Tensor, *, N: int | None = None) -> Tensor:
+    """Powers 0 to N - 1 of a vector's elements as rows."""
+    n = x.shape[-1] if N is None else N
+    if n <= 1:
+        raise RuntimeError(f"linalg.vander: N must be greater than 1, got {n}")
+    if not x.dtype.is_floating_point:
+        x = x.to(_C.int64)
+    return x.unsqueeze(-1) ** _C.arange(n, dtype=x.dtype)
