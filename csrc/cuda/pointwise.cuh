@@ -11,7 +11,7 @@ namespace ember::cuda {
 // The plan's numbers, and where a formula reports bad input.
 template <class C>
 struct Numbers {
-    C first, second;
+    C first, second, third;
     int64_t low, high;  // of integers: the same, at most the dtype's range
     Fault* fault;
     const char* operation;
@@ -19,6 +19,7 @@ struct Numbers {
     Numbers(const Context& context, const Plan& plan)
         : first(plan.immediate[0].as<C>()),
           second(plan.immediate[1].as<C>()),
+          third(plan.immediate[2].as<C>()),
           low(0),
           high(0),
           fault(fault_of(context)),
