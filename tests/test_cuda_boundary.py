@@ -20,6 +20,7 @@ SUMS = {"float16", "bfloat16", "float32", "float64", "int64"}
 # Kernels that the CPU has and CUDA lacks: slots, dtypes and the reason. Later work empties it.
 SORTS = "ordering needs a parallel sort by rows, which is not written"
 SCANS = "running results need a parallel scan, which is not written"
+RECURRENT = "recurrent layers run by their formula there; the fused one is not written"
 MISSING: dict[str, tuple[set[str], str]] = {
     "resample": ({"float32", "float64"}, "its taps are worked out in the host's memory"),
     "sort": (REAL, SORTS),
@@ -32,6 +33,8 @@ MISSING: dict[str, tuple[set[str], str]] = {
     "logcumsumexp": (SUMS - {"int64"}, SCANS),
     "cummax": (REAL, SCANS),
     "cummin": (REAL, SCANS),
+    "rnn": ({"float32", "float64"}, RECURRENT),
+    "rnn_backward": ({"float32", "float64"}, RECURRENT),
     "scatter_reduce": (NUMERIC, "its reductions need an order to be deterministic: not written"),
 }
 

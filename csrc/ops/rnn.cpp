@@ -37,11 +37,9 @@ void check_like(const char* name, const char* what, const Tensor& t, const Tenso
                 to_string(input.device()).c_str(), to_string(t.device()).c_str());
 }
 
-void require(const char* name, const Tensor& input) {
+void check_floating(const char* name, const Tensor& input) {
     EMBER_CHECK(is_floating(input.dtype()), "%s: expected a floating point input, got %s", name,
                 dtype_name(input.dtype()));
-    DType dtype = input.dtype() == DType::Float64 ? DType::Float64 : DType::Float32;
-    kernels::rnn.require(input.device(), dtype);
 }
 
 // Halves compute in float32.
@@ -136,7 +134,7 @@ RnnResult run_padded(const Network& net, const Tensor& input, const Tensor& h, c
                      const Tensors& params, bool batch_first) {
     EMBER_CHECK(input.dim() == 3, "%s: expected an input with 3 dims, got %d", net.name,
                 input.dim());
-    require(net.name, input);
+    check_floating(net.name, input);
     Tensor x = batch_first ? transpose(input, 0, 1) : input;
     int64_t steps = x.size(0), batch = x.size(1);
     EMBER_CHECK(steps > 0, "%s: expected a sequence length larger than 0, got an input of shape %s",
@@ -153,7 +151,7 @@ RnnResult run_packed(const Network& net, const Tensor& data, const Tensor& batch
                      const Tensor& h, const Tensor& c, const Tensors& params) {
     const char* name = net.name;
     EMBER_CHECK(data.dim() == 2, "%s: expected packed data with 2 dims, got %d", name, data.dim());
-    require(name, data);
+    check_floating(name, data);
     EMBER_CHECK(batch_sizes.dim() == 1 && batch_sizes.dtype() == DType::Int64 &&
                     batch_sizes.device().type == DeviceType::CPU,
                 "%s: batch_sizes must be a one-dim int64 tensor on the CPU, got %s of shape %s",
@@ -190,7 +188,7 @@ RnnResult run_cell(const char* name, Cell cell, const Tensor& input, const Tenso
                    const Tensor& c, const Tensor& w_ih, const Tensor& w_hh, const Tensor& b_ih,
                    const Tensor& b_hh) {
     EMBER_CHECK(input.dim() == 2, "%s: expected an input with 2 dims, got %d", name, input.dim());
-    require(name, input);
+    check_floating(name, input);
     int64_t batch = input.size(0);
     auto check_state = [&](const char* what, const Tensor& t) {
         EMBER_CHECK(t.dim() == 2 && t.size(0) == batch,

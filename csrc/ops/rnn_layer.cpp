@@ -392,7 +392,8 @@ RnnResult rnn_layer(Cell cell, const Tensor& input, const Tensor& h, const Tenso
                     const RnnWeights& w, const RnnOffsets& offsets, bool reverse) {
     RnnInputs x{input, h, c, w.input, w.hidden, w.input_bias, w.hidden_bias, w.projection};
     Layer layer{cell, offsets, reverse, w.hidden.size(0) / Rnn::weight_blocks(cell)};
-    if (w.projection.defined()) return layer_formula(cell, x, layer.steps());
+    if (w.projection.defined() || !kernels::rnn.serves(input.device().type, input.dtype()))
+        return layer_formula(cell, x, layer.steps());
     return fused(layer, x);
 }
 

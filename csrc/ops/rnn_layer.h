@@ -23,8 +23,9 @@ struct RnnResult {
 // offsets[t] is the first row of step t in all (rows, …) matrices; the last item counts the rows.
 using RnnOffsets = std::shared_ptr<const std::vector<int64_t>>;
 
-// One direction of one layer in float32 or float64 over rows of sequences (kernels/rnn.h). The
-// caller has checked shapes and dtypes.
+// One direction of one layer in float32 or float64 over rows of sequences (kernels/rnn.h), by its
+// formula where a device has no kernel or the states are projected. The caller has checked shapes
+// and dtypes.
 RnnResult rnn_layer(kernels::Rnn::Cell cell, const Tensor& input, const Tensor& h, const Tensor& c,
                     const RnnWeights& weights, const RnnOffsets& offsets, bool reverse);
 
