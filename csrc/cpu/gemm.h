@@ -155,8 +155,8 @@ EMBER_INLINE void block(const Product<S, T>& x, Range rows, Range columns, const
                 call.a = panel;
                 call.a_row = 1;
                 call.a_col = Shape::kPanelRows;
-                if (x.a_row == 1 && q + 1 < panels) prefetch_panel(x, i + count, depth);
             }
+            if (x.a_row == 1 && q + 1 < panels) prefetch_panel(x, i + count, depth);
             const TileFn<T>* tiles = packed && !a_in_place ? Tiles<T, true>::table[count - 1]
                                                            : Tiles<T, false>::table[count - 1];
             if constexpr (kSame) e.row_bias = last && x.row_bias ? x.row_bias + i : nullptr;

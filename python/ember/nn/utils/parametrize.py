@@ -276,7 +276,8 @@ def remove_parametrizations(
         original = Parameter(value.detach()) if value.requires_grad else value
     else:
         raise ValueError(
-            f"{tensor_name} is computed from {functions.ntensors} tensors: it can only keep its value"
+            f"{tensor_name} is computed from {functions.ntensors} tensors: it can only keep its"
+            " value"
         )
     delattr(type(module), tensor_name)
     del module.parametrizations[tensor_name]
