@@ -32,7 +32,7 @@ struct Packed {
 // Strips of the columns of W^T, by which states are multiplied, or with `backward` of W, by which
 // the gates' gradients are.
 template <class T>
-Packed<T> pack_weight(Context& context, const Rnn& x, bool backward) {
+EMBER_NOINLINE Packed<T> pack_weight(Context& context, const Rnn& x, bool backward) {
     constexpr int64_t kStrip = Packed<T>::kStrip;
     const int64_t h = x.hidden, strips = ceil_div(h, kStrip);
     const int blocks = Rnn::weight_blocks(x.cell);
@@ -54,8 +54,8 @@ Packed<T> pack_weight(Context& context, const Rnn& x, bool backward) {
 // c (rows, width) = beta c + a (rows, k) @ strip + bias. Few sizes of tiles, to keep the code
 // small.
 template <class T>
-EMBER_INLINE void multiply(int64_t rows, int64_t k, const T* a, int64_t a_row, const T* strip, T* c,
-                           int64_t c_row, int64_t width, T beta, const T* bias) {
+EMBER_NOINLINE void multiply(int64_t rows, int64_t k, const T* a, int64_t a_row, const T* strip,
+                             T* c, int64_t c_row, int64_t width, T beta, const T* bias) {
     using Shape = TileShape<T>;
     constexpr int kLanes = Shape::kLanes, kMost = Shape::kRows >= 8 ? 8 : 4;
     TileCall<T> call;
@@ -150,8 +150,8 @@ EMBER_INLINE void cell_forward(const Rnn& x, const Rows<T>& rows, int64_t j, int
 }
 
 template <class T, Cell C>
-EMBER_INLINE void forward_columns(const Rnn& x, const Packed<T>& weight, const Rows<T>& rows,
-                                  int64_t first, int64_t last) {
+EMBER_NOINLINE void forward_columns(const Rnn& x, const Packed<T>& weight, const Rows<T>& rows,
+                                    int64_t first, int64_t last) {
     constexpr int64_t kStrip = Packed<T>::kStrip;
     const int64_t h = x.hidden, stride = Rnn::blocks(C) * h;
     for (int64_t j = first; j < last; j += kStrip) {
@@ -197,7 +197,7 @@ EMBER_NOINLINE void forward(Context& context, const Rnn& x) {
 }
 
 template <class T, Cell C>
-EMBER_INLINE void cell_backward(const RnnBackward& x, const Rows<T>& rows, int64_t first) {
+EMBER_NOINLINE void cell_backward(const RnnBackward& x, const Rows<T>& rows, int64_t first) {
     using V = Vec<T>;
     namespace f = formulas;
     const int64_t h = x.hidden, stride = Rnn::blocks(C) * h;
@@ -246,28 +246,34 @@ EMBER_INLINE void cell_backward(const RnnBackward& x, const Rows<T>& rows, int64
     }
 }
 
+// Adds the gates' gradients times the weight to the states' gradients, columns first to last.
 template <class T, Cell C>
-EMBER_NOINLINE void backward(Context& context, const RnnBackward& x) {
+EMBER_NOINLINE void backward_columns(const RnnBackward& x, const Packed<T>& weight,
+                                     const Rows<T>& rows, T* carried, int64_t first, int64_t last) {
     constexpr int64_t kStrip = Packed<T>::kStrip;
     const int64_t h = x.hidden, stride = x.grad_gates_row;
+    const T* from = static_cast<const T*>(x.grad_gates) + rows.first * stride;
+    for (int64_t j = first; j < last; j += kStrip)
+        for (int b = 0; b < Rnn::weight_blocks(C); b++) {
+            const int block = C == Cell::Gru && b == 2 ? 3 : b;
+            multiply<T>(rows.count, h, from + block * h, stride, weight.strip(j, b), carried + j, h,
+                        least(kStrip, h - j), T(1), nullptr);
+        }
+}
+
+template <class T, Cell C>
+EMBER_NOINLINE void backward(Context& context, const RnnBackward& x) {
     Packed<T> weight{};
     if (x.weight) weight = pack_weight<T>(context, x, true);
-    const int64_t columns = x.weight ? columns_of_task<T>(x) : h;
+    const int64_t columns = x.weight ? columns_of_task<T>(x) : x.hidden;
     parallel_for(x.batch, sequences_of_task(x), [&](int64_t begin, int64_t end) {
         for (int64_t i = x.steps - 1; i >= 0; i--)
             step_rows<T>(x, i, begin, end, [&](Rows<T> rows, int64_t first) {
                 cell_backward<T, C>(x, rows, first);
                 if (!x.weight) return;
-                const T* from = static_cast<const T*>(x.grad_gates) + rows.first * stride;
-                T* carried = static_cast<T*>(x.grad_state) + first * h;
-                parallel_for(h, columns, [&](int64_t left, int64_t right) {
-                    for (int64_t j = left; j < right; j += kStrip)
-                        for (int b = 0; b < Rnn::weight_blocks(C); b++) {
-                            const int from_block = C == Cell::Gru && b == 2 ? 3 : b;
-                            multiply<T>(rows.count, h, from + from_block * h, stride,
-                                        weight.strip(j, b), carried + j, h, least(kStrip, h - j),
-                                        T(1), nullptr);
-                        }
+                T* carried = static_cast<T*>(x.grad_state) + first * x.hidden;
+                parallel_for(x.hidden, columns, [&](int64_t left, int64_t right) {
+                    backward_columns<T, C>(x, weight, rows, carried, left, right);
                 });
             });
     });
