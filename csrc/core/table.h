@@ -27,7 +27,12 @@ struct Slot;
 template <class... Args>
 struct Slot<void(Args...)> : SlotBase {
     using Function = void (*)(Args...);
-    using SlotBase::SlotBase;
+    const Slot* complex = nullptr;  // takes this one's place for complex dtypes, if there is one
+    explicit Slot(const char* slot_name, const Slot* for_complex = nullptr)
+        : SlotBase(slot_name), complex(for_complex) {}
+    EMBER_INLINE const Slot& of(DType dtype) const {
+        return EMBER_UNLIKELY(is_complex(dtype)) && complex ? *complex : *this;
+    }
     EMBER_INLINE void operator()(DeviceType device, Args... args) const {
         reinterpret_cast<Function>(fn[int(device)])(args...);
     }

@@ -1,5 +1,6 @@
 #include "ops/copy.h"
 
+#include "core/warn.h"
 #include "ops/factory.h"
 #include "ops/plan.h"
 #include "ops/resample.h"
@@ -25,9 +26,15 @@ bool reads_what_it_writes(const Tensor& to, const Tensor& from) {
              to.dtype() == from.dtype());
 }
 
+void warn_of_lost_part(DType from, DType to) {
+    if (EMBER_UNLIKELY(is_complex(from)) && !is_complex(to) && to != DType::Bool)
+        warn("Casting complex values to real discards the imaginary part");
+}
+
 }  // namespace
 
 Tensor copy_(const Tensor& self, const Tensor& src, bool) {
+    warn_of_lost_part(src.dtype(), self.dtype());
     check_in_place("copy_", self, src.requires_grad());
     check_operand("copy_", src);
     EMBER_CHECK(!self.has_overlap(),
@@ -105,6 +112,7 @@ Tensor to(const Tensor& x, std::optional<Device> device, std::optional<DType> dt
           bool copy, std::optional<MemoryFormat> memory_format) {
     if (device && device->type != x.device().type)
         empty({}, {x.dtype(), *device});  // raises: says why that device is not there
+    warn_of_lost_part(x.dtype(), dtype.value_or(x.dtype()));
     Tensor out = to_dtype(x, dtype.value_or(x.dtype()));
     MemoryFormat format = memory_format.value_or(MemoryFormat::Preserve);
     bool laid_out = format == MemoryFormat::Preserve || out.is_contiguous(format);

@@ -6,6 +6,10 @@
 
 // Defines a slot that kernels/<family>.h declares; stands in namespace ember::kernels.
 #define EMBER_SLOT(name) decltype(name) name(#name);
+// The same with a sibling for complex dtypes, which kernels/complex.h declares.
+#define EMBER_SLOT_WITH_COMPLEX(name)                   \
+    decltype(of_complex::name) of_complex::name(#name); \
+    decltype(name) name(#name, &of_complex::name);
 
 namespace ember::ops {
 

@@ -3,6 +3,7 @@
 #include <cmath>
 #include <limits>
 
+#include "kernels/complex.h"
 #include "kernels/special.h"
 #include "ops/copy.h"
 #include "ops/formula.h"
@@ -10,15 +11,15 @@
 
 namespace ember::kernels {
 
-EMBER_SLOT(tan)
-EMBER_SLOT(asin)
-EMBER_SLOT(acos)
-EMBER_SLOT(atan)
-EMBER_SLOT(sinh)
-EMBER_SLOT(cosh)
-EMBER_SLOT(asinh)
-EMBER_SLOT(acosh)
-EMBER_SLOT(atanh)
+EMBER_SLOT_WITH_COMPLEX(tan)
+EMBER_SLOT_WITH_COMPLEX(asin)
+EMBER_SLOT_WITH_COMPLEX(acos)
+EMBER_SLOT_WITH_COMPLEX(atan)
+EMBER_SLOT_WITH_COMPLEX(sinh)
+EMBER_SLOT_WITH_COMPLEX(cosh)
+EMBER_SLOT_WITH_COMPLEX(asinh)
+EMBER_SLOT_WITH_COMPLEX(acosh)
+EMBER_SLOT_WITH_COMPLEX(atanh)
 EMBER_SLOT(frac)
 EMBER_SLOT(erfc)
 EMBER_SLOT(erfcx)
@@ -68,7 +69,7 @@ Tensor elementary(const kernels::Pointwise& slot, const char* name, const char* 
     Tensor out = pointwise(slot, name, {x}, dest, {dtype, dtype, {}, kNs});
     if (needs_grad(x))
         record(node, out, {x}, dest, [x = Saved(first), slope](Backward& bw, const Tensor& g) {
-            bw.set(0, slope(g, x.get(bw)));
+            bw.set(0, slope(g, conj(x.get(bw))));
         });
     return out;
 }

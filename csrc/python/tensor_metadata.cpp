@@ -201,7 +201,7 @@ void bind_metadata(BindTable& t) {
                      "Zeros, with this tensor's dtype and device by default.");
     bind<&new_ones>(t, kMethod, "new_ones(input, *size, " EMBER_NEW,
                     "Ones, with this tensor's dtype and device by default.");
-    bind<&new_full>(t, kMethod, "new_full(input, size, fill_value, *, " EMBER_NEW,
+    bind<&new_full>(t, kMethod, "new_full(input, size, fill_value: complex, *, " EMBER_NEW,
                     "Filled with a number, with this tensor's dtype and device by default.");
 #undef EMBER_NEW
 }
