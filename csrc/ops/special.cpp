@@ -387,6 +387,10 @@ Tensor isneginf(const Tensor& x, const Dest& dest) {
     return answer(kernels::isneginf, "isneginf", x, dest);
 }
 Tensor isreal(const Tensor& x) {
+    if (is_complex(x.dtype())) {
+        GradModeGuard no_grad(false);
+        return eq(imag(x), constant(0));
+    }
     GradModeGuard no_grad(false);
     return fill_(empty_like(x, DType::Bool), constant(1));
 }

@@ -1,7 +1,5 @@
 #include "ops/complex.h"
 #include "ops/copy.h"
-#include "ops/factory.h"
-#include "ops/pointwise.h"
 #include "python/tables.h"
 
 namespace ember::python {
@@ -16,15 +14,6 @@ Tensor cfloat(const Tensor& x, std::optional<MemoryFormat> format) {
 }
 Tensor cdouble(const Tensor& x, std::optional<MemoryFormat> format) {
     return ops::to(x, std::nullopt, DType::Complex128, false, false, format);
-}
-
-Tensor isreal(const Tensor& x) {
-    if (!is_complex(x.dtype())) {
-        GradModeGuard no_grad(false);
-        Tensor out = empty_like(x, DType::Bool);
-        return ops::fill_(out, ops::wrapped_number(ops::number(int64_t(1))));
-    }
-    return ops::eq(ops::imag(x), ops::wrapped_number(ops::number(0.0)));
 }
 
 }  // namespace
@@ -71,7 +60,6 @@ void bind_complex(BindTable& t) {
                            "negative, else 0.");
     bind_dest<&ops::sgn>(t, all, "sgn(input, *, out=None)",
                          "input / abs(input), 0 where that is 0; for real numbers the sign.");
-    bind<&isreal>(t, both, "isreal(input)", "Whether the imaginary part is zero: bool.");
     bind<&cfloat>(t, kMethod, "cfloat(input, memory_format=None)", "to(complex64).");
     bind<&cdouble>(t, kMethod, "cdouble(input, memory_format=None)", "to(complex128).");
 }

@@ -76,10 +76,10 @@ def inner(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
 
 
 def vdot(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
-    """Dot product of two vectors."""
+    """Dot product of two vectors, the first one conjugated."""
     if input.dim() != 1 or other.dim() != 1:
         raise RuntimeError(f"vdot: expected 1-D tensors, got {input.dim()}D and {other.dim()}D")
-    return deliver(_C.dot(input, other), out)
+    return deliver(_C.dot(input.conj(), other), out)
 
 
 def kron(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:

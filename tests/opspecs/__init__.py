@@ -3,6 +3,7 @@
 from . import (
     activations,
     attention,
+    complexes,
     creation,
     images,
     indexing,
@@ -36,6 +37,7 @@ SPECS = [
     *creation.SPECS,
     *sorting.SPECS,
     *shapes.SPECS,
+    *complexes.SPECS,
 ]
 BY_NAME = {spec.name: spec for spec in SPECS}
 assert len(BY_NAME) == len(SPECS), "two rows have the same name"
