@@ -121,7 +121,10 @@ def test_against_torch(spec: Spec, dtype: str) -> None:
     """On all forward samples: every layout, broadcast, zero size and extreme value."""
     done = 0
     for case in spec.cases(dtype, rng_of(spec, dtype)):
-        if (dtype not in ("float64", "complex128") and "extremes" in case.note) or case.note in ("no dims", "edges"):
+        if (dtype not in ("float64", "complex128") and "extremes" in case.note) or case.note in (
+            "no dims",
+            "edges",
+        ):
             continue  # PyTorch counts no items there and divides by them, or does not bound log(0)
         try:
             theirs = gradients(spec, torch, case)

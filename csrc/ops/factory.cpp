@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "ops/complex.h"
 #include "ops/copy.h"
 #include "ops/plan.h"
 #include "ops/pointwise.h"
@@ -154,7 +155,8 @@ Tensor arange(Number start, std::optional<Number> end, Number step, std::optiona
     bool whole = first.kind != Number::Kind::Float && last.kind != Number::Kind::Float &&
                  step.kind != Number::Kind::Float;
     DType d = dtype.value_or(whole ? DType::Int64 : modes::default_dtype());
-    EMBER_CHECK(d != DType::Bool && !is_complex(d), "arange: %s is not supported", dtype_name(d));
+    EMBER_CHECK(d != DType::Bool, "arange: bool is not supported");
+    refuse_complex("arange", d);
     double a = first.as<double>(), b = last.as<double>(), by = step.as<double>();
     EMBER_CHECK(by != 0, "arange: step must be nonzero");
     EMBER_CHECK(std::isfinite(a) && std::isfinite(b), "arange: unsupported range: %g -> %g", a, b);

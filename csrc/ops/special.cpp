@@ -139,8 +139,14 @@ Tensor frac(const Tensor& x, const Dest& dest) {
     return elementary(kernels::frac, "frac", "FracBackward0", x, dest,
                       [](const Tensor& g, const Tensor&) { return g; });
 }
-Tensor deg2rad(const Tensor& x, const Dest& dest) { return mul(x, constant(M_PI / 180), dest); }
-Tensor rad2deg(const Tensor& x, const Dest& dest) { return mul(x, constant(180 / M_PI), dest); }
+Tensor deg2rad(const Tensor& x, const Dest& dest) {
+    refuse_complex("deg2rad", x.dtype());
+    return mul(x, constant(M_PI / 180), dest);
+}
+Tensor rad2deg(const Tensor& x, const Dest& dest) {
+    refuse_complex("rad2deg", x.dtype());
+    return mul(x, constant(180 / M_PI), dest);
+}
 
 // ---- The error function and the normal distribution
 
@@ -273,6 +279,10 @@ Tensor bessel_y1(const Tensor& x, const Dest& dest) {
 // ---- Others of one tensor
 
 Tensor sinc(const Tensor& x, const Dest& dest) {
+    if (is_complex(x.dtype())) {
+        Tensor zero = eq(x, constant(0)), angle = mul(where(zero, constant(1), x), M_PI);
+        return deliver("sinc", where(zero, constant(1), div(sin(angle), angle)), dest);
+    }
     return elementary(kernels::sinc, "sinc", "SincBackward0", x, dest,
                       [](const Tensor& g, const Tensor& x) {
                           Tensor zero = eq(x, constant(0)), angle = mul(x, M_PI);
@@ -312,6 +322,10 @@ Tensor logit(const Tensor& x, std::optional<double> eps, const Dest& dest) {
 
 Tensor nan_to_num(const Tensor& x, std::optional<double> nan, std::optional<double> posinf,
                   std::optional<double> neginf, const Dest& dest) {
+    if (is_complex(x.dtype())) {  // the parts apart
+        Tensor parts = nan_to_num(view_as_real(x), nan, posinf, neginf, {});
+        return deliver("nan_to_num", view_as_complex(contiguous(parts)), dest);
+    }
     if (is_integral(x.dtype()) && dest.is_in_place()) return x;
     if (is_integral(x.dtype()))
         return pointwise(kernels::copy, "nan_to_num", {x}, dest, {x.dtype(), x.dtype()});

@@ -213,6 +213,7 @@ Tensor relu(const Tensor& x, const Dest& dest) {
 }
 
 Tensor silu(const Tensor& x, const Dest& dest) {
+    if (is_complex(x.dtype())) return mul(x, sigmoid(x), dest);
     return by_input(
         kernels::silu, "silu", "SiluBackward0", x, dest, [](const Tensor& g, const Tensor& x) {
             if (!modes::grad_enabled()) return fused(kernels::silu_backward, "silu_backward", g, x);

@@ -117,6 +117,7 @@ Tensor new_filled(const char* name, const Tensor& t, const Dims& size, Number va
                   Place device, bool requires_grad) {
     TensorOptions options{dtype.value_or(t.dtype()), device.value_or(t.device())};
     checked_numel(name, size, options.dtype);
+    ops::check_number_fits(name, ops::wrapped_number(value), options.dtype);
     return ops::with_grad(ops::full(size, value, options), requires_grad);
 }
 Tensor new_zeros(const Tensor& t, const Dims& size, Type dtype, Place device, bool requires_grad) {

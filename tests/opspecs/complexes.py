@@ -7,7 +7,22 @@ from typing import Any
 
 import numpy as np
 
-from .base import COMPLEX, EXACT, LAYOUTS, Bad, Case, DType, Spec, Tol, arr, case, given, index, mask, ulps
+from .base import (
+    COMPLEX,
+    EXACT,
+    LAYOUTS,
+    Bad,
+    Case,
+    DType,
+    Spec,
+    Tol,
+    arr,
+    case,
+    given,
+    index,
+    mask,
+    ulps,
+)
 
 Make = Callable[[str, np.random.Generator], Iterable[Case]]
 
@@ -231,16 +246,16 @@ def few(make: Make, count: int = 4) -> Make:
     def chosen(dtype: str, rng: np.random.Generator) -> Iterable[Case]:
         # Small ones: a finite difference is taken for every element.
         found = [
-            c
-            for c in make(dtype, rng)
-            if apart(c) and sum(a.data.size for a in c.arrays()) <= 48
+            c for c in make(dtype, rng) if apart(c) and sum(a.data.size for a in c.arrays()) <= 48
         ]
         return found[-count:]
 
     return chosen
 
 
-PRODUCT = ulps(256, "products of many factors", scale=lambda lib, x, *a, **k: abs(x).clamp(1).prod())
+PRODUCT = ulps(
+    256, "products of many factors", scale=lambda lib, x, *a, **k: abs(x).clamp(1).prod()
+)
 REDUCTIONS = [
     row("sum", reductions((0, -1, (0, 2))), small=few(reductions((0, (0, 2)))), tol=TERMS,
         method="sum"),
@@ -366,7 +381,13 @@ def getitems(lib: Any) -> Callable:
 
 
 def keys(dtype: str, rng: np.random.Generator) -> Iterable[Case]:
-    for key in ((1,), (slice(None), slice(1, 4, 2)), (index([2, 0, 2]),), (None, 0), (-1, index([1]))):
+    for key in (
+        (1,),
+        (slice(None), slice(1, 4, 2)),
+        (index([2, 0, 2]),),
+        (None, 0),
+        (-1, index([1])),
+    ):
         yield case(arr(rng, (3, 4), dtype), *key)
 
 
