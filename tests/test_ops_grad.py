@@ -11,7 +11,17 @@ import numpy as np
 import pytest
 from ember.autograd import gradcheck, gradgradcheck
 from opspecs import SPECS, counts
-from opspecs.base import COMPLEX, EPS, Arr, Case, DType, Spec, rng_of, seed_of
+from opspecs.base import (
+    COMPLEX,
+    EPS,
+    Arr,
+    Case,
+    DType,
+    Spec,
+    from_numpy,
+    rng_of,
+    seed_of,
+)
 from opspecs.compare import (
     SEED,
     bits,
@@ -47,7 +57,7 @@ def cotangents(lib: Any, outputs: list) -> list:
         values = rng.uniform(-1, 1, tuple(y.shape))
         if y.is_complex():
             values = values + 1j * rng.uniform(-1, 1, tuple(y.shape))
-        t = lib.from_numpy(np.asarray(values))
+        t = from_numpy(lib, np.asarray(values))
         made.append(t if t.dtype == y.dtype else t.to(y.dtype))
     return made
 

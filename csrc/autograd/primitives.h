@@ -12,6 +12,7 @@ Tensor ones(IntSpan sizes, TensorOptions options);
 Tensor clone(const Tensor& t);
 void copy_in_place(const Tensor& to, const Tensor& from);
 Tensor cast(const Tensor& t, DType dtype);
+Tensor to_device(const Tensor& t, Device device);
 Tensor sum_to_size(const Tensor& t, IntSpan sizes);
 Tensor view_as_real(const Tensor& t);
 Tensor view_as_complex(const Tensor& t);  // of a contiguous last dim

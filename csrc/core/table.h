@@ -28,8 +28,8 @@ template <class... Args>
 struct Slot<void(Args...)> : SlotBase {
     using Function = void (*)(Args...);
     const Slot* complex = nullptr;  // takes this one's place for complex dtypes, if there is one
-    explicit Slot(const char* slot_name, const Slot* for_complex = nullptr)
-        : SlotBase(slot_name), complex(for_complex) {}
+    using SlotBase::SlotBase;
+    Slot(const char* slot_name, Slot& real) : SlotBase(slot_name) { real.complex = this; }
     EMBER_INLINE const Slot& of(DType dtype) const {
         return EMBER_UNLIKELY(is_complex(dtype)) && complex ? *complex : *this;
     }

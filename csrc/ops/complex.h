@@ -14,8 +14,10 @@ Tensor imag(const Tensor& x);
 Tensor complex(const Tensor& real, const Tensor& imag, const Dest& dest);
 Tensor polar(const Tensor& abs, const Tensor& angle, const Dest& dest);
 Tensor conj_physical(const Tensor& x, const Dest& dest);  // x itself if it is real
-// What derivative formulas call: costs nothing for real dtypes.
-inline Tensor conj(const Tensor& x) { return is_complex(x.dtype()) ? conj_physical(x, {}) : x; }
+// What derivative formulas call: costs nothing for real dtypes, and leaves what was not saved.
+inline Tensor conj(const Tensor& x) {
+    return x.defined() && is_complex(x.dtype()) ? conj_physical(x, {}) : x;
+}
 Tensor mH(const Tensor& x);  // the conjugate of the last two dims swapped
 Tensor adjoint(const Tensor& x);
 Tensor angle(const Tensor& x, const Dest& dest);

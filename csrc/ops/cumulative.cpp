@@ -13,7 +13,8 @@
 namespace ember::kernels {
 
 EMBER_SLOT(cumsum)
-EMBER_SLOT_WITH_COMPLEX(cumprod)
+EMBER_SLOT(cumprod)
+EMBER_COMPLEX_SLOT(cumprod)
 EMBER_SLOT(logcumsumexp)
 EMBER_SLOT(cummax)
 EMBER_SLOT(cummin)

@@ -6,21 +6,28 @@
 
 // Defines a slot that kernels/<family>.h declares; stands in namespace ember::kernels.
 #define EMBER_SLOT(name) decltype(name) name(#name);
-// The same with a sibling for complex dtypes, which kernels/complex.h declares.
-#define EMBER_SLOT_WITH_COMPLEX(name)                   \
-    decltype(of_complex::name) of_complex::name(#name); \
-    decltype(name) name(#name, &of_complex::name);
+// Defines the slot that takes its place for complex dtypes (kernels/complex.h), behind it.
+#define EMBER_COMPLEX_SLOT(name) decltype(of_complex::name) of_complex::name(#name, kernels::name);
 
 namespace ember::ops {
 
 // Runs a kernel on `device`. `work` estimates nanoseconds on one core; long kernels run without
-// Python's lock. The caller has asked the slot's mask (Slot::require) before it allocated.
+// Python's lock. A GPU's are only queued. The caller has asked the slot's mask (Slot::require)
+// before it allocated.
 template <class... Args, class... Given>
 EMBER_INLINE void launch(const Slot<void(Context&, Args...)>& slot, Device device, int64_t work,
                          Given&&... args) {
     Context context(device);
-    Unlocked unlocked(work);
-    slot(device.type, context, std::forward<Given>(args)...);
+    if (EMBER_LIKELY(device.is_cpu())) {
+        Unlocked unlocked(work);
+        slot(device.type, context, std::forward<Given>(args)...);
+    } else {
+        if (EMBER_UNLIKELY(!slot.fn[int(device.type)]))
+            raise(ErrorKind::NotImplemented, "%s: no CUDA kernel", slot.name);
+        context.operation = slot.name;
+        slot(device.type, context, std::forward<Given>(args)...);
+        context.finish();
+    }
 }
 
 }  // namespace ember::ops

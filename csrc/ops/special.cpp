@@ -3,52 +3,10 @@
 #include <cmath>
 #include <limits>
 
-#include "kernels/complex.h"
 #include "kernels/special.h"
 #include "ops/copy.h"
 #include "ops/formula.h"
 #include "ops/view.h"
-
-namespace ember::kernels {
-
-EMBER_SLOT_WITH_COMPLEX(tan)
-EMBER_SLOT_WITH_COMPLEX(asin)
-EMBER_SLOT_WITH_COMPLEX(acos)
-EMBER_SLOT_WITH_COMPLEX(atan)
-EMBER_SLOT_WITH_COMPLEX(sinh)
-EMBER_SLOT_WITH_COMPLEX(cosh)
-EMBER_SLOT_WITH_COMPLEX(asinh)
-EMBER_SLOT_WITH_COMPLEX(acosh)
-EMBER_SLOT_WITH_COMPLEX(atanh)
-EMBER_SLOT(frac)
-EMBER_SLOT(erfc)
-EMBER_SLOT(erfcx)
-EMBER_SLOT(erfinv)
-EMBER_SLOT(ndtr)
-EMBER_SLOT(ndtri)
-EMBER_SLOT(log_ndtr)
-EMBER_SLOT(lgamma)
-EMBER_SLOT(digamma)
-EMBER_SLOT(polygamma)
-EMBER_SLOT(i0)
-EMBER_SLOT(i0e)
-EMBER_SLOT(i1)
-EMBER_SLOT(i1e)
-EMBER_SLOT(bessel_j0)
-EMBER_SLOT(bessel_j1)
-EMBER_SLOT(bessel_y0)
-EMBER_SLOT(bessel_y1)
-EMBER_SLOT(sinc)
-EMBER_SLOT(entr)
-EMBER_SLOT(logit)
-EMBER_SLOT(nan_to_num)
-EMBER_SLOT(frexp_mantissa)
-EMBER_SLOT(frexp_exponent)
-EMBER_SLOT(signbit)
-EMBER_SLOT(isposinf)
-EMBER_SLOT(isneginf)
-
-}  // namespace ember::kernels
 
 namespace ember::ops {
 

@@ -69,7 +69,10 @@ PyObject* as_complex(const Tensor& t) {
     if (c.real == -1 && PyErr_Occurred()) throw PythonError();
     return PyComplex_FromCComplex(c);
 }
-PyObject* tolist(const Tensor& t) { return list_of(t, 0, static_cast<const char*>(t.data())); }
+PyObject* tolist(const Tensor& t) {
+    Tensor here = ops::to_device(t, {});
+    return list_of(here, 0, static_cast<const char*>(here.data()));
+}
 
 // ---- Tensor(…): sizes, or data in the default dtype
 
