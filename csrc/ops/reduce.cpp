@@ -128,7 +128,7 @@ Tensor scaled_sum(const char* name, const Tensor& x, const Reduced& reduced, boo
     if (EMBER_UNLIKELY(is_complex(dtype))) {  // the parts apart
         GradModeGuard no_grad(false);
         Reduced of_parts = reduced;
-        of_parts.ndim++;
+        if (of_parts.ndim++ == 0) of_parts.marked[0] = false;  // a zero-dim tensor has no dim 0
         Tensor parts = parts_of(input);
         Tensor out =
             joined(reduce(kernels::sum, name, parts, of_parts, keepdim, parts.dtype(), scale, {}));

@@ -228,6 +228,8 @@ def reductions(dims: Iterable = (), low: float = -2, **kw: Any) -> Make:
     def make(dtype: str, rng: np.random.Generator) -> Iterable[Case]:
         for shape, layout in (*LAYOUTS[:4], *LAYOUTS[5:7], ((), "plain")):
             yield case(arr(rng, shape, dtype, layout, low, 2), **kw)
+        if dims:
+            yield case(arr(rng, (), dtype, "plain", low, 2), -1, **kw)
         for dim in dims:
             for keepdim in (False, True):
                 x = arr(rng, (2, 3, 4), dtype, "transposed", low, 2)
