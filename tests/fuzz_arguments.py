@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 FLOATS = ["float32", "float64", "float16", "bfloat16"]
+COMPLEX = ["complex64", "complex128"]
 INTEGERS = ["int64", "int32", "int16", "int8", "uint8"]
 
 CHOICES = {
@@ -137,7 +138,8 @@ class Arguments:
     def __init__(self, torch: Any, rng: random.Random) -> None:
         self.torch, self.rng = torch, rng
         self.values = np.random.RandomState(rng.getrandbits(32))
-        self.dtype = self.draw([*FLOATS, "float32", "float32"] if rng.random() < 0.8 else INTEGERS)
+        kinds = [FLOATS, ["float32"], FLOATS, FLOATS, INTEGERS, COMPLEX]
+        self.dtype = self.draw(kinds[min(int(rng.random() * 7), 5)])
         self.base = self.shape()
 
     def draw(self, options: Any) -> Any:
@@ -164,6 +166,8 @@ class Arguments:
             low = max(low, 0) if dtype == "uint8" else low
             return np.asarray(self.values.randint(low, max(high, low + 1), shape)).astype(dtype)
         values = np.asarray(self.values.randn(*shape))
+        if dtype in COMPLEX:
+            values = values + 1j * np.asarray(self.values.randn(*shape))
         if values.size and self.chance(0.1):
             extremes = [math.nan, math.inf, -math.inf, 0.0, -0.0, 1e30, 1e-42]
             values.reshape(-1)[self.rng.randrange(values.size)] = self.draw(extremes)
@@ -192,7 +196,7 @@ class Arguments:
             t = t[..., 1 : 1 + shape[-1]]
         elif layout == "expanded":
             t = t.expand(shape)
-        if dtype in FLOATS and self.chance(0.2):
+        if dtype in (*FLOATS, *COMPLEX) and self.chance(0.2):
             t.requires_grad_(True)
         return t
 
@@ -201,14 +205,14 @@ class Arguments:
         if self.chance(0.4):
             shape = [1 if self.chance(0.3) else size for size in shape]
             shape = shape[self.rng.randrange(len(shape) + 1) :] if self.chance(0.3) else shape
-        same = self.dtype if self.chance(0.8) else self.draw([*FLOATS, *INTEGERS, "bool"])
+        same = self.dtype if self.chance(0.8) else self.draw([*FLOATS, *INTEGERS, *COMPLEX, "bool"])
         return self.tensor(shape, same)
 
     def anything(self) -> Any:
         """A tensor that has nothing to do with the others."""
         if self.chance(0.002):  # more elements than 32 bits count
             return self.torch.ones(1, dtype=self.torch.int8).expand(2**31 + 8)
-        return self.tensor(self.shape(), self.draw([*FLOATS, *INTEGERS, "bool"]))
+        return self.tensor(self.shape(), self.draw([*FLOATS, *INTEGERS, *COMPLEX, "bool"]))
 
     # ---- Plausible values by a parameter's name
 
@@ -230,7 +234,9 @@ class Arguments:
         if name in CHOICES:
             return self.draw(CHOICES[name])
         if name == "dtype":
-            return getattr(self.torch, self.draw(["float32", "float64", "int64", "bool"]))
+            return getattr(
+                self.torch, self.draw(["float32", "float64", "int64", "bool", "complex64"])
+            )
         if name == "memory_format":
             return self.torch.contiguous_format
         if name == "generator":

@@ -50,6 +50,7 @@ SPOKEN = {
     "lp_pool1d": ("avg_pool1d",),
     "lp_pool2d": ("avg_pool2d",),
     "lp_pool3d": ("avg_pool3d",),
+    "complex median": ("kth",),
     "instance_norm": ("group_norm",),
     "local_response_norm": ("avg_pool2d",),
 }

@@ -21,6 +21,7 @@ from opspecs.compare import (
     same_type,
     torch,
     unsupported,
+    wide,
 )
 
 pytestmark = pytest.mark.kernels
@@ -157,7 +158,7 @@ def check_wide(spec: Spec, case: Case, kind: str, ours, theirs, where: str) -> N
         return
     slack = 4 * EPS.get(kind, EPS["float64"])
     with np.errstate(all="ignore"):
-        terms = max(np.abs(a.values().astype(np.float64)).sum() for a in case.arrays())
+        terms = max(np.abs(wide(a.values())).sum() for a in case.arrays())
     largest = np.abs(np.where(np.isfinite(theirs), theirs, 0)).max(initial=0)
     near = slack * (terms if kind not in FLOATS else largest) + TINY.get(kind, 0)
     close = np.isclose(ours, theirs, slack, near, equal_nan=True)

@@ -11,7 +11,17 @@ import numpy as np
 import pytest
 from ember.autograd import gradcheck, gradgradcheck
 from opspecs import SPECS, counts
-from opspecs.base import EPS, Arr, Case, DType, Spec, from_numpy, rng_of, seed_of
+from opspecs.base import (
+    COMPLEX,
+    EPS,
+    Arr,
+    Case,
+    DType,
+    Spec,
+    from_numpy,
+    rng_of,
+    seed_of,
+)
 from opspecs.compare import (
     SEED,
     bits,
@@ -23,6 +33,7 @@ from opspecs.compare import (
     to_numpy,
     torch,
     trainable,
+    wide,
 )
 
 pytestmark = pytest.mark.autograd
@@ -42,9 +53,12 @@ def cotangents(lib: Any, outputs: list) -> list:
     """Fixed gradients of the outputs."""
     made = []
     for i, y in enumerate(outputs):
-        values = np.random.default_rng(i).uniform(-1, 1, tuple(y.shape))
+        rng = np.random.default_rng(i)
+        values = rng.uniform(-1, 1, tuple(y.shape))
+        if y.is_complex():
+            values = values + 1j * rng.uniform(-1, 1, tuple(y.shape))
         t = from_numpy(lib, np.asarray(values))
-        made.append(t if dtype_name(y) == "float64" else t.to(y.dtype))
+        made.append(t if t.dtype == y.dtype else t.to(y.dtype))
     return made
 
 
@@ -74,7 +88,7 @@ def compare(ours: Any, theirs: Any, slack: float, where: str, truth: Any = None)
         return
     assert dtype_name(ours) == dtype_name(theirs), f"{where}: {ours.dtype} for {theirs.dtype}"
     assert tuple(ours.shape) == tuple(theirs.shape), f"{where}: {ours.shape} for {theirs.shape}"
-    a, b = to_numpy(ours).astype(np.float64), to_numpy(theirs).astype(np.float64)
+    a, b = wide(to_numpy(ours)), wide(to_numpy(theirs))
     scale = np.abs(np.where(np.isfinite(b), b, 0)).max(initial=1 if truth is None else 2.0**-6)
     with np.errstate(all="ignore"):
         close = (np.abs(a - b) <= slack * scale) | (a == b) | (np.isnan(a) & np.isnan(b))
@@ -99,19 +113,28 @@ def exact_gradients(spec: Spec, case: Case) -> list:
 
 
 # Against PyTorch both round some hundred times in different orders, relative to the largest term.
-AGAINST_TORCH = {"float64": 512, "float32": 512, "bfloat16": 4, "float16": 4}
+AGAINST_TORCH = {
+    "float64": 512, "float32": 512, "bfloat16": 4, "float16": 4, "complex64": 512, "complex128": 512,
+}  # fmt: skip
+IN_DTYPES = [
+    pytest.param(s, d, id=f"{s.name}-{d}")
+    for s in SPECS
+    if s.grad
+    for d in ("float64", "float32", "bfloat16", *COMPLEX)
+    if d in s.dtypes
+]
 
 
 @pytest.mark.skipif(torch is None, reason="PyTorch is the reference")
-@pytest.mark.parametrize("dtype", ["float64", "float32", "bfloat16"])
-@pytest.mark.parametrize("spec", ROWS)
+@pytest.mark.parametrize("spec, dtype", IN_DTYPES)
 def test_against_torch(spec: Spec, dtype: str) -> None:
     """On all forward samples: every layout, broadcast, zero size and extreme value."""
-    if dtype not in spec.dtypes:
-        pytest.skip(f"no {dtype}")
     done = 0
     for case in spec.cases(dtype, rng_of(spec, dtype)):
-        if (dtype != "float64" and "extremes" in case.note) or case.note in ("no dims", "edges"):
+        if (dtype not in ("float64", "complex128") and "extremes" in case.note) or case.note in (
+            "no dims",
+            "edges",
+        ):
             continue  # PyTorch counts no items there and divides by them, or does not bound log(0)
         try:
             theirs = gradients(spec, torch, case)
@@ -175,7 +198,7 @@ def test_gradgradcheck(spec: Spec) -> None:
 
 
 # The formula rounds each of its steps, the fused kernel once.
-FUSED = {"float64": 64, "float32": 64}
+FUSED = {"float64": 64, "float32": 64, "complex64": 64, "complex128": 64}
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])

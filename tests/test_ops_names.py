@@ -125,12 +125,6 @@ def test_named_results() -> None:
     assert q is out[0] and r is out[1] and ember.allclose(q @ r, x)
 
 
-@pytest.mark.parametrize("name", ["eig", "eigvals"])
-def test_complex_results_say_that_they_are_missing(name: str) -> None:
-    with pytest.raises(NotImplementedError, match=name):
-        getattr(ember.linalg, name)(ember.eye(2))
-
-
 @pytest.mark.parametrize("values", [[[1.0, 2.0], [2.0, 4.0]], [[1.0, 0.0], [0.0, -1.0]]])
 def test_lapack_failures_are_linalg_errors(values: list) -> None:
     with pytest.raises(ember.linalg.LinAlgError):

@@ -37,7 +37,9 @@ def parameter(text: str) -> tuple[str, bool]:
     name = name.strip()
     bare = name.lstrip("*")
     if "Number" in annotation:
-        kind = "Tensor | builtins.float"
+        kind = "Tensor | builtins.complex"
+    elif "complex" in annotation:
+        kind = "builtins.complex"
     elif "None" in annotation:
         kind = "Tensor | None"
     else:

@@ -362,7 +362,7 @@ private:
         if (!modes::anomaly_check_nan()) return;
         GradModeGuard no_grad(false);
         for (int i = 0; i < outs.size(); i++) {
-            if (!outs[i].defined() || !is_floating(outs[i].dtype()) || !prim::has_nan(outs[i]))
+            if (!outs[i].defined() || is_integral(outs[i].dtype()) || !prim::has_nan(outs[i]))
                 continue;
             std::string first = take_first_nan();
             raise("Function '%s' returned nan values in its output %d.%s%s%s%s",
@@ -415,6 +415,10 @@ Tensor first_gradient(const Edge& root, const Tensor& given, size_t i) {
             numel == 1,
             "backward: grad can be implicitly created only for scalar outputs, got shape %s",
             to_string(meta.sizes).c_str());
+        EMBER_CHECK(!is_complex(meta.dtype),
+                    "backward: grad can be implicitly created only for real scalar outputs but got "
+                    "%s",
+                    dtype_name(meta.dtype));
         return prim::ones(meta.sizes, {meta.dtype, meta.device});
     }
     EMBER_CHECK(
@@ -423,6 +427,11 @@ Tensor first_gradient(const Edge& root, const Tensor& given, size_t i) {
         "a shape of %s",
         i, to_string(given.sizes()).c_str(), i, to_string(meta.sizes).c_str());
     if (given.dtype() == meta.dtype) return given;
+    EMBER_CHECK(
+        !is_complex(given.dtype()) && !is_complex(meta.dtype),
+        "backward: for complex tensors, both grad_output and output must have one dtype, got "
+        "grad_output[%zu] of dtype %s and output[%zu] of dtype %s",
+        i, dtype_name(given.dtype()), i, dtype_name(meta.dtype));
     EMBER_CHECK(is_floating(given.dtype()) || is_complex(given.dtype()),
                 "backward: grad_output[%zu] must be of a floating point dtype, got %s", i,
                 dtype_name(given.dtype()));

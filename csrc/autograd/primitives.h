@@ -14,6 +14,8 @@ void copy_in_place(const Tensor& to, const Tensor& from);
 Tensor cast(const Tensor& t, DType dtype);
 Tensor to_device(const Tensor& t, Device device);
 Tensor sum_to_size(const Tensor& t, IntSpan sizes);
+Tensor view_as_real(const Tensor& t);
+Tensor view_as_complex(const Tensor& t);  // of a contiguous last dim
 Tensor as_strided(const Tensor& t, IntSpan sizes, IntSpan strides, int64_t offset);
 // The gradient of as_strided with respect to its base of the given layout.
 Tensor as_strided_backward(const Tensor& grad, IntSpan base_sizes, IntSpan base_strides,

@@ -44,8 +44,45 @@ private:
 struct Layout {
     Dims sizes, strides;
     int64_t offset;
-    explicit Layout(const Tensor& t) : sizes(t.sizes()), strides(t.strides()), offset(t.offset()) {}
+    DType dtype;
+    explicit Layout(const Tensor& t)
+        : sizes(t.sizes()), strides(t.strides()), offset(t.offset()), dtype(t.dtype()) {}
+
+    // The same memory as numbers of the parts of complex ones.
+    Layout parts() const {
+        Layout real = *this;
+        if (!is_complex(dtype)) return real;
+        for (int64_t& s : real.strides) s *= 2;
+        real.sizes.push_back(2);
+        real.strides.push_back(1);
+        real.offset *= 2;
+        real.dtype = real_of(dtype);
+        return real;
+    }
 };
+
+// The part of `all`, which lies as `base` does, where `view` lies. One may be complex and the other
+// real: view_as_real and view_as_complex make such views.
+Tensor part_of(const Tensor& all, const Layout& base, const Layout& view) {
+    if (EMBER_LIKELY(base.dtype == view.dtype))
+        return prim::as_strided(all, view.sizes, view.strides, view.offset - base.offset);
+    Layout real = view.parts();
+    Tensor part = prim::as_strided(is_complex(base.dtype) ? prim::view_as_real(all) : all,
+                                   real.sizes, real.strides, real.offset - base.parts().offset);
+    return is_complex(view.dtype) ? prim::view_as_complex(part) : part;
+}
+
+// The gradient of a base from that of its view.
+Tensor spread_to_base(const Tensor& g, const Layout& base, const Layout& view) {
+    if (EMBER_LIKELY(base.dtype == view.dtype))
+        return prim::as_strided_backward(g, base.sizes, base.strides, base.offset, view.sizes,
+                                         view.strides, view.offset);
+    Layout from = base.parts(), to = view.parts();
+    Tensor spread =
+        prim::as_strided_backward(is_complex(view.dtype) ? prim::view_as_real(g) : g, from.sizes,
+                                  from.strides, from.offset, to.sizes, to.strides, to.offset);
+    return is_complex(base.dtype) ? prim::view_as_complex(spread) : spread;
+}
 
 // The origin of a base after one of its views was changed in place by `fn`: the gradient of the
 // view's part goes through fn, the rest passes. Edge 0 leads to the base as it was; the others are
@@ -59,7 +96,8 @@ public:
             if (i != self_) next.push_back(fn_->next[i]);
         fn_->outputs.clear();
         fn_->add_output(view);
-        if (view.numel() == 0) view_.offset = base_.offset;  // it may lie behind the end
+        if (view.numel() == 0 && base_.dtype == view_.dtype)
+            view_.offset = base_.offset;  // it may lie behind the end
     }
 
     void apply(GradList& grads, GradList& results) override {
@@ -68,8 +106,7 @@ public:
         Ref<Node> fn = fn_;
         Tensor all = empty_strided(base_.sizes, base_.strides, grads[0].options());
         prim::copy_in_place(all, grads[0]);
-        Tensor part =
-            prim::as_strided(all, view_.sizes, view_.strides, view_.offset - base_.offset);
+        Tensor part = part_of(all, base_, view_);
         GradList part_grads{prim::clone(part)}, part_results(fn->next.size());
         fn->apply(part_grads, part_results);
         for (int i = 0, to = 1; i < part_results.size(); i++)
@@ -137,8 +174,7 @@ void derive_from_base(const Tensor& view, const Tensor& base) {
         raise_unclear_view("grad_fn", impl.view_origin, "its base or another view of its base was");
     GradModeGuard record(true);
     auto backward = [layout = Layout(view), origin = Layout(base)](Backward& bw, const Tensor& g) {
-        bw.set(0, prim::as_strided_backward(g, origin.sizes, origin.strides, origin.offset,
-                                            layout.sizes, layout.strides, layout.offset));
+        bw.set(0, spread_to_base(g, origin, layout));
     };
     Ref<Node> node = make_node("AsStridedBackward0", {base}, {}, std::move(backward));
     uint32_t nr = node->add_output(view);
@@ -312,7 +348,7 @@ void set_origin(const Tensor& out, Ref<Node> node, uint32_t output_nr) {
 
 void note_anomaly(Node& node, const Tensor& out) {
     if (trace_source) node.trace = std::make_shared<std::string>(trace_source());
-    if (!first_nan.empty() || !is_floating(out.dtype())) return;
+    if (!first_nan.empty() || is_integral(out.dtype())) return;
     GradModeGuard no_grad(false);
     if (!prim::has_nan(out)) return;
     first_nan = node.name() + (node.trace ? ", called at\n" + *node.trace : "");
@@ -357,7 +393,8 @@ void check_operand(const char* name, const Tensor& t) {
 void mark_view(const Tensor& view, const Tensor& base, bool one_of_many) {
     TensorImpl& v = *view.impl();
     TensorImpl* root = base.impl()->view_base ? base.impl()->view_base : base.impl();
-    if (v.inference || v.dtype != root->dtype) return;  // other bits have no gradient
+    // Other bits have no gradient, but for the parts of complex numbers.
+    if (v.inference || real_of(v.dtype) != real_of(root->dtype)) return;
     root->retain();
     v.view_base = root;
     v.attr_version = view.version();

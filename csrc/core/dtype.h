@@ -158,6 +158,15 @@ constexpr DTypeMask kComplex = dtypes(DType::Complex64, DType::Complex128);
 
 constexpr bool is_floating(DType dtype) { return kFloating.has(dtype); }
 constexpr bool is_complex(DType dtype) { return kComplex.has(dtype); }
+// The complex dtype with parts of this floating one (halves widen to float32), and back.
+constexpr DType complex_of(DType dtype) {
+    if (is_complex(dtype)) return dtype;
+    return dtype == DType::Float64 ? DType::Complex128 : DType::Complex64;
+}
+constexpr DType real_of(DType dtype) {
+    if (!is_complex(dtype)) return dtype;
+    return dtype == DType::Complex64 ? DType::Float32 : DType::Float64;
+}
 constexpr bool is_integral(DType dtype) { return kIntegral.has(dtype); }
 
 EMBER_EXPORT const char* dtype_name(DType dtype);  // "float32"

@@ -2,7 +2,11 @@
 
 #include <cstdio>
 
+#include "core/warn.h"
+
 namespace ember {
+
+void (*warn_user)(const char* text) = nullptr;
 
 namespace {
 

@@ -43,6 +43,7 @@ inline bool deterministic_warn_only() {
 EMBER_EXPORT void set_deterministic(bool on, bool warn_only);
 // What floating numbers become when nothing else says so.
 inline DType default_dtype() { return __atomic_load_n(&detail::default_dtype, __ATOMIC_RELAXED); }
+inline DType default_complex() { return complex_of(default_dtype()); }
 EMBER_EXPORT void set_default_dtype(DType dtype);  // TypeError unless floating
 
 }  // namespace ember::modes

@@ -27,7 +27,12 @@ struct Slot;
 template <class... Args>
 struct Slot<void(Args...)> : SlotBase {
     using Function = void (*)(Args...);
+    const Slot* complex = nullptr;  // takes this one's place for complex dtypes, if there is one
     using SlotBase::SlotBase;
+    Slot(const char* slot_name, Slot& real) : SlotBase(slot_name) { real.complex = this; }
+    EMBER_INLINE const Slot& of(DType dtype) const {
+        return EMBER_UNLIKELY(is_complex(dtype)) && complex ? *complex : *this;
+    }
     EMBER_INLINE void operator()(DeviceType device, Args... args) const {
         reinterpret_cast<Function>(fn[int(device)])(args...);
     }

@@ -30,14 +30,15 @@ struct View {
 
 // A number given beside tensors: exact for every dtype.
 struct Number {
-    enum class Kind : uint8_t { Bool, Int, Float } kind = Kind::Int;
+    enum class Kind : uint8_t { Bool, Int, Float, Complex } kind = Kind::Int;
     union {
         int64_t i = 0;
         double d;
     };
+    double imag = 0;  // of a Complex, whose real part is d
     template <class T>
     EMBER_INLINE T as() const {
-        return kind == Kind::Float ? T(d) : T(i);
+        return kind >= Kind::Float ? T(d) : T(i);
     }
 };
 

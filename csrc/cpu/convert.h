@@ -88,12 +88,59 @@ EMBER_INLINE ConvertItems direct_convert(DType from, DType to) {
     }
 }
 
+void convert(DType from, DType to, void* out, const void* in, int64_t n);
+
+// What is real gets an imaginary part of zero; what becomes real loses it.
+template <class T>
+void convert_from_complex(DType to, void* out, const void* in, int64_t n) {
+    const T* parts = static_cast<const T*>(in);
+    if (to == DType::Bool) {
+        uint8_t* truth = static_cast<uint8_t*>(out);
+        for (int64_t i = 0; i < n; i++) truth[i] = parts[2 * i] != 0 || parts[2 * i + 1] != 0;
+        return;
+    }
+    constexpr int64_t block = 512;
+    T real[block];
+    for (int64_t i = 0; i < n; i += block) {
+        int64_t count = n - i < block ? n - i : block;
+        for (int64_t k = 0; k < count; k++) real[k] = parts[2 * (i + k)];
+        convert(DTypeOf<T>::value, to, static_cast<char*>(out) + i * item_size(to), real, count);
+    }
+}
+
+template <class T>
+void convert_to_complex(DType from, void* out, const void* in, int64_t n) {
+    T* parts = static_cast<T*>(out);
+    constexpr int64_t block = 512;
+    T real[block];
+    for (int64_t i = 0; i < n; i += block) {
+        int64_t count = n - i < block ? n - i : block;
+        convert(from, DTypeOf<T>::value, real, static_cast<const char*>(in) + i * item_size(from),
+                count);
+        for (int64_t k = 0; k < count; k++) {
+            parts[2 * (i + k)] = real[k];
+            parts[2 * (i + k) + 1] = 0;
+        }
+    }
+}
+
+void convert_complex(DType from, DType to, void* out, const void* in, int64_t n) {
+    if (is_complex(from) && is_complex(to))
+        return convert(real_of(from), real_of(to), out, in, 2 * n);
+    if (from == DType::Complex64) return convert_from_complex<float>(to, out, in, n);
+    if (from == DType::Complex128) return convert_from_complex<double>(to, out, in, n);
+    if (to == DType::Complex64) return convert_to_complex<float>(from, out, in, n);
+    convert_to_complex<double>(from, out, in, n);
+}
+
 // n dense items; out and in do not overlap.
 void convert(DType from, DType to, void* out, const void* in, int64_t n) {
     if (from == to) {
         memcpy(out, in, size_t(n * item_size(to)));
         return;
     }
+    if (EMBER_UNLIKELY(is_complex(from) || is_complex(to)))
+        return convert_complex(from, to, out, in, n);
     if (ConvertItems direct = direct_convert(from, to)) return direct(out, in, n);
     float floats[512];
     constexpr int64_t block = 512;

@@ -7,6 +7,8 @@
 namespace ember::cpu::EMBER_LEVEL {
 namespace {
 
+constexpr int64_t kMaxItem = 16;  // bytes
+
 // One operand as tiles see it.
 struct Access {
     DType dtype;
@@ -79,9 +81,9 @@ struct Job {
 };
 
 struct Buffers {
-    alignas(64) char operand[kMaxOperands][kTileItems * 8];
-    alignas(64) char moved[kTileItems * 8];
-    alignas(64) char rounded[kTileItems * 8];
+    alignas(64) char operand[kMaxOperands][kTileItems * kMaxItem];
+    alignas(64) char moved[kTileItems * kMaxItem];
+    alignas(64) char rounded[kTileItems * kMaxItem];
     // What an operand's buffer holds: a broadcast operand is loaded once.
     const char* source[kMaxOperands] = {};
     int64_t inner[kMaxOperands], items[kMaxOperands];
@@ -112,7 +114,7 @@ EMBER_INLINE char* load_tile(const Job& job, const Tile& tile, int k, Buffers& b
     buffers.inner[k] = tile.inner;
     buffers.items[k] = n;
     if (a.inner == 0 && a.outer == 0) {
-        alignas(8) char item[8], rounded[8];
+        alignas(16) char item[kMaxItem], rounded[kMaxItem];
         int size = item_size(job.native[k]);
         convert_operand(job, k, item, in, 1, rounded);
         move(size, {out, size, 0, item, 0, 0, n, 1});
@@ -203,7 +205,7 @@ struct CopyJob {
 };
 
 void copy_tiles(const CopyJob& job, int64_t begin, int64_t end) {
-    alignas(64) char moved[kTileItems * 8], converted[kTileItems * 8];
+    alignas(64) char moved[kTileItems * kMaxItem], converted[kTileItems * kMaxItem];
     const Access &out = job.out, &in = job.in;
     visit_tiles(job.plan, job.tiling, begin, end, [&](Tile& tile) __attribute__((always_inline)) {
         const char* source = tile.data[1];
@@ -236,7 +238,7 @@ void copy(Context& context, const Plan& plan) {
     }
     if (plan.numel == 0) return;
     if (in.dtype != out.dtype && is_number(plan, 1)) {  // converted once
-        alignas(8) char number[8];
+        alignas(16) char number[kMaxItem];
         convert(in.dtype, out.dtype, number, in.data, 1);
         Plan fill = plan;
         fill.operand[1].data = number;
@@ -257,7 +259,7 @@ void copy(Context& context, const Plan& plan) {
 
 void register_copy(Table& table) {
     pointwise_shared.run = run_pointwise;
-    table.set(kernels::copy, copy, kReal);
+    table.set(kernels::copy, copy, kReal | kComplex);
 }
 
 }  // namespace ember::cpu::EMBER_LEVEL

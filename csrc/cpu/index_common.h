@@ -33,6 +33,20 @@ EMBER_INLINE void dispatch_real(DType dtype, F&& f) {
                                                                                               f);
 }
 
+// A complex number, as far as sums go.
+template <class T>
+struct Parts {
+    T re, im;
+    friend EMBER_INLINE Parts operator+(Parts a, Parts b) { return {a.re + b.re, a.im + b.im}; }
+};
+
+template <class F>
+EMBER_INLINE void dispatch_summable(DType dtype, F&& f) {
+    if (dtype == DType::Complex64) return f(TypeTag<Parts<float>>{});
+    if (dtype == DType::Complex128) return f(TypeTag<Parts<double>>{});
+    dispatch_real(dtype, f);
+}
+
 // Arithmetic on stored items: halves in float, rounded once; small integers wrap.
 template <class T>
 using Arithmetic = std::conditional_t<std::is_same_v<T, Half> || std::is_same_v<T, BFloat16>, float,

@@ -143,7 +143,7 @@ void scatter(Context&, const Gather& g) {
 
 void scatter_add(Context&, const Gather& g) {
     if (numel_of(g) == 0) return;
-    dispatch_real(g.dtype, [&](auto tag) {
+    dispatch_summable(g.dtype, [&](auto tag) {
         using T = typename decltype(tag)::type;
         scatter_items<T>(g, [](T& to, T from) { to = add_items(to, read_item(from)); });
     });
@@ -186,7 +186,7 @@ void scatter_reduce(Context&, const Gather& g, Combine how) {
 void register_index_gather(Table& table) {
     table.set(kernels::gather, gather, kReal | kComplex);
     table.set(kernels::scatter, scatter, kReal | kComplex);
-    table.set(kernels::scatter_add, scatter_add, kReal);
+    table.set(kernels::scatter_add, scatter_add, kReal | kComplex);
     table.set(kernels::scatter_reduce, scatter_reduce, kNumeric);
 }
 

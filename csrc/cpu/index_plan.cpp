@@ -178,7 +178,7 @@ void index_put(Context& ctx, const IndexPlan& p, bool accumulate) {
         return;
     }
     int64_t n = loops.row_size, s_step = loops.row_strided, v_step = loops.row_values;
-    dispatch_real(p.dtype, [&](auto tag) {
+    dispatch_summable(p.dtype, [&](auto tag) {
         using T = typename decltype(tag)::type;
         put_rows(p, loops, offsets, [=](char* s, char* v) {
             for (int64_t j = 0; j < n; j++) {
@@ -193,7 +193,7 @@ void index_put(Context& ctx, const IndexPlan& p, bool accumulate) {
 
 void register_index_plan(Table& table) {
     table.set(kernels::index_get, index_get, kReal | kComplex);
-    table.set(kernels::index_put, index_put, kReal);
+    table.set(kernels::index_put, index_put, kReal | kComplex);
 }
 
 }  // namespace ember::cpu::EMBER_LEVEL

@@ -140,20 +140,26 @@ void move_transposed(const Move& m) {
 template <class U>
 void move_items(const Move& m) {
     constexpr int64_t size = sizeof(U);
-    if (m.in_outer == size && m.out_inner == size && m.in_inner != size && m.in_inner != 0 &&
-        m.inner >= 8 && m.outer >= 8)
-        return move_transposed<U>(m);
+    if constexpr (size <= 8)
+        if (m.in_outer == size && m.out_inner == size && m.in_inner != size && m.in_inner != 0 &&
+            m.inner >= 8 && m.outer >= 8)
+            return move_transposed<U>(m);
     for (int64_t j = 0; j < m.outer; j++)
         move_row<U>(m.out + j * m.out_outer, m.out_inner, m.in + j * m.in_outer, m.in_inner,
                     m.inner);
 }
+
+struct Item16 {
+    uint64_t low, high;
+};
 
 void move(int item, const Move& m) {
     switch (item) {
         case 1: return move_items<uint8_t>(m);
         case 2: return move_items<uint16_t>(m);
         case 4: return move_items<uint32_t>(m);
-        default: return move_items<uint64_t>(m);
+        case 8: return move_items<uint64_t>(m);
+        default: return move_items<Item16>(m);
     }
 }
 

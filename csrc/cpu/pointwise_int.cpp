@@ -214,10 +214,10 @@ void register_pointwise_int(Table& table) {
     table.set(kernels::bitwise_or, bits_kernel<Or, 2, false>, kIntegral);
     table.set(kernels::bitwise_xor, bits_kernel<Xor, 2, false>, kIntegral);
     table.set(kernels::bitwise_not, bitwise_not, kIntegral);
-    table.set(kernels::logical_and, bool_kernel<And, 2>, kReal);
-    table.set(kernels::logical_or, bool_kernel<Or, 2>, kReal);
-    table.set(kernels::logical_xor, bool_kernel<Xor, 2>, kReal);
-    table.set(kernels::logical_not, bool_kernel<NotBool, 1>, kReal);
+    table.set(kernels::logical_and, bool_kernel<And, 2>, kReal | kComplex);
+    table.set(kernels::logical_or, bool_kernel<Or, 2>, kReal | kComplex);
+    table.set(kernels::logical_xor, bool_kernel<Xor, 2>, kReal | kComplex);
+    table.set(kernels::logical_not, bool_kernel<NotBool, 1>, kReal | kComplex);
     table.set(kernels::where, bits_kernel<Where, 3, true>, kReal);
 }
 

@@ -20,7 +20,7 @@ Tensor isclose(const Tensor& a, const Tensor& b, double rtol, double atol, bool 
     EMBER_CHECK(atol >= 0, "isclose: atol must be greater than or equal to zero, got %g", atol);
     GradModeGuard no_grad(false);
     Tensor close = eq(a, b);
-    if (equal_nan && is_floating(a.dtype()))
+    if (equal_nan && !is_integral(a.dtype()))
         close = logical_or(close, logical_and(isnan(a), isnan(b), {}), {});
     if (rtol == 0 && atol == 0) return close;
     DType dtype = is_integral(a.dtype()) ? modes::default_dtype() : a.dtype();

@@ -2,6 +2,7 @@
 
 #include "core/backend.h"
 #include "core/unlock.h"
+#include "core/warn.h"
 #include "ops/factory.h"
 #include "ops/plan.h"
 #include "ops/resample.h"
@@ -60,6 +61,7 @@ void convert_into(const Tensor& to, const Tensor& from, bool non_blocking) {
     Plan plan;
     make_plan(plan, operands, 1, to.dtype());
     kernels::copy.require(to.device(), to.dtype());
+    kernels::copy.require(to.device(), from.dtype());
     launch(kernels::copy, to.device(), plan.numel, plan);
 }
 
@@ -69,9 +71,15 @@ bool reads_what_it_writes(const Tensor& to, const Tensor& from) {
              to.dtype() == from.dtype());
 }
 
+void warn_of_lost_part(DType from, DType to) {
+    if (EMBER_UNLIKELY(is_complex(from)) && !is_complex(to) && to != DType::Bool)
+        warn("Casting complex values to real discards the imaginary part");
+}
+
 }  // namespace
 
 Tensor copy_(const Tensor& self, const Tensor& src, bool non_blocking) {
+    warn_of_lost_part(src.dtype(), self.dtype());
     check_in_place("copy_", self, src.requires_grad());
     check_operand("copy_", src);
     EMBER_CHECK(!self.has_overlap(),
@@ -180,6 +188,7 @@ Tensor to(const Tensor& x, std::optional<Device> device, std::optional<DType> dt
           bool non_blocking, bool copy, std::optional<MemoryFormat> memory_format) {
     Device target = device ? resolve_device(*device) : x.device();
     DType result = dtype.value_or(x.dtype());
+    warn_of_lost_part(x.dtype(), result);
     Tensor out =
         target == x.device() ? to_dtype(x, result) : moved(x, target, result, non_blocking);
     MemoryFormat format = memory_format.value_or(MemoryFormat::Preserve);

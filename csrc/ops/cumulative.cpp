@@ -3,6 +3,7 @@
 #include <cmath>
 #include <limits>
 
+#include "kernels/complex.h"
 #include "kernels/cumulative.h"
 #include "ops/copy.h"
 #include "ops/formula.h"
@@ -13,6 +14,7 @@ namespace ember::kernels {
 
 EMBER_SLOT(cumsum)
 EMBER_SLOT(cumprod)
+EMBER_COMPLEX_SLOT(cumprod)
 EMBER_SLOT(logcumsumexp)
 EMBER_SLOT(cummax)
 EMBER_SLOT(cummin)
@@ -24,8 +26,14 @@ namespace ember::ops {
 namespace {
 
 // Without a record. `indices` may be null.
-Tensor run(const kernels::CumulativeSlot& slot, const Tensor& input, int dim, bool reverse,
+Tensor run(const kernels::CumulativeSlot& any_slot, const Tensor& input, int dim, bool reverse,
            int64_t* indices = nullptr) {
+    if (EMBER_UNLIKELY(is_complex(input.dtype()) && &any_slot == &kernels::cumsum)) {
+        Tensor x = contiguous(input);  // the parts are summed apart
+        return joined(run(any_slot, parts_of(x.dim() ? x : alias(x, {{1}}, {{1}}, x.offset())), dim,
+                          reverse));
+    }
+    const kernels::CumulativeSlot& slot = any_slot.of(input.dtype());
     slot.require(input.device(), input.dtype());
     Tensor x = contiguous(input), out = empty(x.sizes(), x.options());
     if (x.numel() == 0) return out;
@@ -139,7 +147,7 @@ Tensor cumprod(const Tensor& x, int64_t dim, std::optional<DType> dtype, const D
                [at, x = Saved(input), y = Saved::output(out)](Backward& bw, const Tensor& g) {
                    Tensor value = x.get(bw);
                    if (value.dim() == 0 || value.numel() == 0) return bw.set(0, g);
-                   bw.set(0, cumprod_backward(g, value, y.get(bw), at));
+                   bw.set(0, cumprod_backward(g, conj(value), conj(y.get(bw)), at));
                });
     return out;
 }

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "core/backend.h"
+#include "ops/complex.h"
 #include "ops/copy.h"
 #include "ops/plan.h"
 #include "ops/pointwise.h"
@@ -20,8 +21,9 @@ TensorOptions options_of(std::optional<DType> dtype, std::optional<Device> devic
 void fill(const Tensor& t, Number value) {
     if (t.numel() == 0) return;
     // All bits zero is zero in every dtype.
-    bool zero =
-        value.kind == Number::Kind::Float ? value.d == 0 && !std::signbit(value.d) : value.i == 0;
+    bool zero = value.kind >= Number::Kind::Float ? value.d == 0 && !std::signbit(value.d) &&
+                                                        value.imag == 0 && !std::signbit(value.imag)
+                                                  : value.i == 0;
     if (zero && t.device().is_cpu() && t.is_dense() && t.numel() < 4096) {
         std::memset(t.data(), 0, size_t(t.numel() * t.item_bytes()));
         return;
@@ -31,13 +33,15 @@ void fill(const Tensor& t, Number value) {
     const Tensor* operands[] = {&t, &source};
     Plan plan;
     make_plan(plan, operands, 1, t.dtype());
+    kernels::copy.require(t.device(), t.dtype());
     launch(kernels::copy, t.device(), plan.numel / 2, plan);
 }
 
 DType dtype_of_number(Number n) {
-    return n.kind == Number::Kind::Float ? modes::default_dtype()
-           : n.kind == Number::Kind::Int ? DType::Int64
-                                         : DType::Bool;
+    return n.kind == Number::Kind::Complex ? modes::default_complex()
+           : n.kind == Number::Kind::Float ? modes::default_dtype()
+           : n.kind == Number::Kind::Int   ? DType::Int64
+                                           : DType::Bool;
 }
 
 Tensor filled(const char* name, const Dims& size, Number value, const Dest& out,
@@ -154,6 +158,7 @@ Tensor arange(Number start, std::optional<Number> end, Number step, std::optiona
                  step.kind != Number::Kind::Float;
     DType d = dtype.value_or(whole ? DType::Int64 : modes::default_dtype());
     EMBER_CHECK(d != DType::Bool, "arange: bool is not supported");
+    refuse_complex("arange", d);
     double a = first.as<double>(), b = last.as<double>(), by = step.as<double>();
     EMBER_CHECK(by != 0, "arange: step must be nonzero");
     EMBER_CHECK(std::isfinite(a) && std::isfinite(b), "arange: unsupported range: %g -> %g", a, b);

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "ops/complex.h"
 #include "ops/factory.h"
 #include "ops/pointwise.h"
 #include "ops/reduce.h"

@@ -203,7 +203,7 @@ Tensor index_add(const Tensor& x, int64_t dim, const Tensor& index, const Tensor
     int at = wrap_dim(name, dim, x.dim());
     check_vector(name, index);
     check_source(name, x, at, index, source);
-    kernels::index_add.require(x.device(), x.dtype());
+    kernels::index_add.require(x.device(), real_of(x.dtype()));
     bool wanted = needs_grad(x, source);
     Tensor from = apart(source, dest), places = dense(apart(index, dest));
     Tensor out = write_target(name, x, dest, wanted);
@@ -212,6 +212,10 @@ Tensor index_add(const Tensor& x, int64_t dim, const Tensor& index, const Tensor
         kernels::IndexRows rows = rows_of(name, out, at, places);
         rows.in = from.data();
         rows.out = out.data();
+        if (is_complex(x.dtype())) {  // parts are added apart
+            rows.inner *= 2;
+            rows.dtype = real_of(x.dtype());
+        }
         launch(kernels::index_add, x.device(), 2 * work_of(from), rows, alpha);
     } else {
         if (alpha.as<double>() != 1) {

@@ -49,7 +49,7 @@ kernels::Masked masked(const Tensor& mask, const Counts& counts, const Tensor& f
 
 // The indices of the nonzero items, a row an item; `columns` lays them out dim by dim.
 Tensor nonzero_items(const Tensor& x, bool columns) {
-    Tensor items = dense(x);
+    Tensor items = dense(is_complex(x.dtype()) ? to_dtype(x, DType::Bool) : x);
     Counts counts(items);
     int64_t ndim = x.dim();
     Tensor out = columns ? empty({{ndim, counts.total}}, {DType::Int64, x.device()})

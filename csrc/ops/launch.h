@@ -6,6 +6,8 @@
 
 // Defines a slot that kernels/<family>.h declares; stands in namespace ember::kernels.
 #define EMBER_SLOT(name) decltype(name) name(#name);
+// Defines the slot that takes its place for complex dtypes (kernels/complex.h), behind it.
+#define EMBER_COMPLEX_SLOT(name) decltype(of_complex::name) of_complex::name(#name, kernels::name);
 
 namespace ember::ops {
 

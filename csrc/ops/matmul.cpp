@@ -1,6 +1,7 @@
 #include "ops/matmul.h"
 
 #include "kernels/matmul.h"
+#include "ops/complex.h"
 #include "ops/copy.h"
 #include "ops/factory.h"
 #include "ops/formula.h"
@@ -25,7 +26,7 @@ void check_types(const char* name, const Tensor& a, const Tensor& b) {
     EMBER_CHECK(a.dtype() == b.dtype(), "%s: both tensors must have one dtype, got %s and %s", name,
                 dtype_name(a.dtype()), dtype_name(b.dtype()));
     check_same_device(name, a, b);
-    kernels::gemm.require(a.device(), a.dtype());
+    kernels::gemm.require(a.device(), real_of(a.dtype()));
 }
 
 // The last two dims of each as the kernel's matrices.
@@ -93,6 +94,18 @@ void run_batched(kernels::Gemm g, const Tensor& a, const Tensor& b, const Tensor
     }
 }
 
+Tensor product(const char* name, const Tensor& a, const Tensor& b, const Dest& dest);
+
+// (p + i q) (r + i s) as four products of reals.
+Tensor complex_product(const char* name, const Tensor& a, const Tensor& b) {
+    GradModeGuard no_grad(false);
+    Tensor left = parts_of(a), right = parts_of(b);
+    Tensor p = select(left, -1, 0), q = select(left, -1, 1);
+    Tensor r = select(right, -1, 0), s = select(right, -1, 1);
+    return complex(sub(product(name, p, r, {}), product(name, q, s, {})),
+                   add(product(name, p, s, {}), product(name, q, r, {})), {});
+}
+
 // The product of tensors with at least two dims each, into `out` if the kernel can write it.
 Tensor product(const char* name, const Tensor& a, const Tensor& b, const Dest& dest) {
     int64_t k = a.size(-1);
@@ -104,14 +117,17 @@ Tensor product(const char* name, const Tensor& a, const Tensor& b, const Dest& d
                                        b.sizes().first(size_t(b.dim() - 2)));
     sizes.push_back(a.size(-2));
     sizes.push_back(b.size(-1));
-    bool direct = !dest.fresh() && dest.tensor().is_contiguous() &&
+    bool whole = !is_complex(a.dtype());
+    bool direct = whole && !dest.fresh() && dest.tensor().is_contiguous() &&
                   same(dest.tensor().sizes(), sizes) && dest.tensor().dtype() == a.dtype() &&
                   dest.tensor().impl()->storage != a.impl()->storage &&
                   dest.tensor().impl()->storage != b.impl()->storage;
     if (!dest.fresh()) check_same_device(name, a, dest.tensor());
     if (direct) check_out(name, dest.tensor(), a.dtype(), needs_grad(a, b));
-    Tensor out = direct ? dest.tensor() : empty(sizes, a.options());
-    if (out.numel() > 0) run_batched(problem(a, b, out), a, b, out);
+    Tensor out = direct  ? dest.tensor()
+                 : whole ? empty(sizes, a.options())
+                         : complex_product(name, a, b);
+    if (out.numel() > 0 && whole) run_batched(problem(a, b, out), a, b, out);
     if (direct) out.bump_version();
     if (dest.fresh() || direct) return out;
     check_out(name, dest.tensor(), a.dtype(), needs_grad(a, b));
@@ -157,8 +173,8 @@ Tensor matmul(const Tensor& a, const Tensor& b, const Dest& dest) {
     if (needs_grad(a, b))
         record(a.dim() == 2 && b.dim() == 2 ? "MmBackward0" : "BmmBackward0", out, {a, b},
                [a = Saved(a), b = Saved(b)](Backward& bw, const Tensor& g) {
-                   if (bw.needs(0)) bw.set(0, matmul(g, mT(b.get(bw))));
-                   if (bw.needs(1)) bw.set(1, matmul(mT(a.get(bw)), g));
+                   if (bw.needs(0)) bw.set(0, matmul(g, mH(b.get(bw))));
+                   if (bw.needs(1)) bw.set(1, matmul(mH(a.get(bw)), g));
                });
     return out;
 }
@@ -183,8 +199,8 @@ Tensor plus_product(const char* name, const char* node, const Tensor& input, con
     check_types(name, a, b);
     EMBER_CHECK(input.dtype() == a.dtype(), "%s: expected input of dtype %s, got %s", name,
                 dtype_name(a.dtype()), dtype_name(input.dtype()));
-    EMBER_CHECK(is_floating(a.dtype()) || (alpha.as<double>() == double(alpha.as<int64_t>()) &&
-                                           beta.as<double>() == double(beta.as<int64_t>())),
+    EMBER_CHECK(!is_integral(a.dtype()) || (alpha.as<double>() == double(alpha.as<int64_t>()) &&
+                                            beta.as<double>() == double(beta.as<int64_t>())),
                 "%s: alpha and beta of integer tensors must be whole, got %g and %g", name,
                 alpha.as<double>(), beta.as<double>());
     Dims sizes(a.sizes());
@@ -193,6 +209,14 @@ Tensor plus_product(const char* name, const char* node, const Tensor& input, con
                     (!dest.is_in_place() || same(input.sizes(), sizes)),
                 "%s: input of shape %s cannot hold a product of shape %s", name,
                 to_string(input.sizes()).c_str(), to_string(sizes).c_str());
+    if (is_complex(a.dtype())) {
+        Tensor scale = wrapped_number(beta), term = matmul(a, b);
+        if (!dest.is_in_place()) {
+            Tensor first = beta.as<double>() == 0 ? zeros(sizes, a.options()) : mul(input, scale);
+            return add(first, term, alpha, dest);
+        }
+        return add(mul(input, scale, dest), term, alpha, dest);
+    }
     bool wanted = needs_grad(input, a, b);
     Tensor out = input;
     {
@@ -276,6 +300,10 @@ Tensor linear(const Tensor& input, const Tensor& weight, const Tensor& bias) {
     }
     Dims sizes(input.sizes());
     sizes.back() = features;
+    if (is_complex(input.dtype())) {
+        Tensor out = matmul(input, t(weight));
+        return bias.defined() ? add(out, bias) : out;
+    }
     Tensor out = empty(sizes, input.options());
     if (out.numel() > 0) {
         // Rows of the input that step evenly are multiplied where they are.

@@ -42,6 +42,7 @@ int combine(int a, int b) {
 int prefer(int first, int second) {
     if (first == kNone) return second;
     if (second == kNone || category(DType(second)) <= category(DType(first))) return first;
+    if (is_floating(DType(first))) return int(complex_of(DType(first)));  // keeps its precision
     return combine(first, second);
 }
 
@@ -56,8 +57,9 @@ DType result_type(std::span<const Tensor> inputs) {
         else if (!t.impl()->wrapped_number)
             zero_dims = combine(zero_dims, dtype);
         else
-            numbers =
-                combine(numbers, is_floating(t.dtype()) ? int(modes::default_dtype()) : dtype);
+            numbers = combine(numbers, is_floating(t.dtype())  ? int(modes::default_dtype())
+                                       : is_complex(t.dtype()) ? int(modes::default_complex())
+                                                               : dtype);
     }
     int result = prefer(dims, prefer(zero_dims, numbers));
     return result == kNone ? modes::default_dtype() : DType(result);
@@ -75,7 +77,15 @@ bool can_cast(DType from, DType to) {
 }
 
 void check_number_fits(const char* name, const Tensor& value, DType dtype) {
-    if (dtype == DType::Bool || dtype == DType::Float64 || value.dtype() == dtype) return;
+    if (dtype == DType::Bool || is_complex(dtype) || value.dtype() == dtype) return;
+    if (EMBER_UNLIKELY(is_complex(value.dtype()))) {
+        GradModeGuard no_grad(false);
+        Tensor exact = to_dtype(value, DType::Complex128);
+        EMBER_CHECK(exact.as<double>()[1] == 0,
+                    "%s: value cannot be converted to type %s without overflow", name,
+                    dtype_name(dtype));
+    }
+    if (dtype == DType::Float64) return;
     Tensor wide = empty({}, {DType::Float64, {}});
     if (EMBER_LIKELY(value.device().is_cpu())) {
         const Tensor* operands[] = {&wide, &value};
@@ -131,14 +141,16 @@ void resize_out(const char* name, const Tensor& out, IntSpan sizes) {
 }
 
 Tensor wrapped_number(Number n) {
-    DType dtype = n.kind == Number::Kind::Float ? DType::Float64
-                  : n.kind == Number::Kind::Int ? DType::Int64
-                                                : DType::Bool;
+    DType dtype = n.kind == Number::Kind::Float     ? DType::Float64
+                  : n.kind == Number::Kind::Int     ? DType::Int64
+                  : n.kind == Number::Kind::Complex ? DType::Complex128
+                                                    : DType::Bool;
     Tensor t = empty({}, {dtype, {}});
     if (dtype == DType::Bool)
         *t.as<bool>() = n.i != 0;
     else
         *t.as<int64_t>() = n.i;
+    if (dtype == DType::Complex128) t.as<double>()[1] = n.imag;
     t.impl()->wrapped_number = true;
     return t;
 }
@@ -267,6 +279,7 @@ Tensor dense_copy(const Tensor& t) {
     const Tensor* operands[] = {&copy, &t};
     Plan plan;
     make_plan(plan, operands, 1, t.dtype());
+    kernels::copy.require(t.device(), t.dtype());
     launch(kernels::copy, t.device(), plan.numel, plan);
     return copy;
 }
@@ -330,9 +343,10 @@ void check_dest(const char* name, const Dest& dest, Operands inputs, IntSpan siz
 
 }  // namespace
 
-Tensor pointwise(const kernels::Pointwise& slot, const char* name, Operands inputs,
+Tensor pointwise(const kernels::Pointwise& any_slot, const char* name, Operands inputs,
                  const Dest& dest, const PointwiseOptions& options) {
     Device device = common_device(name, inputs);
+    const kernels::Pointwise& slot = any_slot.of(options.compute);
     slot.require(device, options.compute);
 
     // Equal shapes, or numbers beside one shape, are the usual case: nothing has to broadcast.

@@ -76,6 +76,12 @@ inline Number number(double d) {
     n.d = d;
     return n;
 }
+inline Number number(double re, double im) {
+    Number n = number(re);
+    n.kind = Number::Kind::Complex;
+    n.imag = im;
+    return n;
+}
 inline Number number(int64_t i) {
     Number n;
     n.kind = Number::Kind::Int;

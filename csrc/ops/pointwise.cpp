@@ -37,21 +37,27 @@ void refuse_bool(const char* name, const Tensor& a, const Tensor& b) {
                 "%s: bool tensors cannot be subtracted; use logical_xor, or `~` for a mask", name);
 }
 
-bool is_one(Number n) { return n.kind == Number::Kind::Float ? n.d == 1 : n.i == 1; }
+bool is_one(Number n) { return n.kind >= Number::Kind::Float ? n.d == 1 && n.imag == 0 : n.i == 1; }
 
 void check_alpha(const char* name, DType dtype, Number alpha) {
     EMBER_CHECK(
         alpha.kind != Number::Kind::Float || !is_integral(dtype),
         "%s: for integral input tensors, argument alpha must not be a floating point number", name);
+    EMBER_CHECK(alpha.kind != Number::Kind::Complex || is_complex(dtype),
+                "%s: for non-complex input tensors, argument alpha must not be a complex number",
+                name);
     EMBER_CHECK(alpha.kind != Number::Kind::Bool || dtype == DType::Bool,
                 "%s: boolean alpha only supported for bool results", name);
 }
 
+// The gradient of alpha x.
 Tensor scaled(const Tensor& g, Number alpha) {
+    alpha.imag = -alpha.imag;
     return is_one(alpha) ? g : mul(g, wrapped_number(alpha));
 }
 
 Number negated(Number n) {
+    if (n.kind == Number::Kind::Complex) return number(-n.d, -n.imag);
     if (n.kind == Number::Kind::Float) return number(-n.d);
     return number(int64_t(0 - uint64_t(n.i)));
 }
@@ -91,8 +97,8 @@ Tensor mul(const Tensor& a, const Tensor& b, const Dest& dest) {
         record("MulBackward0", out, {a, b}, dest,
                [a = Saved::when(b.requires_grad(), first, dest),
                 b = Saved::when(a.requires_grad(), b, dest)](Backward& bw, const Tensor& g) {
-                   if (bw.needs(0)) bw.set(0, mul(g, b.get(bw)));
-                   if (bw.needs(1)) bw.set(1, mul(g, a.get(bw)));
+                   if (bw.needs(0)) bw.set(0, mul(g, conj(b.get(bw))));
+                   if (bw.needs(1)) bw.set(1, mul(g, conj(a.get(bw))));
                });
     return out;
 }
@@ -120,9 +126,10 @@ Tensor div(const Tensor& a, const Tensor& b, std::optional<std::string_view> rou
         record("DivBackward0", out, {a, b}, dest,
                [a = Saved::when(b.requires_grad(), first, dest), b = Saved(b, dest)](
                    Backward& bw, const Tensor& g) {
-                   Tensor divisor = b.get(bw);
+                   Tensor divisor = conj(b.get(bw));
                    if (bw.needs(0)) bw.set(0, div(g, divisor));
-                   if (bw.needs(1)) bw.set(1, mul(neg(g), div(div(a.get(bw), divisor), divisor)));
+                   if (bw.needs(1))
+                       bw.set(1, mul(neg(g), div(div(conj(a.get(bw)), divisor), divisor)));
                });
     return out;
 }
@@ -189,12 +196,15 @@ Tensor pow(const Tensor& a, const Tensor& b, const Dest& dest) {
                            ? wrapped_number(number(*exponent.as<double>() - 1.0))
                            : add(exponent, -1.0);
                    Tensor slope = mul(exponent, pow(base, less));
-                   bw.set(0, mul(g, where(eq(exponent, zero), zero, slope)));
+                   bw.set(0, mul(g, conj(where(eq(exponent, zero), zero, slope))));
                }
                // a^b log(a), but 0 where a is 0 and b is not negative.
                if (bw.needs(1)) {
-                   Tensor flat = logical_and(eq(base, zero), ge(exponent, zero), {});
-                   bw.set(1, mul(g, where(flat, zero, mul(y.get(bw), log(base)))));
+                   Tensor grows = ge(real(exponent), zero);
+                   if (is_complex(exponent.dtype()))
+                       grows = logical_and(grows, eq(imag(exponent), zero), {});
+                   Tensor flat = logical_and(eq(base, zero), grows, {});
+                   bw.set(1, mul(g, conj(where(flat, zero, mul(y.get(bw), log(base))))));
                }
            });
     return out;
@@ -274,8 +284,8 @@ Tensor addcmul(const Tensor& x, const Tensor& a, const Tensor& b, Number value, 
                [a = Saved::when(b.requires_grad(), a, dest),
                 b = Saved::when(a.requires_grad(), b, dest), value](Backward& bw, const Tensor& g) {
                    if (bw.needs(0)) bw.set(0, g);
-                   if (bw.needs(1)) bw.set(1, scaled(mul(g, b.get(bw)), value));
-                   if (bw.needs(2)) bw.set(2, scaled(mul(g, a.get(bw)), value));
+                   if (bw.needs(1)) bw.set(1, scaled(mul(g, conj(b.get(bw))), value));
+                   if (bw.needs(2)) bw.set(2, scaled(mul(g, conj(a.get(bw))), value));
                });
     return out;
 }
@@ -291,11 +301,13 @@ Tensor addcdiv(const Tensor& x, const Tensor& a, const Tensor& b, Number value, 
                [a = Saved::when(b.requires_grad(), a, dest),
                 b = Saved::when(a.requires_grad() || b.requires_grad(), b, dest),
                 value](Backward& bw, const Tensor& g) {
-                   Tensor divisor = b.get(bw);
+                   Tensor divisor = conj(b.get(bw));
                    if (bw.needs(0)) bw.set(0, g);
                    if (bw.needs(1)) bw.set(1, scaled(div(g, divisor), value));
-                   if (bw.needs(2))
-                       bw.set(2, neg(scaled(mul(g, div(div(a.get(bw), divisor), divisor)), value)));
+                   if (bw.needs(2)) {
+                       Tensor ratio = div(div(conj(a.get(bw)), divisor), divisor);
+                       bw.set(2, neg(scaled(mul(g, ratio), value)));
+                   }
                });
     return out;
 }
@@ -303,6 +315,8 @@ Tensor addcdiv(const Tensor& x, const Tensor& a, const Tensor& b, Number value, 
 Tensor lerp(const Tensor& a, const Tensor& b, const Tensor& weight, const Dest& dest) {
     Tensor all[] = {a, b, weight};
     DType dtype = float_result_type(all);
+    if (is_complex(a.dtype()) && b.dtype() == a.dtype())
+        return add(a, mul(weight, sub(b, a)), number(int64_t(1)), dest);
     EMBER_CHECK(is_floating(a.dtype()), "lerp: expected floating point tensors, got %s",
                 dtype_name(a.dtype()));
     EMBER_CHECK(a.dtype() == b.dtype(), "lerp: expected dtype %s for `end` but got dtype %s",
@@ -353,6 +367,17 @@ Tensor bitwise_not(const Tensor& x, const Dest& dest) {
     return pointwise(kernels::bitwise_not, "bitwise_not", {x}, dest, {x.dtype(), x.dtype()});
 }
 
+namespace {
+
+const kernels::Pointwise& ordered(const kernels::Pointwise& slot, const char* name, const Tensor& a,
+                                  const Tensor& b) {
+    refuse_complex(name, a.dtype());
+    refuse_complex(name, b.dtype());
+    return slot;
+}
+
+}  // namespace
+
 Tensor eq(const Tensor& a, const Tensor& b, const Dest& dest) {
     return comparison(kernels::eq, "eq", a, b, dest);
 }
@@ -360,16 +385,16 @@ Tensor ne(const Tensor& a, const Tensor& b, const Dest& dest) {
     return comparison(kernels::ne, "ne", a, b, dest);
 }
 Tensor lt(const Tensor& a, const Tensor& b, const Dest& dest) {
-    return comparison(kernels::lt, "lt", a, b, dest);
+    return comparison(ordered(kernels::lt, "lt", a, b), "lt", a, b, dest);
 }
 Tensor le(const Tensor& a, const Tensor& b, const Dest& dest) {
-    return comparison(kernels::le, "le", a, b, dest);
+    return comparison(ordered(kernels::le, "le", a, b), "le", a, b, dest);
 }
 Tensor gt(const Tensor& a, const Tensor& b, const Dest& dest) {
-    return comparison(kernels::gt, "gt", a, b, dest);
+    return comparison(ordered(kernels::gt, "gt", a, b), "gt", a, b, dest);
 }
 Tensor ge(const Tensor& a, const Tensor& b, const Dest& dest) {
-    return comparison(kernels::ge, "ge", a, b, dest);
+    return comparison(ordered(kernels::ge, "ge", a, b), "ge", a, b, dest);
 }
 Tensor logical_and(const Tensor& a, const Tensor& b, const Dest& dest) {
     return comparison(kernels::logical_and, "logical_and", a, b, dest);

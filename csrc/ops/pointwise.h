@@ -48,6 +48,7 @@ Tensor masked_fill(const Tensor& x, const Tensor& mask, const Tensor& value, con
 
 Tensor neg(const Tensor& x, const Dest& dest = {});
 Tensor abs(const Tensor& x, const Dest& dest);
+// -1, 0 or 1. Real dtypes alone; ops/complex.h has sgn for all.
 Tensor sign(const Tensor& x, const Dest& dest = {});
 Tensor square(const Tensor& x, const Dest& dest = {});
 Tensor reciprocal(const Tensor& x, const Dest& dest);

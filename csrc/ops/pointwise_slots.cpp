@@ -1,4 +1,5 @@
 #include "kernels/activation.h"
+#include "kernels/complex.h"
 #include "kernels/pointwise.h"
 #include "kernels/special.h"
 #include "ops/launch.h"
@@ -59,5 +60,49 @@ EMBER_SLOT(nextafter)
 #include "kernels/formulas/activation.inc"
 #define EMBER_SPECIAL(kind, inputs, name, ...) EMBER_SLOT(name)
 #include "kernels/formulas/special.inc"
+
+// Behind those of real dtypes, whose place they take.
+EMBER_COMPLEX_SLOT(add)
+EMBER_COMPLEX_SLOT(mul)
+EMBER_COMPLEX_SLOT(div)
+EMBER_COMPLEX_SLOT(pow)
+EMBER_COMPLEX_SLOT(eq)
+EMBER_COMPLEX_SLOT(ne)
+EMBER_COMPLEX_SLOT(where)
+EMBER_COMPLEX_SLOT(addcmul)
+EMBER_COMPLEX_SLOT(addcdiv)
+EMBER_COMPLEX_SLOT(isnan)
+EMBER_COMPLEX_SLOT(isinf)
+EMBER_COMPLEX_SLOT(isfinite)
+EMBER_COMPLEX_SLOT(neg)
+EMBER_COMPLEX_SLOT(square)
+EMBER_COMPLEX_SLOT(reciprocal)
+EMBER_COMPLEX_SLOT(abs)
+EMBER_COMPLEX_SLOT(sign)
+EMBER_COMPLEX_SLOT(exp)
+EMBER_COMPLEX_SLOT(exp2)
+EMBER_COMPLEX_SLOT(expm1)
+EMBER_COMPLEX_SLOT(log)
+EMBER_COMPLEX_SLOT(log2)
+EMBER_COMPLEX_SLOT(log10)
+EMBER_COMPLEX_SLOT(log1p)
+EMBER_COMPLEX_SLOT(sqrt)
+EMBER_COMPLEX_SLOT(rsqrt)
+EMBER_COMPLEX_SLOT(sin)
+EMBER_COMPLEX_SLOT(cos)
+EMBER_COMPLEX_SLOT(tanh)
+EMBER_COMPLEX_SLOT(sigmoid)
+EMBER_COMPLEX_SLOT(tan)
+EMBER_COMPLEX_SLOT(asin)
+EMBER_COMPLEX_SLOT(acos)
+EMBER_COMPLEX_SLOT(atan)
+EMBER_COMPLEX_SLOT(sinh)
+EMBER_COMPLEX_SLOT(cosh)
+EMBER_COMPLEX_SLOT(asinh)
+EMBER_COMPLEX_SLOT(acosh)
+EMBER_COMPLEX_SLOT(atanh)
+EMBER_SLOT(conj)
+EMBER_SLOT(angle)
+EMBER_SLOT(complex)
 
 }  // namespace ember::kernels

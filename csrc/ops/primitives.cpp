@@ -1,5 +1,6 @@
 #include "autograd/primitives.h"
 
+#include "ops/complex.h"
 #include "ops/copy.h"
 #include "ops/factory.h"
 #include "ops/formula.h"
@@ -20,6 +21,8 @@ Tensor ones(IntSpan sizes, TensorOptions options) {
 Tensor clone(const Tensor& t) { return ops::clone(t, MemoryFormat::Preserve); }
 void copy_in_place(const Tensor& to, const Tensor& from) { ops::copy_(to, from); }
 Tensor cast(const Tensor& t, DType dtype) { return ops::to_dtype(t, dtype); }
+Tensor view_as_real(const Tensor& t) { return ops::view_as_real(t); }
+Tensor view_as_complex(const Tensor& t) { return ops::view_as_complex(t); }
 Tensor to_device(const Tensor& t, Device device) { return ops::to_device(t, device); }
 Tensor sum_to_size(const Tensor& t, IntSpan sizes) { return ops::sum_to_size(t, Dims(sizes)); }
 Tensor as_strided(const Tensor& t, IntSpan sizes, IntSpan strides, int64_t offset) {

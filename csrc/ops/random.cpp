@@ -84,13 +84,13 @@ void check_probability(const char* name, double p) {
 }  // namespace
 
 Tensor rand(const Dims& size, Generator* generator, TensorOptions options) {
-    require_floating("rand", options.dtype);
+    if (!is_complex(options.dtype)) require_floating("rand", options.dtype);
     checked_numel("rand", size, options.dtype);
     return uniform_(empty(size, options), 0, 1, generator);
 }
 
 Tensor randn(const Dims& size, Generator* generator, TensorOptions options) {
-    require_floating("randn", options.dtype);
+    if (!is_complex(options.dtype)) require_floating("randn", options.dtype);
     checked_numel("randn", size, options.dtype);
     return normal_(empty(size, options), 0, 1, generator);
 }
@@ -107,6 +107,11 @@ Tensor randperm(int64_t n, Generator* generator, TensorOptions options) {
 }
 
 Tensor uniform_(const Tensor& self, double from, double to, Generator* generator) {
+    if (is_complex(self.dtype())) {
+        check_in_place("uniform_", self);
+        uniform_(parts_of(self), from, to, generator);
+        return cut_history("UniformBackward0", self);
+    }
     require_floating("uniform_", self.dtype());
     EMBER_CHECK(from <= to,
                 "uniform_: expects to return a [from, to) range, but found from=%g > to=%g", from,
@@ -117,7 +122,18 @@ Tensor uniform_(const Tensor& self, double from, double to, Generator* generator
     return cut_history("UniformBackward0", self);
 }
 
+// Complex: parts of half the variance each, so that |x - mean|^2 is std^2 on average.
 Tensor normal_(const Tensor& self, double mean, double std, Generator* generator) {
+    if (is_complex(self.dtype())) {
+        EMBER_CHECK(std >= 0, "normal_: expects std >= 0.0, but found std %g", std);
+        check_in_place("normal_", self);
+        normal_(parts_of(self), 0, std * M_SQRT1_2, generator);
+        if (mean != 0) {
+            GradModeGuard no_grad(false);
+            add(self, wrapped_number(number(mean)), number(int64_t(1)), Dest::in_place(self));
+        }
+        return cut_history("NormalBackward0", self);
+    }
     require_floating("normal_", self.dtype());
     EMBER_CHECK(std >= 0, "normal_: expects std >= 0.0, but found std %g", std);
     fill(kernels::normal, "normal_", self, generator, 3, mean, std);

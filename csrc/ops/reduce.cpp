@@ -2,6 +2,8 @@
 
 #include <cmath>
 
+#include "kernels/complex.h"
+#include "ops/complex.h"
 #include "ops/copy.h"
 #include "ops/factory.h"
 #include "ops/formula.h"
@@ -10,9 +12,9 @@
 
 namespace ember::kernels {
 
-#define EMBER_SLOT(name) decltype(name) name(#name);
 EMBER_SLOT(sum)
 EMBER_SLOT(prod)
+EMBER_COMPLEX_SLOT(prod)
 EMBER_SLOT(max)
 EMBER_SLOT(min)
 EMBER_SLOT(any)
@@ -22,7 +24,6 @@ EMBER_SLOT(variance)
 EMBER_SLOT(logsumexp)
 EMBER_SLOT(argmax)
 EMBER_SLOT(argmin)
-#undef EMBER_SLOT
 
 }  // namespace ember::kernels
 
@@ -91,9 +92,10 @@ Tensor output(const char* name, const Tensor& x, const Reduced& reduced, bool ke
     return out;
 }
 
-Tensor reduce(const kernels::Reduce& slot, const char* name, const Tensor& input,
+Tensor reduce(const kernels::Reduce& any_slot, const char* name, const Tensor& input,
               const Reduced& reduced, bool keepdim, DType dtype, double param, const Dest& dest) {
     Tensor x = input;
+    const kernels::Reduce& slot = any_slot.of(x.dtype());
     slot.require(x.device(), x.dtype());
     // `out=` of another dtype, or over the input's memory, gets its values by a copy.
     bool aside = !dest.fresh() && (dest.tensor().dtype() != dtype ||
@@ -123,6 +125,17 @@ Tensor scaled_sum(const char* name, const Tensor& x, const Reduced& reduced, boo
                   DType dtype, double scale, const Dest& dest) {
     bool direct = x.dtype() == dtype || (is_integral(x.dtype()) && dtype == DType::Int64);
     Tensor input = direct ? x : to_dtype(x, dtype);
+    if (EMBER_UNLIKELY(is_complex(dtype))) {  // the parts apart
+        GradModeGuard no_grad(false);
+        Reduced of_parts = reduced;
+        if (of_parts.ndim++ == 0) of_parts.marked[0] = false;  // a zero-dim tensor has no dim 0
+        Tensor parts = parts_of(input);
+        Tensor out =
+            joined(reduce(kernels::sum, name, parts, of_parts, keepdim, parts.dtype(), scale, {}));
+        if (dest.fresh()) return out;
+        Tensor to = output(name, input, reduced, keepdim, dtype, dest);
+        return copy_(to, out);
+    }
     return reduce(kernels::sum, name, input, reduced, keepdim, dtype, scale, dest);
 }
 
@@ -183,9 +196,9 @@ Tensor prod_backward(const Tensor& g, const Tensor& x, const Tensor& y, int64_t 
             std::vector<Tensor> others{narrow(x, dim, 0, i), narrow(x, dim, i + 1, n - i - 1)};
             parts.push_back(prod(cat(others, dim), dim, true, std::nullopt, {}));
         }
-        return mul(g, cat(parts, dim));
+        return mul(g, conj(cat(parts, dim)));
     }
-    return mul(g, div(y, x));
+    return mul(g, conj(div(y, x)));
 }
 
 }  // namespace
@@ -233,6 +246,19 @@ Tensor var_backward(const Tensor& g, const Tensor& x, const Reduced& reduced, bo
     return mul(mul(with_dims(g, reduced, keepdim), centred), scale);
 }
 
+// Of complex numbers: the sum of the parts' variances.
+Tensor complex_var(const char* name, const Tensor& x, const std::optional<Dims>& dim, double c,
+                   bool keepdim, const Dest& dest, bool root) {
+    Number correction = number(c);
+    Tensor out = add(var(real(x), dim, correction, keepdim, std::nullopt, {}),
+                     var(imag(x), dim, correction, keepdim, std::nullopt, {}));
+    if (root) out = sqrt(out);
+    if (dest.fresh()) return out;
+    check_out(name, dest.tensor(), out.dtype(), needs_grad(x));
+    resize_out(name, dest.tensor(), out.sizes());
+    return copy_(dest.tensor(), out);
+}
+
 void require_floating(const char* name, const Tensor& x) {
     EMBER_CHECK(is_floating(x.dtype()), "%s: expected a floating point tensor, got %s", name,
                 dtype_name(x.dtype()));
@@ -242,6 +268,9 @@ void require_floating(const char* name, const Tensor& x) {
 
 Tensor var(const Tensor& x, const std::optional<Dims>& dim, std::optional<Number> correction,
            bool keepdim, std::optional<bool> unbiased, const Dest& dest) {
+    if (is_complex(x.dtype()))
+        return complex_var("var", x, dim, correction_of("var", correction, unbiased), keepdim, dest,
+                           false);
     require_floating("var", x);
     Reduced reduced("var", x, span_of(dim));
     double c = correction_of("var", correction, unbiased);
@@ -257,6 +286,9 @@ Tensor var(const Tensor& x, const std::optional<Dims>& dim, std::optional<Number
 Tensor std_deviation(const Tensor& x, const std::optional<Dims>& dim,
                      std::optional<Number> correction, bool keepdim, std::optional<bool> unbiased,
                      const Dest& dest) {
+    if (is_complex(x.dtype()))
+        return complex_var("std", x, dim, correction_of("std", correction, unbiased), keepdim, dest,
+                           true);
     require_floating("std", x);
     Reduced reduced("std", x, span_of(dim));
     double c = correction_of("std", correction, unbiased);
@@ -418,11 +450,20 @@ Tensor truth(const kernels::Reduce& slot, const char* name, const Tensor& x,
 
 }  // namespace
 
+namespace {
+
+// What is not zero, of complex numbers.
+Tensor truths(const Tensor& x) {
+    return is_complex(x.dtype()) ? ne(x, wrapped_number(number(0.0))) : x;
+}
+
+}  // namespace
+
 Tensor any(const Tensor& x, const std::optional<Dims>& dim, bool keepdim, const Dest& dest) {
-    return truth(kernels::any, "any", x, dim, keepdim, dest);
+    return truth(kernels::any, "any", truths(x), dim, keepdim, dest);
 }
 Tensor all(const Tensor& x, const std::optional<Dims>& dim, bool keepdim, const Dest& dest) {
-    return truth(kernels::all, "all", x, dim, keepdim, dest);
+    return truth(kernels::all, "all", truths(x), dim, keepdim, dest);
 }
 
 Tensor logsumexp(const Tensor& x, const Dims& dim, bool keepdim, const Dest& dest) {
@@ -479,11 +520,12 @@ Tensor norm_backward(const Tensor& g, const Tensor& x, const Tensor& y, double p
 Tensor norm(const Tensor& x, double p, const std::optional<Dims>& dim, bool keepdim,
             std::optional<DType> dtype, const Dest& dest) {
     Tensor input = dtype ? to_dtype(x, *dtype) : x;
+    if (is_complex(input.dtype())) input = abs(input, {});
     require_floating("norm", input);
     Reduced reduced("norm", input, span_of(dim));
     if (p < 0 || std::isinf(p)) check_not_empty("norm", input, reduced, ErrorKind::Runtime);
     Tensor out = reduce(kernels::norm, "norm", input, reduced, keepdim, input.dtype(), p, dest);
-    if (needs_grad(x))
+    if (needs_grad(input))
         record("NormBackward0", out, {input},
                [reduced, keepdim, p, x = Saved(input), y = Saved::output(out)](Backward& bw,
                                                                                const Tensor& g) {

@@ -27,7 +27,7 @@ Tensor elementary(const kernels::Pointwise& slot, const char* name, const char* 
     Tensor out = pointwise(slot, name, {x}, dest, {dtype, dtype, {}, kNs});
     if (needs_grad(x))
         record(node, out, {x}, dest, [x = Saved(first), slope](Backward& bw, const Tensor& g) {
-            bw.set(0, slope(g, x.get(bw)));
+            bw.set(0, slope(g, conj(x.get(bw))));
         });
     return out;
 }
@@ -97,8 +97,14 @@ Tensor frac(const Tensor& x, const Dest& dest) {
     return elementary(kernels::frac, "frac", "FracBackward0", x, dest,
                       [](const Tensor& g, const Tensor&) { return g; });
 }
-Tensor deg2rad(const Tensor& x, const Dest& dest) { return mul(x, constant(M_PI / 180), dest); }
-Tensor rad2deg(const Tensor& x, const Dest& dest) { return mul(x, constant(180 / M_PI), dest); }
+Tensor deg2rad(const Tensor& x, const Dest& dest) {
+    refuse_complex("deg2rad", x.dtype());
+    return mul(x, constant(M_PI / 180), dest);
+}
+Tensor rad2deg(const Tensor& x, const Dest& dest) {
+    refuse_complex("rad2deg", x.dtype());
+    return mul(x, constant(180 / M_PI), dest);
+}
 
 // ---- The error function and the normal distribution
 
@@ -231,6 +237,10 @@ Tensor bessel_y1(const Tensor& x, const Dest& dest) {
 // ---- Others of one tensor
 
 Tensor sinc(const Tensor& x, const Dest& dest) {
+    if (is_complex(x.dtype())) {
+        Tensor zero = eq(x, constant(0)), angle = mul(where(zero, constant(1), x), M_PI);
+        return deliver("sinc", where(zero, constant(1), div(sin(angle), angle)), dest);
+    }
     return elementary(kernels::sinc, "sinc", "SincBackward0", x, dest,
                       [](const Tensor& g, const Tensor& x) {
                           Tensor zero = eq(x, constant(0)), angle = mul(x, M_PI);
@@ -270,6 +280,10 @@ Tensor logit(const Tensor& x, std::optional<double> eps, const Dest& dest) {
 
 Tensor nan_to_num(const Tensor& x, std::optional<double> nan, std::optional<double> posinf,
                   std::optional<double> neginf, const Dest& dest) {
+    if (is_complex(x.dtype())) {  // the parts apart
+        Tensor parts = nan_to_num(view_as_real(x), nan, posinf, neginf, {});
+        return deliver("nan_to_num", view_as_complex(contiguous(parts)), dest);
+    }
     if (is_integral(x.dtype()) && dest.is_in_place()) return x;
     if (is_integral(x.dtype()))
         return pointwise(kernels::copy, "nan_to_num", {x}, dest, {x.dtype(), x.dtype()});
@@ -345,6 +359,10 @@ Tensor isneginf(const Tensor& x, const Dest& dest) {
     return answer(kernels::isneginf, "isneginf", x, dest);
 }
 Tensor isreal(const Tensor& x) {
+    if (is_complex(x.dtype())) {
+        GradModeGuard no_grad(false);
+        return eq(imag(x), constant(0));
+    }
     GradModeGuard no_grad(false);
     return fill_(empty_like(x, DType::Bool), constant(1));
 }

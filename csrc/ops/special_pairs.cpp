@@ -227,13 +227,13 @@ Tensor ldexp(const Tensor& x, const Tensor& exponent, const Dest& dest) {
 }
 
 Tensor float_power(const Tensor& a, const Tensor& b, const Dest& dest) {
-    EMBER_CHECK(dest.fresh() || dest.tensor().dtype() == DType::Float64,
-                "float_power: the result has dtype float64, got an output of %s",
+    DType dtype =
+        is_complex(a.dtype()) || is_complex(b.dtype()) ? DType::Complex128 : DType::Float64;
+    EMBER_CHECK(dest.fresh() || dest.tensor().dtype() == dtype,
+                "float_power: the result has dtype %s, got an output of %s", dtype_name(dtype),
                 dest.fresh() ? "" : dtype_name(dest.tensor().dtype()));
-    auto wide = [](const Tensor& x) {
-        return x.impl()->wrapped_number || x.dtype() == DType::Float64
-                   ? x
-                   : to_dtype(x, DType::Float64);
+    auto wide = [dtype](const Tensor& x) {
+        return x.impl()->wrapped_number || x.dtype() == dtype ? x : to_dtype(x, dtype);
     };
     return pow(wide(a), wide(b), dest);
 }

@@ -42,10 +42,12 @@ Tensor neg(const Tensor& x, const Dest& dest) {
 Tensor abs(const Tensor& x, const Dest& dest) {
     Tensor copy;
     const Tensor& first = original(x, dest, x, copy);
-    Tensor out = unary(kernels::abs, "abs", x, dest);
+    EMBER_CHECK(!dest.is_in_place() || !is_complex(x.dtype()),
+                "abs_: in place is not supported for complex tensors");
+    Tensor out = pointwise(kernels::abs, "abs", {x}, dest, {x.dtype(), real_of(x.dtype())});
     if (needs_grad(x))
         record("AbsBackward0", out, {x}, dest, [x = Saved(first)](Backward& bw, const Tensor& g) {
-            bw.set(0, mul(g, sign(x.get(bw))));
+            bw.set(0, mul(g, sgn(x.get(bw), {})));
         });
     return out;
 }
@@ -57,7 +59,7 @@ Tensor square(const Tensor& x, const Dest& dest) {
     Tensor out = pointwise(kernels::square, "square", {x}, dest, {dtype, dtype});
     if (needs_grad(x))
         record("PowBackward0", out, {x}, dest, [x = Saved(first)](Backward& bw, const Tensor& g) {
-            bw.set(0, mul(g, mul(x.get(bw), 2.0)));
+            bw.set(0, mul(g, mul(conj(x.get(bw)), 2.0)));
         });
     return out;
 }
@@ -73,7 +75,8 @@ Tensor step_function(const kernels::Pointwise& slot, const char* name, const cha
     return out;
 }
 
-// The derivative, as a function of the input or of the result.
+// The derivative, as a function of the input or of the result: of their conjugates where they are
+// complex, which gives the derivative's conjugate for every function that is real on real numbers.
 using Slope = Tensor (*)(const Tensor& g, const Tensor& saved);
 
 Tensor by_input(const kernels::Pointwise& slot, const char* name, const char* node, const Tensor& x,
@@ -83,7 +86,7 @@ Tensor by_input(const kernels::Pointwise& slot, const char* name, const char* no
     Tensor out = unary_float(slot, name, x, dest);
     if (needs_grad(x))
         record(node, out, {x}, dest, [x = Saved(first), slope](Backward& bw, const Tensor& g) {
-            bw.set(0, slope(g, x.get(bw)));
+            bw.set(0, slope(g, conj(x.get(bw))));
         });
     return out;
 }
@@ -94,7 +97,7 @@ Tensor by_result(const kernels::Pointwise& slot, const char* name, const char* n
     if (needs_grad(x))
         record(node, out, {x}, dest,
                [y = Saved::output(out), slope](Backward& bw, const Tensor& g) {
-                   bw.set(0, slope(g, y.get(bw)));
+                   bw.set(0, slope(g, conj(y.get(bw))));
                });
     return out;
 }
@@ -102,6 +105,8 @@ Tensor by_result(const kernels::Pointwise& slot, const char* name, const char* n
 }  // namespace
 
 Tensor sign(const Tensor& x, const Dest& dest) {
+    if (is_complex(x.dtype()))
+        raise(ErrorKind::NotImplemented, "sign: complex tensors are not supported; use sgn");
     return step_function(kernels::sign, "sign", "SignBackward0", x, dest);
 }
 Tensor floor(const Tensor& x, const Dest& dest) {
@@ -176,7 +181,7 @@ Tensor erf(const Tensor& x, const Dest& dest) {
 Tensor tanh(const Tensor& x, const Dest& dest) {
     return by_result(kernels::tanh, "tanh", "TanhBackward0", x, dest,
                      [](const Tensor& g, const Tensor& y) {
-                         if (!modes::grad_enabled())
+                         if (!modes::grad_enabled() && !is_complex(y.dtype()))
                              return fused(kernels::tanh_backward, "tanh_backward", g, y);
                          return sub(g, mul(g, square(y)));
                      });
@@ -185,7 +190,7 @@ Tensor tanh(const Tensor& x, const Dest& dest) {
 Tensor sigmoid(const Tensor& x, const Dest& dest) {
     return by_result(kernels::sigmoid, "sigmoid", "SigmoidBackward0", x, dest,
                      [](const Tensor& g, const Tensor& y) {
-                         if (!modes::grad_enabled())
+                         if (!modes::grad_enabled() && !is_complex(y.dtype()))
                              return fused(kernels::sigmoid_backward, "sigmoid_backward", g, y);
                          return mul(g, sub(y, square(y)));
                      });
@@ -208,6 +213,7 @@ Tensor relu(const Tensor& x, const Dest& dest) {
 }
 
 Tensor silu(const Tensor& x, const Dest& dest) {
+    if (is_complex(x.dtype())) return mul(x, sigmoid(x), dest);
     return by_input(
         kernels::silu, "silu", "SiluBackward0", x, dest, [](const Tensor& g, const Tensor& x) {
             if (!modes::grad_enabled()) return fused(kernels::silu_backward, "silu_backward", g, x);
@@ -310,6 +316,7 @@ Tensor clamp(const Tensor& x, std::optional<Number> min, std::optional<Number> m
     if (min) all.push_back(wrapped_number(*min));
     if (max) all.push_back(wrapped_number(*max));
     DType dtype = result_type(all);
+    refuse_complex("clamp", dtype);
     EMBER_CHECK(dtype != DType::Bool, "clamp: bool tensors are not supported");
     for (const Tensor& bound : std::span(all.begin(), all.end()).subspan(1))
         check_number_fits("clamp", bound, dtype);

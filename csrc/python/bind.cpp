@@ -95,6 +95,7 @@ void Signature::prepare(int taken) {
         if (colon < part.size()) {
             std::string_view types = part.substr(colon, equals - colon);
             p.number_ok = types.find("Number") != types.npos;
+            p.complex_ok = types.find("complex") != types.npos;
             p.none_given = types.find("None") != types.npos;
         }
         if (equals < part.size()) {

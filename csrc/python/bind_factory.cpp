@@ -88,7 +88,7 @@ void bind_factory(BindTable& t) {
 #define EMBER_PINNED "dtype=None, layout=None, device=None, pin_memory=False, requires_grad=False"
     bind<&zeros>(t, kFunction, "zeros(*size, out=None, " EMBER_PINNED ")", "A tensor of zeros.");
     bind<&ones>(t, kFunction, "ones(*size, out=None, " EMBER_PINNED ")", "A tensor of ones.");
-    bind<&full>(t, kFunction, "full(size, fill_value, *, out=None, " EMBER_PINNED ")",
+    bind<&full>(t, kFunction, "full(size, fill_value: complex, *, out=None, " EMBER_PINNED ")",
                 "A tensor filled with a number, whose kind gives the dtype.");
     bind<&empty>(t, kFunction, "empty(*size, out=None, " EMBER_PINNED ", memory_format=None)",
                  "A tensor of uninitialised memory.");
@@ -104,7 +104,8 @@ void bind_factory(BindTable& t) {
                                 "ones_like(input, *, " EMBER_OPTIONS ", memory_format=None)",
                                 "Ones of input's shape, dtype and dense layout.");
     bind<&full_like>(t, kFunction,
-                     "full_like(input, fill_value, *, " EMBER_OPTIONS ", memory_format=None)",
+                     "full_like(input, fill_value: complex, *, " EMBER_OPTIONS
+                     ", memory_format=None)",
                      "A number in input's shape, dtype and dense layout.");
     bind<&arange_end, &arange>(
         t, kFunction,

@@ -31,14 +31,16 @@ void bind_pointwise(BindTable& t) {
     constexpr int unary = all | kInPlaceFunction;
 
     bind_dest<&ops::add>(
-        t, all, "add(input: Tensor | Number, other: Tensor | Number, *, alpha=1, out=None)",
+        t, all,
+        "add(input: Tensor | Number, other: Tensor | Number, *, alpha: complex=1, out=None)",
         "input + alpha * other, broadcast and promoted. Any dtype; alpha must be "
         "whole for integers.");
     bind_dest<&ops::sub>(
-        t, all, "sub(input: Tensor | Number, other: Tensor | Number, *, alpha=1, out=None)",
+        t, all,
+        "sub(input: Tensor | Number, other: Tensor | Number, *, alpha: complex=1, out=None)",
         "input - alpha * other, broadcast and promoted. Raises RuntimeError for two bool tensors.");
     t.alias("subtract", "sub");
-    bind<&ops::rsub>(t, both, "rsub(input, other: Tensor | Number, alpha=1)",
+    bind<&ops::rsub>(t, both, "rsub(input, other: Tensor | Number, alpha: complex=1)",
                      "other - alpha * input, broadcast and promoted.");
     bind_dest<&ops::mul>(t, all, "mul(input: Tensor | Number, other: Tensor | Number, *, out=None)",
                          "input * other, broadcast and promoted.");
@@ -70,10 +72,11 @@ void bind_pointwise(BindTable& t) {
     bind_dest<&ops::minimum>(
         t, both, "minimum(input, other, *, out=None)",
         "The smaller of both, broadcast and promoted; NaN where either is NaN.");
-    bind_dest<&ops::addcmul>(t, all, "addcmul(input, tensor1, tensor2, *, value=1, out=None)",
+    bind_dest<&ops::addcmul>(t, all,
+                             "addcmul(input, tensor1, tensor2, *, value: complex=1, out=None)",
                              "input + value * tensor1 * tensor2, broadcast and promoted.");
     bind_dest<&ops::addcdiv>(
-        t, all, "addcdiv(input, tensor1, tensor2, *, value=1, out=None)",
+        t, all, "addcdiv(input, tensor1, tensor2, *, value: complex=1, out=None)",
         "input + value * tensor1 / tensor2, broadcast and promoted. Floating point only.");
     bind_dest<&ops::lerp>(t, all, "lerp(input, end, weight: Tensor | Number, *, out=None)",
                           "input + weight * (end - input). Floating point only.");
@@ -125,10 +128,11 @@ void bind_pointwise(BindTable& t) {
 
     bind_dest<&ops::neg>(t, unary, "neg(input, *, out=None)", "-input. RuntimeError for bool.");
     t.alias("negative", "neg");
-    bind_dest<&ops::abs>(t, unary, "abs(input, *, out=None)", "The absolute value.");
+    bind_dest<&ops::abs>(t, unary, "abs(input, *, out=None)",
+                         "The absolute value; real also of complex numbers.");
     t.alias("absolute", "abs");
-    bind_dest<&ops::sign>(t, all, "sign(input, *, out=None)", "-1, 0 or 1 by sign.");
-    t.alias("sgn", "sign");
+    bind_dest<&ops::sign>(t, all, "sign(input, *, out=None)",
+                          "-1, 0 or 1 by sign. RuntimeError for complex tensors, which sgn takes.");
     bind_dest<&ops::square>(t, unary, "square(input, *, out=None)", "input * input.");
     bind_dest<&ops::reciprocal>(t, unary, "reciprocal(input, *, out=None)", "1 / input.");
     bind_dest<&ops::floor>(t, unary, "floor(input, *, out=None)", "Rounded down.");

@@ -106,7 +106,7 @@ void bind_predicates(BindTable& t) {
                              "Whether the sign is minus, also of zeros and NaNs: bool.");
     bind_dest<&ops::isposinf>(t, both, "isposinf(input, *, out=None)", "Whether it is inf: bool.");
     bind_dest<&ops::isneginf>(t, both, "isneginf(input, *, out=None)", "Whether it is -inf: bool.");
-    bind<&ops::isreal>(t, both, "isreal(input)", "Whether the element is real: True.");
+    bind<&ops::isreal>(t, both, "isreal(input)", "Whether the imaginary part is zero: bool.");
 }
 
 // What ember.special has beyond names that stand in the module itself.

@@ -63,6 +63,12 @@ Tensor new_tensor(const Tensor& self, PyObject* data, std::optional<DType> dtype
 }
 
 PyObject* item(const Tensor& t) { return item_of(t); }
+PyObject* as_complex(const Tensor& t) {
+    Held value(Held::checked(item_of(t)));
+    Py_complex c = PyComplex_AsCComplex(value.get());
+    if (c.real == -1 && PyErr_Occurred()) throw PythonError();
+    return PyComplex_FromCComplex(c);
+}
 PyObject* tolist(const Tensor& t) {
     Tensor here = ops::to_device(t, {});
     return list_of(here, 0, static_cast<const char*>(here.data()));
@@ -147,6 +153,7 @@ void bind_creation(BindTable& t) {
                       "tensor(data) with this tensor's dtype and device by default.");
     bind<&item>(t, kMethod, "item(input)",
                 "The only element as a Python number. RuntimeError for more or fewer.");
+    bind<&as_complex>(t, kMethod, "__complex__(input)", "The only element as a complex number.");
     bind<&tolist>(t, kMethod, "tolist(input)",
                   "Nested lists of Python numbers; a number if zero-dim.");
 }

@@ -65,8 +65,7 @@ uint8_t code_of(DType dtype) {
 DType dtype_of(DlType type) {
     if (type.lanes == 1)
         for (int i = 0; i < kDTypeCount; i++)
-            if (code_of(DType(i)) == type.code && 8 * item_size(DType(i)) == type.bits &&
-                !is_complex(DType(i)))
+            if (code_of(DType(i)) == type.code && 8 * item_size(DType(i)) == type.bits)
                 return DType(i);
     raise(ErrorKind::Buffer, "from_dlpack: no dtype for code %d with %d bits and %d lanes",
           type.code, type.bits, type.lanes);

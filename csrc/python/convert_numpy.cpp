@@ -75,8 +75,8 @@ std::string dtype_text(PyObject* array) {
 [[noreturn]] void raise_unsupported(const char* name, PyObject* array) {
     PyErr_Clear();
     raise_type(
-        "%s: can't convert np.ndarray of type %s; supported are float64, float32, float16, "
-        "int64, int32, int16, int8, uint8 and bool",
+        "%s: can't convert np.ndarray of type %s; supported are complex128, complex64, float64, "
+        "float32, float16, int64, int32, int16, int8, uint8 and bool",
         name, dtype_text(array).c_str());
 }
 
@@ -84,6 +84,10 @@ std::string dtype_text(PyObject* array) {
 bool dtype_of_format(const char* format, int64_t size, DType& dtype) {
     if (!format) format = "B";
     if (*format && std::strchr("@=<>!", *format)) format++;
+    if (std::strcmp(format, "Zf") == 0 || std::strcmp(format, "Zd") == 0) {
+        dtype = format[1] == 'f' ? DType::Complex64 : DType::Complex128;
+        return item_size(dtype) == size;
+    }
     if (std::strlen(format) != 1) return false;
     if (*format == '?') {
         dtype = DType::Bool;

@@ -64,7 +64,7 @@ DType dtype_of_array_scalar(const char* name, PyObject* o) {
 // What the numbers of a sequence are; Python's ints and floats are counted by kind, since that is
 // all most lists hold.
 struct Kinds {
-    bool truth = false, whole = false, real = false;
+    bool truth = false, whole = false, real = false, imaginary = false;
     std::optional<DType> other;
 
     void add(DType dtype) { other = other ? promote(*other, dtype) : dtype; }
@@ -73,6 +73,7 @@ struct Kinds {
         if (truth) all.add(DType::Bool);
         if (whole) all.add(DType::Int64);
         if (real) all.add(modes::default_dtype());
+        if (imaginary) all.add(modes::default_complex());
         return all.other.value_or(modes::default_dtype());
     }
 };
@@ -89,7 +90,7 @@ void add_number(const char* name, PyObject* o, Kinds& kinds) {
     else if (PyLong_Check(o) || PyIndex_Check(o))
         kinds.whole = true;
     else if (PyComplex_Check(o))
-        raise_type("%s: complex numbers are not supported", name);
+        kinds.imaginary = true;
     else if (PyUnicode_Check(o) || PyBytes_Check(o))
         raise_text(name, o);
     else if (is_sequence(o))
@@ -170,10 +171,37 @@ T integer_value(const char* name, PyObject* o) {
     return T(value);
 }
 
+// Real and imaginary part, as a complex tensor holds them.
+template <class T>
+struct Pair {
+    T re, im;
+};
+
+template <class P>
+P complex_value(const char* name, PyObject* o) {
+    if (PyUnicode_Check(o) || PyBytes_Check(o)) raise_text(name, o);
+    Held item;
+    if (is_tensor(o)) {
+        if (tensor_of(o).numel() != 1)
+            raise_value("%s: only one element tensors can be converted to Python scalars", name);
+        item.reset(Held::checked(item_of(tensor_of(o))));
+        o = item.get();
+    } else if (is_sequence(o)) {
+        raise_type("%s: expected a number, got %s", name, Py_TYPE(o)->tp_name);
+    }
+    Py_complex value = PyComplex_AsCComplex(o);
+    if (value.real == -1 && PyErr_Occurred()) throw PythonError();
+    using T = decltype(P::re);
+    return {T(value.real), T(value.imag)};
+}
+
 template <class T>
 T value_as(const char* name, PyObject* o) {
-    if constexpr (std::is_same_v<T, bool>) {
+    if constexpr (std::is_same_v<T, Pair<float>> || std::is_same_v<T, Pair<double>>) {
+        return complex_value<T>(name, o);
+    } else if constexpr (std::is_same_v<T, bool>) {
         if (PyBool_Check(o)) return o == Py_True;
+        if (PyComplex_Check(o)) return PyObject_IsTrue(o) == 1;
         return real_value(name, o) != 0;
     } else if constexpr (std::is_same_v<T, Half>) {
         return to_half(float(real_value(name, o)));
@@ -244,12 +272,13 @@ Tensor tensor_from_sequence(const char* name, PyObject* data, std::optional<DTyp
         dtype = kinds.result();
     }
     Tensor out = empty(sizes, {*dtype, {}});
-    if (is_complex(*dtype)) raise_type("%s: complex dtypes are not supported", name);
+    auto write = [&](auto* items) { fill(name, data, sizes, 0, items); };
+    if (*dtype == DType::Complex64) write(out.as<Pair<float>>());
+    if (*dtype == DType::Complex128) write(out.as<Pair<double>>());
     dispatch<bool, uint8_t, int8_t, int16_t, int32_t, int64_t, Half, BFloat16, float, double>(
         *dtype, [&](auto tag) {
             using T = typename decltype(tag)::type;
-            T* items = out.as<T>();
-            fill(name, data, sizes, 0, items);
+            write(out.as<T>());
         });
     return out;
 }

@@ -234,7 +234,7 @@ void set_item(const Tensor& x, PyObject* key, PyObject* given) {
     if (is_tensor(given)) {
         value = tensor_of(given);
     } else {
-        if (!is_number(given))
+        if (!is_any_number(given))
             raise_type("index: can't assign a %s to a %s", Py_TYPE(given)->tp_name,
                        type_name(x).c_str());
         value = ops::fitting_number("index", ops::wrapped_number(read_number(given)), x.options());

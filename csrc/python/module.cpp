@@ -2,6 +2,7 @@
 
 #include "core/backend.h"
 #include "core/unlock.h"
+#include "core/warn.h"
 #include "python/tables.h"
 
 namespace ember::python {
@@ -14,10 +15,15 @@ PyObject* out_of_memory = nullptr;
 void* unlock() { return PyGILState_Check() ? PyEval_SaveThread() : nullptr; }
 void relock(void* state) { PyEval_RestoreThread(static_cast<PyThreadState*>(state)); }
 
+void issue_warning(const char* text) {
+    if (PyGILState_Check() && PyErr_WarnEx(PyExc_UserWarning, text, 1) < 0) throw PythonError();
+}
+
 bool fill_module(PyObject* module) {
     load_cpu_kernels();
     unlock_interpreter = unlock;
     relock_interpreter = relock;
+    warn_user = issue_warning;
     out_of_memory = PyErr_NewExceptionWithDoc(
         "ember.OutOfMemoryError", "A device or the machine has no memory left for a tensor.",
         PyExc_RuntimeError, nullptr);
@@ -26,6 +32,7 @@ bool fill_module(PyObject* module) {
     if (!add_objects(module) || !add_tensor_type(module) || !add_runtime(module)) return false;
     static BindTable table;
     bind_pointwise(table);
+    bind_complex(table);
     bind_reduce(table);
     bind_view(table);
     bind_factory(table);

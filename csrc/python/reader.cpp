@@ -1,6 +1,7 @@
 #include "python/reader.h"
 
 #include <cmath>
+#include <cstring>
 
 #include "ops/plan.h"
 
@@ -24,6 +25,10 @@ bool is_foreign_number(PyObject* o) {
     return number->nb_index || number->nb_float;
 }
 
+bool is_complex_number(PyObject* o) {
+    return PyComplex_Check(o) || std::strncmp(Py_TYPE(o)->tp_name, "numpy.complex", 13) == 0;
+}
+
 int64_t index_value(PyObject* o, const Param& p) {
     int overflow = 0;
     long long value = PyLong_AsLongLongAndOverflow(o, &overflow);
@@ -38,7 +43,10 @@ int64_t index_value(PyObject* o, const Param& p) {
 
 }  // namespace
 
-bool is_number(PyObject* o) { return PyFloat_Check(o) || PyLong_Check(o) || is_foreign_number(o); }
+bool is_number(PyObject* o) {
+    return PyFloat_Check(o) || PyLong_Check(o) || (is_foreign_number(o) && !is_complex_number(o));
+}
+bool is_any_number(PyObject* o) { return is_number(o) || is_complex_number(o); }
 
 Number read_number(PyObject* o) {
     Number n;
@@ -54,6 +62,10 @@ Number read_number(PyObject* o) {
         }
     } else if (PyFloat_Check(o)) {
         n = ops::number(PyFloat_AS_DOUBLE(o));
+    } else if (is_complex_number(o)) {
+        Py_complex c = PyComplex_AsCComplex(o);
+        if (c.real == -1 && PyErr_Occurred()) throw PythonError();
+        n = ops::number(c.real, c.imag);
     } else if (Py_TYPE(o)->tp_as_number->nb_index) {
         PyObject* whole = PyNumber_Index(o);
         if (!whole) throw PythonError();
@@ -130,7 +142,7 @@ Dims read_ints(PyObject* o, const Param& p) {
 
 void Arg<const Tensor&>::convert(PyObject* o, const Param& p) {
     if (o == Py_None && p.none_ok()) return;
-    if (!p.number_ok || !is_number(o)) wrong_type(p, "Tensor", o);
+    if (!p.number_ok || !is_any_number(o)) wrong_type(p, "Tensor", o);
     made_ = ops::wrapped_number(read_number(o));
 }
 
@@ -163,16 +175,18 @@ Arg<Number>::Arg(PyObject* o, const Param& p) {
         if (!item) throw PythonError();
         value_ = read_number(item);
         Py_DECREF(item);
+        if (value_.kind == Number::Kind::Complex && !p.complex_ok) wrong_type(p, "Number", o);
         return;
     }
-    if (!is_number(o)) wrong_type(p, "Number", o);
+    if (!accepts(o, p)) wrong_type(p, "Number", o);
     value_ = read_number(o);
 }
 
 bool Arg<DType>::accepts(PyObject* o, const Param&) {
     return is_dtype(o) || o == reinterpret_cast<PyObject*>(&PyFloat_Type) ||
            o == reinterpret_cast<PyObject*>(&PyLong_Type) ||
-           o == reinterpret_cast<PyObject*>(&PyBool_Type);
+           o == reinterpret_cast<PyObject*>(&PyBool_Type) ||
+           o == reinterpret_cast<PyObject*>(&PyComplex_Type);
 }
 
 Arg<DType>::Arg(PyObject* o, const Param& p) {
@@ -184,6 +198,8 @@ Arg<DType>::Arg(PyObject* o, const Param& p) {
         value_ = DType::Int64;
     else if (o == reinterpret_cast<PyObject*>(&PyBool_Type))
         value_ = DType::Bool;
+    else if (o == reinterpret_cast<PyObject*>(&PyComplex_Type))
+        value_ = DType::Complex128;
     else
         wrong_type(p, "dtype", o);
 }

@@ -31,6 +31,7 @@ struct Param {
     bool keyword_only = false;
     bool number_ok = false;   // annotated `Tensor | Number`
     bool rest = false;        // `*size`: takes all further positions, or one sequence
+    bool complex_ok = false;  // annotated `complex`
     bool none_given = false;  // annotated `Tensor | None`
     bool none_ok() const { return none_given || fallback == Py_None; }
     const char* text() const { return PyUnicode_AsUTF8(name); }
@@ -40,7 +41,8 @@ struct PythonError {};  // a Python exception is set
 
 [[noreturn]] void wrong_type(const Param& param, const char* expected, PyObject* got);
 
-bool is_number(PyObject* o);  // bool, int, float and numpy's scalars
+bool is_number(PyObject* o);      // bool, int, float and numpy's real scalars
+bool is_any_number(PyObject* o);  // complex ones too
 Number read_number(PyObject* o);
 int64_t read_int(PyObject* o, const Param& param);
 double read_double(PyObject* o, const Param& param);
@@ -54,7 +56,7 @@ struct Arg;
 template <>
 struct Arg<const Tensor&> {
     static bool accepts(PyObject* o, const Param& p) {
-        return is_tensor(o) || (p.number_ok && is_number(o)) || (o == Py_None && p.none_ok());
+        return is_tensor(o) || (p.number_ok && is_any_number(o)) || (o == Py_None && p.none_ok());
     }
     Arg(PyObject* o, const Param& p) {
         if (EMBER_LIKELY(is_tensor(o)))
@@ -136,7 +138,9 @@ private:
 
 template <>
 struct Arg<Number> {
-    static bool accepts(PyObject* o, const Param&) { return is_number(o) || is_tensor(o); }
+    static bool accepts(PyObject* o, const Param& p) {
+        return (p.complex_ok ? is_any_number(o) : is_number(o)) || is_tensor(o);
+    }
     Arg(PyObject* o, const Param& p);
     Number get() const { return value_; }
 
@@ -146,7 +150,7 @@ private:
 
 template <>
 struct Arg<DType> {
-    // A dtype, or Python's bool, int or float.
+    // A dtype, or Python's bool, int, float or complex.
     static bool accepts(PyObject* o, const Param&);
     Arg(PyObject* o, const Param& p);
     DType get() const { return value_; }

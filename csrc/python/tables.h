@@ -10,6 +10,7 @@ void add_index_slots(std::vector<PyType_Slot>& slots);       // indexing.cpp
 void add_conversion_slots(std::vector<PyType_Slot>& slots);  // conversions.cpp: Tensor(…)
 
 void bind_pointwise(BindTable& table);
+void bind_complex(BindTable& table);
 void bind_reduce(BindTable& table);
 void bind_view(BindTable& table);
 void bind_factory(BindTable& table);

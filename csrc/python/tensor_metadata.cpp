@@ -117,6 +117,7 @@ Tensor new_filled(const char* name, const Tensor& t, const Dims& size, Number va
                   Place device, bool requires_grad) {
     TensorOptions options{dtype.value_or(t.dtype()), device.value_or(t.device())};
     checked_numel(name, size, options.dtype);
+    ops::check_number_fits(name, ops::wrapped_number(value), options.dtype);
     return ops::with_grad(ops::full(size, value, options), requires_grad);
 }
 Tensor new_zeros(const Tensor& t, const Dims& size, Type dtype, Place device, bool requires_grad) {
@@ -202,7 +203,7 @@ void bind_metadata(BindTable& t) {
                      "Zeros, with this tensor's dtype and device by default.");
     bind<&new_ones>(t, kMethod, "new_ones(input, *size, " EMBER_NEW,
                     "Ones, with this tensor's dtype and device by default.");
-    bind<&new_full>(t, kMethod, "new_full(input, size, fill_value, *, " EMBER_NEW,
+    bind<&new_full>(t, kMethod, "new_full(input, size, fill_value: complex, *, " EMBER_NEW,
                     "Filled with a number, with this tensor's dtype and device by default.");
 #undef EMBER_NEW
 }

@@ -1,6 +1,7 @@
 #include <cmath>
 
 #include "autograd/engine.h"
+#include "ops/complex.h"
 #include "ops/copy.h"
 #include "ops/matmul.h"
 #include "ops/special.h"
@@ -20,7 +21,7 @@ bool operand(PyObject* o, Tensor& made, const Tensor*& tensor) {
         tensor = &tensor_of(o);
         return true;
     }
-    if (!is_number(o)) return false;
+    if (!is_any_number(o)) return false;
     made = ops::wrapped_number(read_number(o));
     tensor = &made;
     return true;
@@ -121,8 +122,21 @@ int truth(PyObject* self) {
     return result;
 }
 
-PyObject* as_float(PyObject* self) {
+// The one element as a real number; a complex one must have no imaginary part.
+PyObject* real_item(PyObject* self) {
     PyObject* value = item(self);
+    if (!value || !PyComplex_Check(value)) return value;
+    Py_complex c = PyComplex_AsCComplex(value);
+    Py_DECREF(value);
+    if (c.imag == 0) return PyFloat_FromDouble(c.real);
+    PyErr_SetString(PyExc_RuntimeError,
+                    "value cannot be converted to type double without overflow: its imaginary part "
+                    "is not 0");
+    return nullptr;
+}
+
+PyObject* as_float(PyObject* self) {
+    PyObject* value = real_item(self);
     if (!value) return nullptr;
     PyObject* result = PyNumber_Float(value);
     Py_DECREF(value);
@@ -130,7 +144,7 @@ PyObject* as_float(PyObject* self) {
 }
 
 PyObject* as_int(PyObject* self) {
-    PyObject* value = item(self);
+    PyObject* value = real_item(self);
     if (!value) return nullptr;
     PyObject* result = PyNumber_Long(value);
     Py_DECREF(value);
@@ -240,6 +254,29 @@ PyObject* output_nr(const Tensor& t) { return PyLong_FromUnsignedLong(t.impl()->
 PyObject* version(const Tensor& t) { return PyLong_FromUnsignedLong(t.version()); }
 PyObject* transposed(const Tensor& t) { return wrap(ops::T(t)); }
 PyObject* matrix_transposed(const Tensor& t) { return wrap(ops::mT(t)); }
+PyObject* adjoint_of(const Tensor& t) { return wrap(ops::mH(t)); }
+PyObject* matrix_adjoint(const Tensor& t) {
+    EMBER_CHECK(t.dim() == 0 || t.dim() == 2,
+                "H: expected a matrix or a zero-dim tensor, got %d dims", t.dim());
+    return wrap(ops::adjoint(t));
+}
+PyObject* real(const Tensor& t) { return wrap(ops::real(t)); }
+PyObject* imag(const Tensor& t) { return wrap(ops::imag(t)); }
+template <Tensor (*Part)(const Tensor&)>
+int set_part(PyObject* self, PyObject* value, void*) {
+    try {
+        Tensor made;
+        const Tensor* from;
+        if (!value || !operand(value, made, from))
+            raise_type("expected a Tensor or a number, got %s",
+                       value ? Py_TYPE(value)->tp_name : "nothing");
+        ops::copy_(Part(tensor_of(self)), *from);
+        return 0;
+    } catch (...) {
+        translate_exception();
+        return -1;
+    }
+}
 PyObject* retains_grad(const Tensor& t) { return PyBool_FromLong(t.impl()->retains_grad); }
 PyObject* itemsize(const Tensor& t) { return PyLong_FromLongLong(t.item_bytes()); }
 PyObject* nbytes(const Tensor& t) { return PyLong_FromLongLong(t.item_bytes() * t.numel()); }
@@ -341,6 +378,10 @@ PyGetSetDef getset[] = {
     {"retains_grad", get<retains_grad>, nullptr, "Whether a non-leaf keeps its .grad.", nullptr},
     {"T", get<transposed>, nullptr, "All dims reversed.", nullptr},
     {"mT", get<matrix_transposed>, nullptr, "The last two dims swapped.", nullptr},
+    {"mH", get<adjoint_of>, nullptr, "The last two dims swapped, and conjugated.", nullptr},
+    {"H", get<matrix_adjoint>, nullptr, "A matrix transposed and conjugated.", nullptr},
+    {"real", get<real>, set_part<ops::real>, "The real part, as a view.", nullptr},
+    {"imag", get<imag>, set_part<ops::imag>, "The imaginary part, as a view.", nullptr},
     {"itemsize", get<itemsize>, nullptr, "Bytes of one element.", nullptr},
     {"nbytes", get<nbytes>, nullptr, "Bytes of all elements.", nullptr},
     {"is_cuda", get<is_cuda>, nullptr, "On a CUDA device.", nullptr},

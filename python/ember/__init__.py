@@ -22,7 +22,7 @@ newaxis = None
 # Loaded on first use, so that importing ember stays a matter of milliseconds: submodules, and
 # names with the submodule each is in.
 _MODULES = set(
-    "autograd backends cuda jit linalg nn optim serialization special testing utils version".split()
+    "autograd backends cuda fft jit linalg nn optim serialization special testing utils version".split()
 )
 _MATRIX_METHODS = (
     "addbmm addmv addr cholesky cholesky_inverse cholesky_solve cross det inner inverse kron "
@@ -39,6 +39,7 @@ _NAMES = {
         "_settings": "compile get_float32_matmul_precision set_float32_matmul_precision",
         "_shapes": "atleast_1d atleast_2d atleast_3d block_diag broadcast_shapes cartesian_prod "
         "combinations meshgrid unravel_index vander",
+        "_spectral": "istft stft",
         "_tensor_str": "get_printoptions printoptions set_printoptions",
         "nn.functional": "alpha_dropout bilinear celu_ cosine_similarity feature_alpha_dropout "
         "pairwise_distance pdist rrelu rrelu_ selu_ threshold_",
@@ -117,6 +118,8 @@ class _LazyMethod:
 
 for _name in (_MATRIX_METHODS + " addbmm_ addmv_ addr_ renorm_").split():
     setattr(Tensor, _name, _LazyMethod(_name, "_matrix"))
+for _name in ("istft", "stft"):
+    setattr(Tensor, _name, _LazyMethod(_name, "_spectral"))
 
 Tensor.__repr__ = _repr
 Tensor.__str__ = _repr

@@ -22,6 +22,14 @@ class LinAlgError(RuntimeError):
     """A matrix that an operation cannot do with: singular, not positive definite."""
 
 
+_DTYPES = (_C.float32, _C.float64, _C.complex64, _C.complex128)
+
+
+def real_of(dtype: _C.dtype) -> _C.dtype:
+    """The dtype of a complex dtype's parts."""
+    return {_C.complex64: _C.float32, _C.complex128: _C.float64}.get(dtype, dtype)
+
+
 def _check(name: str, a: Any, square: bool = False) -> None:
     if not isinstance(a, Tensor):
         raise TypeError(f"{name}: expected a tensor, got {type(a).__name__}")
@@ -29,8 +37,10 @@ def _check(name: str, a: Any, square: bool = False) -> None:
         raise RuntimeError(
             f"{name}: The input tensor A must have at least 2 dimensions, got {a.dim()}"
         )
-    if a.dtype not in (_C.float32, _C.float64):
-        raise RuntimeError(f"{name}: Expected a tensor of float32 or float64, got {a.dtype}")
+    if a.dtype not in _DTYPES:
+        raise RuntimeError(
+            f"{name}: Expected a tensor of float32, float64, complex64 or complex128, got {a.dtype}"
+        )
     if square and a.shape[-1] != a.shape[-2]:
         raise RuntimeError(
             f"{name}: A must be batches of square matrices, but they are "
@@ -81,7 +91,9 @@ def run(name: str, function: Callable, *tensors: Tensor, **kwargs: Any) -> Any:
 
     def wrap(x: Any) -> Tensor:
         t = _C.from_numpy(np.array(x, order="C"))
-        return t.to(dtype) if t.dtype.is_floating_point and t.dtype != dtype else t
+        if t.is_complex():
+            return t.to(dtype) if dtype.is_complex else t
+        return t.to(real_of(dtype)) if t.dtype.is_floating_point else t
 
     return tuple(map(wrap, result)) if isinstance(result, tuple) else wrap(result)
 
@@ -100,7 +112,7 @@ class Inverse(Function):
     @staticmethod
     def backward(ctx: Any, g: Tensor) -> tuple:
         (y,) = ctx.saved_tensors
-        return None, -(y.mT @ g @ y.mT)
+        return None, -(y.mH @ g @ y.mH)
 
 
 class Solve(Function):
@@ -115,8 +127,8 @@ class Solve(Function):
     @staticmethod
     def backward(ctx: Any, g: Tensor) -> tuple:
         a, x = ctx.saved_tensors
-        gb = Solve.apply("linalg.solve", a.mT, g)
-        ga = -(gb @ x.mT) if ctx.needs_input_grad[1] else None
+        gb = Solve.apply("linalg.solve", a.mH, g)
+        ga = -(gb @ x.mH) if ctx.needs_input_grad[1] else None
         return None, fit(ga, a), gb if ctx.needs_input_grad[2] else None
 
 
@@ -154,21 +166,21 @@ class SolveTriangular(Function):
     @staticmethod
     def backward(ctx: Any, g: Tensor) -> tuple:
         a, x = ctx.saved_tensors
-        gb = SolveTriangular.apply(a.mT, g, not ctx.upper, ctx.unit)
+        gb = SolveTriangular.apply(a.mH, g, not ctx.upper, ctx.unit)
         ga = None
         if ctx.needs_input_grad[0]:
-            ga = -(gb @ x.mT)
+            ga = -(gb @ x.mH)
             offset = int(ctx.unit)
             ga = fit(ga.triu(offset) if ctx.upper else ga.tril(-offset), a)
         return ga, gb if ctx.needs_input_grad[1] else None, None, None
 
 
 def _cofactors(a: np.ndarray) -> np.ndarray:
-    """Derivatives of the determinant, also of a singular matrix."""
+    """The conjugate derivatives of the determinant, also of a singular matrix."""
     u, s, vh = _iterate(np.linalg.svd, a)
     n = s.shape[-1]
     others = np.stack([np.prod(np.delete(s, i, -1), -1) for i in range(n)], -1)
-    sign = np.linalg.det(u) * np.linalg.det(vh)
+    sign = np.conj(np.linalg.det(u) * np.linalg.det(vh))
     return (u * (sign[..., None] * others)[..., None, :]) @ vh
 
 
@@ -187,20 +199,23 @@ class Determinant(Function):
             return a * g
         if bool((d == 0).any()):
             return g * run("linalg.det", _cofactors, a)
-        return g * Determinant.apply(a)[..., None, None] * Inverse.apply("linalg.det", a).mT
+        return g * Determinant.apply(a).conj()[..., None, None] * Inverse.apply("linalg.det", a).mH
 
 
 class SignLogDet(Function):
     @staticmethod
     def forward(ctx: Any, a: Tensor) -> tuple[Tensor, Tensor]:
         sign, log = run("linalg.slogdet", lambda x: tuple(np.linalg.slogdet(x)), a)
-        ctx.save_for_backward(a)
+        ctx.save_for_backward(a, sign)
         return sign, log
 
     @staticmethod
-    def backward(ctx: Any, _: Tensor, g: Tensor) -> Tensor:
-        (a,) = ctx.saved_tensors
-        return g[..., None, None] * Inverse.apply("linalg.slogdet", a).mT
+    def backward(ctx: Any, g_sign: Tensor, g: Tensor) -> Tensor:
+        a, sign = ctx.saved_tensors
+        if sign.is_complex():
+            # The sign turns by the imaginary part of what the logarithm grows by.
+            g = g - 1j * (g_sign.conj() * sign).imag
+        return g[..., None, None] * Inverse.apply("linalg.slogdet", a).mH
 
 
 class Cholesky(Function):
@@ -213,10 +228,10 @@ class Cholesky(Function):
     @staticmethod
     def backward(ctx: Any, g: Tensor) -> Tensor:
         (lower,) = ctx.saved_tensors
-        middle = half_diagonal_tril(lower.mT @ g)
-        left = SolveTriangular.apply(lower.mT, middle, True, False)
-        whole = SolveTriangular.apply(lower.mT, left.mT, True, False).mT
-        return 0.5 * (whole + whole.mT)
+        middle = half_diagonal_tril(lower.mH @ g)
+        left = SolveTriangular.apply(lower.mH, middle, True, False)
+        whole = SolveTriangular.apply(lower.mH, left.mH, True, False).mH
+        return 0.5 * (whole + whole.mH)
 
 
 class QR(Function):
@@ -239,14 +254,15 @@ class QR(Function):
             return QR.square(q, r, gq, gr), None
         # a = [x, y] and r = [u, v]: x = q u, y = q v.
         y, u, gu, gv = a[..., m:], r[..., :m], gr[..., :m], gr[..., m:]
-        gx = QR.square(q, u, gq + y @ gv.mT, gu)
+        gx = QR.square(q, u, gq + y @ gv.mH, gu)
         return _C.cat([gx, q @ gv], -1), None
 
     @staticmethod
     def square(q: Tensor, r: Tensor, gq: Tensor, gr: Tensor) -> Tensor:
-        m = r @ gr.mT - gq.mT @ q
-        symmetric = m.tril() + m.tril(-1).mT
-        return SolveTriangular.apply(r, (gq + q @ symmetric).mT, True, False).mT
+        m = r @ gr.mH - gq.mH @ q
+        below = m.tril(-1)
+        symmetric = below + below.mH + _C.diag_embed(_C.real(m.diagonal(0, -2, -1)))
+        return SolveTriangular.apply(r, (gq + q @ symmetric).mH, True, False).mH
 
 
 class Eigh(Function):
@@ -262,8 +278,33 @@ class Eigh(Function):
         gap = values.unsqueeze(-2) - values.unsqueeze(-1)
         diagonal = _C.eye(values.shape[-1], dtype=_C.bool)
         gap = _C.where(diagonal, 1.0, gap)
-        inner = _C.where(diagonal, 0.0, (v.mT @ gv) / gap) + _C.diag_embed(gl)
-        return v @ inner @ v.mT, None
+        inner = _C.where(diagonal, 0.0, (v.mH @ gv) / gap) + _C.diag_embed(gl)
+        return v @ inner @ v.mH, None
+
+
+def _eig(a: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    values, vectors = _iterate(np.linalg.eig, a)
+    dtype = np.result_type(a.dtype, np.complex64)
+    return values.astype(dtype), vectors.astype(dtype)
+
+
+class Eig(Function):
+    @staticmethod
+    def forward(ctx: Any, a: Tensor) -> tuple[Tensor, Tensor]:
+        values, vectors = run("linalg.eig", _eig, a)
+        ctx.save_for_backward(values, vectors)
+        return values, vectors
+
+    @staticmethod
+    def backward(ctx: Any, gl: Tensor, gv: Tensor) -> Tensor:
+        values, v = ctx.saved_tensors
+        diagonal = _C.eye(values.shape[-1], dtype=_C.bool)
+        gap = (values.unsqueeze(-2) - values.unsqueeze(-1)).conj()
+        by_v = v.mH @ gv
+        # Columns have length 1: what would make them longer does not count.
+        by_v = by_v - v.mH @ (v * _C.real(by_v.diagonal(0, -2, -1)).unsqueeze(-2))
+        inner = _C.where(diagonal, 0.0, by_v / _C.where(diagonal, 1.0, gap)) + _C.diag_embed(gl)
+        return Solve.apply("linalg.eig", v.mH, inner @ v.mH)
 
 
 class SVD(Function):
@@ -279,18 +320,21 @@ class SVD(Function):
     def backward(ctx: Any, gu: Tensor, gs: Tensor, gvh: Tensor) -> tuple:
         u, s, vh = ctx.saved_tensors
         k = s.shape[-1]
-        u, gu, v, gv = u[..., :k], gu[..., :k], vh.mT[..., :k], gvh.mT[..., :k]
+        u, gu, v, gv = u[..., :k], gu[..., :k], vh.mH[..., :k], gvh.mH[..., :k]
         squares = s * s
         gap = squares.unsqueeze(-2) - squares.unsqueeze(-1)
         gap = _C.where(_C.eye(k, dtype=_C.bool), 1.0, gap)
-        by_u, by_v = u.mT @ gu, v.mT @ gv
-        inner = (by_u - by_u.mT) / gap * s.unsqueeze(-2)
-        inner = inner + s.unsqueeze(-1) * ((by_v - by_v.mT) / gap) + _C.diag_embed(gs)
-        g = u @ inner @ v.mT
+        by_u, by_v = u.mH @ gu, v.mH @ gv
+        inner = (by_u - by_u.mH) / gap * s.unsqueeze(-2)
+        inner = inner + s.unsqueeze(-1) * ((by_v - by_v.mH) / gap) + _C.diag_embed(gs)
+        if u.is_complex():
+            # The phase of a vector of u beside that of v's.
+            inner = inner + _C.diag_embed(1j * by_u.diagonal(0, -2, -1).imag / s)
+        g = u @ inner @ v.mH
         if u.shape[-2] > k:
-            g = g + (gu - u @ by_u) / s.unsqueeze(-2) @ v.mT
+            g = g + (gu - u @ by_u) / s.unsqueeze(-2) @ v.mH
         if v.shape[-2] > k:
-            g = g + u @ ((gv - v @ by_v) / s.unsqueeze(-2)).mT
+            g = g + u @ ((gv - v @ by_v) / s.unsqueeze(-2)).mH
         return g, None
 
 
@@ -310,12 +354,12 @@ class SingularValues(Function):
 def _pinv(a: np.ndarray, atol: np.ndarray, rtol: np.ndarray, hermitian: bool) -> np.ndarray:
     if hermitian:
         values, u = _iterate(np.linalg.eigh, a)
-        s, vh = np.abs(values), np.swapaxes(u * np.sign(values)[..., None, :], -1, -2)
+        s, vh = np.abs(values), np.swapaxes(u * np.sign(values)[..., None, :], -1, -2).conj()
     else:
         u, s, vh = _iterate(np.linalg.svd, a, full_matrices=False)
     bound = np.maximum(atol, rtol * s.max(-1, initial=0))[..., None]
     inverse = np.divide(1, s, out=np.zeros_like(s), where=s > bound)
-    return np.swapaxes(vh, -1, -2) @ (inverse[..., None] * np.swapaxes(u, -1, -2))
+    return np.swapaxes(vh, -1, -2).conj() @ (inverse[..., None] * np.swapaxes(u, -1, -2).conj())
 
 
 class PseudoInverse(Function):
@@ -328,7 +372,7 @@ class PseudoInverse(Function):
     @staticmethod
     def backward(ctx: Any, g: Tensor) -> tuple:
         a, p = ctx.saved_tensors
-        gt, pt = g.mT, p.mT
+        gt, pt = g.mH, p.mH
         k = gt @ p
         ga = -(pt @ g @ pt) + (gt - a @ (p @ gt)) @ p @ pt + pt @ p @ (gt - k @ a)
         return ga, None, None, None
@@ -343,7 +387,9 @@ def _factor(a: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     pivots = np.empty((len(flat), k), np.int32)
     each = np.arange(len(flat))
     for j in range(k):
-        p = j + np.abs(flat[:, j:, j]).argmax(-1)
+        column = flat[:, j:, j]
+        # LAPACK takes a complex number for as large as its parts together.
+        p = j + (np.abs(column.real) + np.abs(column.imag)).argmax(-1)
         pivots[:, j] = p + 1
         row = flat[each, p].copy()
         flat[each, p] = flat[:, j]
@@ -386,9 +432,9 @@ class LUFactor(Function):
             raise NotImplementedError("linalg.lu_factor: no derivative for matrices not square")
         lower, upper = unpack(lu)
         p = run("linalg.lu", permutation, pivots, m=m).to(lu.dtype)
-        inner = (lower.mT @ g.tril(-1)).tril(-1) + (g.triu() @ upper.mT).triu()
-        right = SolveTriangular.apply(upper, inner.mT, True, False).mT
-        return p @ SolveTriangular.apply(lower.mT, right, True, True)
+        inner = (lower.mH @ g.tril(-1)).tril(-1) + (g.triu() @ upper.mH).triu()
+        right = SolveTriangular.apply(upper, inner.mH, True, False).mH
+        return p @ SolveTriangular.apply(lower.mH, right, True, True)
 
 
 def unpack(lu: Tensor) -> tuple[Tensor, Tensor]:

@@ -76,10 +76,10 @@ def inner(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
 
 
 def vdot(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
-    """Dot product of two vectors."""
+    """Dot product of two vectors, the first one conjugated."""
     if input.dim() != 1 or other.dim() != 1:
         raise RuntimeError(f"vdot: expected 1-D tensors, got {input.dim()}D and {other.dim()}D")
-    return deliver(_C.dot(input, other), out)
+    return deliver(_C.dot(input.conj(), other), out)
 
 
 def kron(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
@@ -129,7 +129,7 @@ def renorm(
     input: Tensor, p: float, dim: int, maxnorm: float, *, out: Tensor | None = None
 ) -> Tensor:
     """Scale down the slices along `dim` whose p-norm exceeds maxnorm."""
-    if not input.dtype.is_floating_point:
+    if not input.dtype.is_floating_point and not input.is_complex():
         raise RuntimeError(f"renorm: expected a floating point tensor, got {input.dtype}")
     if p <= 0:
         raise RuntimeError(f"renorm: non-positive norm not supported, got {p}")
@@ -242,6 +242,8 @@ def det(input: Tensor) -> Tensor:
 def logdet(input: Tensor) -> Tensor:
     """Logarithm of the determinant: NaN where it is negative, -inf where it is 0."""
     sign, log = linalg.slogdet(input)
+    if sign.is_complex():
+        return sign.log() + log
     return _C.where(sign < 0, math.nan, log)
 
 
@@ -265,10 +267,10 @@ def cholesky_solve(
 ) -> Tensor:
     """Solve ``A X = B`` with A's Cholesky factor L."""
     if upper:
-        y = linalg.solve_triangular(L.mT, B, upper=False)
+        y = linalg.solve_triangular(L.mH, B, upper=False)
         return linalg.solve_triangular(L, y, upper=True, out=out)
     y = linalg.solve_triangular(L, B, upper=False)
-    return linalg.solve_triangular(L.mT, y, upper=True, out=out)
+    return linalg.solve_triangular(L.mH, y, upper=True, out=out)
 
 
 def cholesky_inverse(L: Tensor, upper: bool = False, *, out: Tensor | None = None) -> Tensor:
@@ -284,7 +286,7 @@ def qr(input: Tensor, some: bool = True, *, out: Any = None) -> Any:
 
 
 def svd(input: Tensor, some: bool = True, compute_uv: bool = True, *, out: Any = None) -> Any:
-    """``input = U diag(S) V^T``: ``(U, S, V)``; U and V are zeros unless `compute_uv`."""
+    """``input = U diag(S) V^H``: ``(U, S, V)``; U and V are zeros unless `compute_uv`."""
     _lapack._check("svd", input)
     if not compute_uv:
         m, n = input.shape[-2:]
@@ -292,7 +294,7 @@ def svd(input: Tensor, some: bool = True, compute_uv: bool = True, *, out: Any =
         v = _C.zeros(*input.shape[:-2], n, n, dtype=input.dtype)
         return deliver(_SVD(u, linalg.svdvals(input), v), out)
     u, s, vh = linalg.svd(input, full_matrices=not some)
-    return deliver(_SVD(u, s, vh.mT), out)
+    return deliver(_SVD(u, s, vh.mH), out)
 
 
 def triangular_solve(

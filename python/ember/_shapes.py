@@ -157,7 +157,7 @@ def vander(x: Tensor, N: int | None = None, increasing: bool = False) -> Tensor:
     n = x.numel() if N is None else N
     if n < 0:
         raise RuntimeError(f"vander: N must not be negative, got {n}")
-    if not x.dtype.is_floating_point:
+    if not x.dtype.is_floating_point and not x.is_complex():
         x = x.long()
     if n == 0:
         return _C.empty(x.numel(), 0, dtype=x.dtype)

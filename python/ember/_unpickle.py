@@ -332,7 +332,8 @@ class Decoder:
                 f"a tensor of size {size}, stride {stride} and offset {offset} does not fit into "
                 f"the {storage.size} bytes of storage {storage.key!r}"
             )
-        if type(requires_grad) is not bool or (requires_grad and not dtype.is_floating_point):
+        differentiable = dtype.is_floating_point or dtype.is_complex
+        if type(requires_grad) is not bool or (requires_grad and not differentiable):
             raise _damaged(f"a tensor of {dtype} that requires a gradient")
         out = _C._tensor_from_storage(self._bytes_of(storage), dtype, offset, size, stride)
         return out.requires_grad_() if requires_grad else out
@@ -340,7 +341,7 @@ class Decoder:
     def _parameter(self, data: Any, requires_grad: Any, hooks: Any, state: Any = None) -> Any:
         if not isinstance(data, ember.Tensor) or type(requires_grad) is not bool:
             raise _damaged("a parameter without a tensor")
-        if requires_grad and not data.is_floating_point():
+        if requires_grad and not (data.is_floating_point() or data.is_complex()):
             raise _damaged(f"a parameter of {data.dtype} with requires_grad=True")
         out = ember.nn.Parameter(data, requires_grad)
         if state:

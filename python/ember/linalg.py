@@ -1,6 +1,6 @@
 """Linear algebra over numpy's LAPACK, under PyTorch's names in ``torch.linalg``.
 
-Functions take matrices ``(..., m, n)``, float32 or float64, and work on each of a batch. Where
+Functions take matrices ``(..., m, n)``, float32, float64, complex64 or complex128, and work on each of a batch. Where
 LAPACK cannot go on they raise :class:`LinAlgError`, a ``RuntimeError``.
 """
 
@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from . import _C, _lapack
-from ._lapack import LinAlgError, _broadcast, _check, _same_dtype, deliver
+from ._lapack import LinAlgError, _broadcast, _check, _same_dtype, deliver, real_of
 
 Tensor = _C.Tensor
 
@@ -56,6 +56,7 @@ __all__ = [
 
 matmul = _C.matmul
 
+_Eig = namedtuple("linalg_eig", "eigenvalues eigenvectors")
 _Eigh = namedtuple("linalg_eigh", "eigenvalues eigenvectors")
 _Lstsq = namedtuple("linalg_lstsq", "solution residuals rank singular_values")
 _LU = namedtuple("linalg_lu", "P L U")
@@ -134,10 +135,10 @@ def solve_triangular(
 
 
 def cholesky(A: Tensor, *, upper: bool = False, out: Tensor | None = None) -> Tensor:
-    """L with ``A = L L^T`` (or ``L^T`` where `upper`), of symmetric positive definite matrices."""
+    """L with ``A = L L^H`` (or ``L^H`` where `upper`), of Hermitian positive definite matrices."""
     _check("linalg.cholesky", A, square=True)
-    lower = _lapack.Cholesky.apply(A.mT if upper else A)
-    return deliver(lower.mT if upper else lower, out)
+    lower = _lapack.Cholesky.apply(A.mH if upper else A)
+    return deliver(lower.mH if upper else lower, out)
 
 
 def qr(A: Tensor, mode: str = "reduced", *, out: Any = None) -> Any:
@@ -156,7 +157,7 @@ def qr(A: Tensor, mode: str = "reduced", *, out: Any = None) -> Any:
 
 
 def eigh(A: Tensor, UPLO: str = "L", *, out: Any = None) -> Any:
-    """Eigenvalues, ascending, and eigenvectors (columns) of symmetric matrices."""
+    """Eigenvalues, ascending, and eigenvectors (columns) of Hermitian matrices."""
     _check("linalg.eigh", A, square=True)
     if UPLO.upper() not in ("L", "U"):
         raise RuntimeError(f"linalg.eigh: Expected UPLO argument to be 'L' or 'U', got {UPLO!r}")
@@ -164,7 +165,7 @@ def eigh(A: Tensor, UPLO: str = "L", *, out: Any = None) -> Any:
 
 
 def eigvalsh(A: Tensor, UPLO: str = "L", *, out: Tensor | None = None) -> Tensor:
-    """Eigenvalues of symmetric matrices, ascending."""
+    """Eigenvalues of Hermitian matrices, ascending."""
     return deliver(eigh(A, UPLO).eigenvalues, out)
 
 
@@ -252,10 +253,10 @@ def lstsq(A: Tensor, B: Tensor, rcond: float | None = None, *, driver: str | Non
     m, n = A.shape[-2:]
     solution = pinv(A, rcond) @ matrix
     rank = matrix_rank(A, rtol=rcond)
-    empty = _C.empty(0, dtype=A.dtype)
+    empty = _C.empty(0, dtype=real_of(A.dtype))
     residuals = empty
     if m > n and driver != "gelsy" and bool((rank == n).all()):
-        residuals = (A @ solution - matrix).square().sum(-2)
+        residuals = (A @ solution - matrix).abs().square().sum(-2)
     return _Lstsq(
         solution.squeeze(-1) if vector else solution,
         residuals.squeeze(-1) if vector and residuals.dim() > 1 else residuals,
@@ -289,15 +290,15 @@ def lu_solve(
     adjoint: bool = False,
     out: Tensor | None = None,
 ) -> Tensor:
-    """Solve ``A X = B`` (``X A = B``, A^T where `adjoint`) with what lu_factor gave."""
+    """Solve ``A X = B`` (``X A = B``, A^H where `adjoint`) with what lu_factor gave."""
     _check("linalg.lu_solve", LU, square=True)
     if not left:
-        x = lu_solve(LU, pivots, B.mT, adjoint=not adjoint).mT
+        x = lu_solve(LU, pivots, B.mH, adjoint=not adjoint).mH
         return deliver(x, out)
     p = _lapack.run("linalg.lu", _lapack.permutation, pivots, m=LU.shape[-1]).to(LU.dtype)
     if adjoint:
-        y = solve_triangular(LU.mT, B, upper=False)
-        x = p @ solve_triangular(LU.mT, y, upper=True, unitriangular=True)
+        y = solve_triangular(LU.mH, B, upper=False)
+        x = p @ solve_triangular(LU.mH, y, upper=True, unitriangular=True)
     else:
         y = solve_triangular(LU, p.mT @ B, upper=False, unitriangular=True)
         x = solve_triangular(LU, y, upper=True)
@@ -305,16 +306,14 @@ def lu_solve(
 
 
 def eig(A: Tensor, *, out: Any = None) -> Any:
-    """Not there yet: eigenvalues of matrices that are not symmetric are complex."""
-    raise NotImplementedError("linalg.eig: complex tensors are not implemented; see eigh")
+    """Eigenvalues and eigenvectors (columns of length 1) of square matrices, always complex."""
+    _check("linalg.eig", A, square=True)
+    return deliver(_Eig(*_lapack.Eig.apply(A)), out)
 
 
 def eigvals(A: Tensor, *, out: Any = None) -> Any:
-    """Not there yet: eigenvalues of matrices that are not symmetric are complex."""
-    raise NotImplementedError("linalg.eigvals: complex tensors are not implemented; see eigvalsh")
-
-
-eig.__ember_missing__ = eigvals.__ember_missing__ = True  # type: ignore[attr-defined]
+    """Eigenvalues of square matrices, always complex."""
+    return deliver(eig(A).eigenvalues, out)
 
 
 # ---- Norms
@@ -340,9 +339,9 @@ def vector_norm(
     """``(sum |x|^ord)^(1/ord)`` over `dim`, or all elements; see `ember.norm`."""
     if dtype is not None:
         x = x.to(dtype)
-    if not x.dtype.is_floating_point:
+    if not x.dtype.is_floating_point and not x.is_complex():
         raise RuntimeError(
-            f"linalg.vector_norm: Expected a floating point tensor as input. Got {x.dtype}"
+            f"linalg.vector_norm: Expected a floating point or complex tensor as input. Got {x.dtype}"
         )
     if x.numel() == 0 and (ord < 0 or ord == math.inf):
         over = range(x.dim()) if dim is None else _dims("linalg.vector_norm", dim, x.dim())
@@ -366,9 +365,9 @@ def matrix_norm(
     one), 1 and -1 (sums of columns), inf and -inf (of rows)."""
     if dtype is not None:
         A = A.to(dtype)
-    if A.dim() < 2 or not A.dtype.is_floating_point:
+    if A.dim() < 2 or not (A.dtype.is_floating_point or A.is_complex()):
         raise RuntimeError(
-            f"linalg.matrix_norm: expected a floating point tensor of at least 2 dims, got "
+            f"linalg.matrix_norm: expected a floating point or complex tensor of at least 2 dims, got "
             f"{A.dim()} of {A.dtype}"
         )
     dims = _dims("linalg.matrix_norm", dim, A.dim())
@@ -429,7 +428,7 @@ def cond(A: Tensor, p: Any = None, *, out: Tensor | None = None) -> Tensor:
     """Condition number: the norm of A times that of its inverse; 2 by default."""
     _check("linalg.cond", A, square=p not in (None, 2, -2))
     if A.numel() == 0:
-        return deliver(_C.zeros(A.shape[:-2], dtype=A.dtype), out)
+        return deliver(_C.zeros(A.shape[:-2], dtype=real_of(A.dtype)), out)
     if p in (None, 2, -2):
         s = svdvals(A)
         big, small = s[..., 0], s[..., -1]
@@ -437,7 +436,7 @@ def cond(A: Tensor, p: Any = None, *, out: Tensor | None = None) -> Tensor:
     try:
         return deliver(matrix_norm(A, p) * matrix_norm(inv(A), p), out)
     except LinAlgError:
-        return deliver(_C.full(A.shape[:-2], math.inf, dtype=A.dtype), out)
+        return deliver(_C.full(A.shape[:-2], math.inf, dtype=real_of(A.dtype)), out)
 
 
 # ---- Products
@@ -528,8 +527,8 @@ def _chain(matrices: list[Tensor]) -> Tensor:
 
 
 def vecdot(x: Tensor, y: Tensor, *, dim: int = -1, out: Tensor | None = None) -> Tensor:
-    """Dot products of vectors along `dim`."""
-    return deliver((x * y).sum(dim), out)
+    """Dot products of vectors along `dim`, the first ones conjugated."""
+    return deliver((x.conj() * y).sum(dim), out)
 
 
 def cross(input: Tensor, other: Tensor, *, dim: int = -1, out: Tensor | None = None) -> Tensor:
@@ -560,6 +559,8 @@ def vander(x: Tensor, *, N: int | None = None) -> Tensor:
     n = x.shape[-1] if N is None else N
     if n <= 1:
         raise RuntimeError(f"linalg.vander: N must be greater than 1, got {n}")
+    if x.is_complex():
+        return x.unsqueeze(-1) ** _C.arange(n)
     if not x.dtype.is_floating_point:
         x = x.to(_C.int64)
     return x.unsqueeze(-1) ** _C.arange(n, dtype=x.dtype)

@@ -3,6 +3,8 @@
 from . import (
     activations,
     attention,
+    complex_matrices,
+    complexes,
     creation,
     images,
     indexing,
@@ -17,6 +19,7 @@ from . import (
     sorting,
     spatial,
     special,
+    spectral,
     views,
 )
 
@@ -38,6 +41,9 @@ SPECS = [
     *creation.SPECS,
     *sorting.SPECS,
     *shapes.SPECS,
+    *complexes.SPECS,
+    *complex_matrices.SPECS,
+    *spectral.SPECS,
 ]
 BY_NAME = {spec.name: spec for spec in SPECS}
 assert len(BY_NAME) == len(SPECS), "two rows have the same name"

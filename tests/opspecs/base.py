@@ -17,6 +17,7 @@ import numpy as np
 
 FLOATS = ("float32", "float64", "float16", "bfloat16")
 INTS = ("uint8", "int8", "int16", "int32", "int64")
+COMPLEX = ("complex64", "complex128")
 ALL = (*FLOATS, *INTS, "bool")
 NUMBERS = (*FLOATS, *INTS)
 
@@ -32,6 +33,15 @@ LARGEST = {
     "float16": 65504.0,
     "bfloat16": 3.3895313892515355e38,
 }
+
+
+for table in (EPS, TINY, LARGEST):  # of the parts
+    table["complex64"], table["complex128"] = table["float32"], table["float64"]
+
+
+def exact_dtype(dtype: str) -> str:
+    """The dtype in which a value's exact result is computed."""
+    return "complex128" if dtype in COMPLEX else "float64"
 
 
 def to_bfloat16(values: np.ndarray) -> np.ndarray:
@@ -92,7 +102,7 @@ class Arr:
 
     @property
     def is_float(self) -> bool:
-        return self.dtype in FLOATS
+        return self.dtype in FLOATS or self.dtype in COMPLEX
 
     def values(self) -> np.ndarray:
         """The values as the tensor will hold them: repeated along an expanded dim."""
@@ -163,13 +173,14 @@ class Case:
         return found
 
     def build(self, lib: Any, exact: bool = False) -> tuple[list, dict]:
-        """Arguments for `lib`; with `exact` all value arrays are float64."""
+        """Arguments for `lib`; with `exact` all value arrays are float64 or complex128."""
 
         def make(x: Any) -> Any:
             if isinstance(x, Arr):
-                return x.build(lib, "float64" if exact and x.role == "value" else None)
+                return x.build(lib, exact_dtype(x.dtype) if exact and x.role == "value" else None)
             if isinstance(x, DType):
-                name = "float64" if exact and x.name in FLOATS and not x.fixed else x.name
+                floating = x.name in FLOATS or x.name in COMPLEX
+                name = exact_dtype(x.name) if exact and floating and not x.fixed else x.name
                 return getattr(lib, name)
             if isinstance(x, Format):
                 return getattr(lib, x.name)
@@ -310,6 +321,8 @@ def values(
         floor, ceiling = max(int(np.floor(low)), info.min), min(int(np.ceil(high)), info.max)
         return rng.integers(floor, max(ceiling, floor), shape, endpoint=True).astype(dtype)
     drawn = rng.uniform(low, high, shape)
+    if dtype in COMPLEX:
+        drawn = drawn + 1j * rng.uniform(low, high, shape)
     if dtype == "bfloat16":
         return from_bfloat16(to_bfloat16(np.asarray(drawn, np.float32)))
     return np.asarray(drawn).astype(dtype)

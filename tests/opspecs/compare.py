@@ -16,7 +16,7 @@ try:
 except ImportError:
     torch = None
 
-from .base import EPS, FLOATS, INTS, LARGEST, Case, Spec, Tol, from_bfloat16
+from .base import COMPLEX, EPS, FLOATS, INTS, LARGEST, Case, Spec, Tol, from_bfloat16
 
 SEED = 20240607
 
@@ -31,7 +31,7 @@ def is_tensor(x: Any) -> bool:
 
 def to_numpy(t: Any) -> np.ndarray:
     """The values; bfloat16 becomes float32."""
-    t = t.detach().cpu()
+    t = t.detach().cpu().resolve_conj().resolve_neg()
     if dtype_name(t) == "bfloat16":
         lib = torch if torch is not None and isinstance(t, torch.Tensor) else ember
         return from_bfloat16(t.view(lib.int16).numpy().view(np.uint16))
@@ -41,7 +41,7 @@ def to_numpy(t: Any) -> np.ndarray:
 def bits(t: Any) -> bytes:
     """The values as bytes in row-major order; every NaN is one NaN."""
     values = np.ascontiguousarray(to_numpy(t))
-    if values.dtype.kind == "f":
+    if values.dtype.kind in "fc":
         values = np.where(np.isnan(values), np.array(np.nan, values.dtype), values)
     return values.tobytes()
 
@@ -138,8 +138,9 @@ def check_exact(ours: np.ndarray, expected: np.ndarray, where: str) -> None:
     assert ours.shape == expected.shape, f"{where}: shape {ours.shape}, expected {expected.shape}"
     nan = np.zeros(ours.shape, bool)
     same = ours == expected
-    if ours.dtype.kind == "f":
+    if ours.dtype.kind in "fc":
         nan = np.isnan(ours) & np.isnan(expected)
+    if ours.dtype.kind == "f":
         same &= np.signbit(ours) == np.signbit(expected)
     if not (same | nan).all():
         at = tuple(int(i) for i in np.argwhere(~(same | nan))[0])
@@ -147,6 +148,10 @@ def check_exact(ours: np.ndarray, expected: np.ndarray, where: str) -> None:
             f"{where}: {(~(same | nan)).sum()} of {ours.size} differ, first at {at}: "
             f"got {ours[at]!r}, expected {expected[at]!r}"
         )
+
+
+def wide(values: np.ndarray) -> np.ndarray:
+    return values.astype(np.complex128 if values.dtype.kind == "c" else np.float64)
 
 
 def check_close(
@@ -161,13 +166,14 @@ def check_close(
     """`ours` against the float64 result `truth`; where either leaves the finite numbers of the
     dtype, against PyTorch's result in that dtype (`fallback`)."""
     assert ours.shape == truth.shape, f"{where}: shape {ours.shape}, expected {truth.shape}"
-    ours, fallback = ours.astype(np.float64), fallback.astype(np.float64)
+    ours, fallback = wide(ours), wide(fallback)
     with np.errstate(all="ignore"):
         within = np.abs(truth) <= LARGEST[dtype]
         bound = tol.bound(dtype, np.broadcast_to(size, truth.shape), truth)
         close = np.abs(ours - truth) <= np.where(np.isfinite(bound), bound, np.inf)
         same = (ours == fallback) | (np.isnan(ours) & np.isnan(fallback))
-        beyond = ours == np.where(np.isnan(truth), truth, np.copysign(np.inf, truth))
+        top = truth if np.iscomplexobj(truth) else np.copysign(np.inf, truth)
+        beyond = ours == np.where(np.isnan(truth), truth, top)
         good = np.where(within, close | (same & ~np.isfinite(fallback)), same | beyond)
     if not good.all():
         at = tuple(int(i) for i in np.argwhere(~good)[0])
@@ -183,7 +189,7 @@ def sizes_of(spec: Spec, lib: Any, case: Case, truth: np.ndarray) -> np.ndarray:
     """The size of the numbers rounded on the way (Tol.scale), in float64."""
     if spec.tol.scale is None:
         return np.zeros(truth.shape)
-    args, kwargs = case.build(lib, exact=True)
+    args, kwargs = case.build(lib, True)
     with quiet():
         size = spec.tol.scale(lib, *args, **kwargs)
     return to_numpy(size) if is_tensor(size) else np.asarray(size, np.float64)
@@ -216,10 +222,10 @@ def check_leaf(
         check_strides(ours, theirs, where)
     dtype = dtype_name(theirs)
     a, b = to_numpy(ours), to_numpy(theirs)
-    if dtype not in FLOATS or truth is None or dtype in spec.tol.exact_in:
+    if dtype not in (*FLOATS, *COMPLEX) or truth is None or dtype in spec.tol.exact_in:
         check_exact(a, b, where)
         return
-    exact = to_numpy(truth).astype(np.float64)
+    exact = wide(to_numpy(truth))
     check_close(a, exact, b, dtype, spec.tol, sizes_of(spec, torch, case, exact), where)
 
 
@@ -273,10 +279,10 @@ def check_alike(
 ) -> None:
     """Two results that both may be off by the row's tolerance."""
     assert ours.shape == other.shape, f"{where}: shape {ours.shape}, expected {other.shape}"
-    if dtype not in FLOATS or spec.tol.ulps == 0:
+    if dtype not in (*FLOATS, *COMPLEX) or spec.tol.ulps == 0:
         check_exact(ours, other, where)
         return
-    ours, other = ours.astype(np.float64), other.astype(np.float64)
+    ours, other = wide(ours), wide(other)
     with np.errstate(all="ignore"):
         size = np.broadcast_to(scale_of(spec, case, other), other.shape)
         bound = 2 * spec.tol.bound(dtype, size, other)
@@ -291,6 +297,6 @@ def scale_of(spec: Spec, case: Case, result: np.ndarray) -> np.ndarray:
     """Tol.scale where PyTorch computes it, else the largest number around."""
     if spec.tol.scale is None or torch is not None:
         return sizes_of(spec, torch, case, result)
-    values = [np.abs(a.values().astype(np.float64)) for a in case.arrays() if a.is_float]
+    values = [np.abs(wide(a.values())) for a in case.arrays() if a.is_float]
     finite = [v[np.isfinite(v)].max(initial=1) for v in (*values, np.abs(result))]
     return np.asarray(np.prod(finite) * max(v.size for v in (*values, result)))

@@ -135,7 +135,7 @@ def once_differentiable(fn):
         items = (outputs,) if single else outputs
         items = tuple(
             _NotTwice.apply(o.detach(), _anchor())
-            if isinstance(o, _C.Tensor) and o.is_floating_point()
+            if isinstance(o, _C.Tensor) and (o.is_floating_point() or o.is_complex())
             else o
             for o in items
         )

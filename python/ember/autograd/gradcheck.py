@@ -24,25 +24,32 @@ def _differentiable(outputs) -> tuple[Tensor, ...]:
     return tuple(o for o in _as_tuple(outputs) if isinstance(o, Tensor) and o.requires_grad)
 
 
-def _set_item(x: Tensor, index: tuple[int, ...], value: float) -> None:
+def _set_item(x: Tensor, index: tuple[int, ...], value: complex) -> None:
     """Write one element, wherever it lies, without autograd taking notice."""
     x.data.as_strided(
         (), (), x.storage_offset() + sum(i * s for i, s in zip(index, x.stride(), strict=True))
     ).fill_(value)
 
 
+def _numbers(x: Tensor) -> Tensor:
+    """The elements as a vector of real numbers, two for each complex one."""
+    return (_C.view_as_real(x) if x.is_complex() else x).reshape(-1)
+
+
 def _flat(outputs: Sequence[Tensor], which: list[int]) -> list[Tensor]:
-    return [outputs[i].detach().clone().reshape(-1) for i in which]
+    return [_numbers(outputs[i].detach().clone()) for i in which]
 
 
 def _numerical(fn, inputs, x: Tensor, eps: float, which: list[int]) -> list[list[Tensor]]:
-    """Central differences: a row for each element of x, in it a flat tensor for each output."""
+    """Central differences: a row for each number of x, in it a flat tensor for each output."""
     rows = []
-    for index in itertools.product(*(range(n) for n in x.shape)):
+    steps = (eps, eps * 1j) if x.is_complex() else (eps,)
+    places = itertools.product(*(range(n) for n in x.shape))
+    for index, step in itertools.product(places, steps):
         before = x.detach()[index].item()
-        _set_item(x, index, before + eps)
+        _set_item(x, index, before + step)
         high = _flat(_as_tuple(fn(*inputs)), which)
-        _set_item(x, index, before - eps)
+        _set_item(x, index, before - step)
         low = _flat(_as_tuple(fn(*inputs)), which)
         _set_item(x, index, before)
         rows.append([(h - l) / (2 * eps) for h, l in zip(high, low, strict=True)])
@@ -50,13 +57,17 @@ def _numerical(fn, inputs, x: Tensor, eps: float, which: list[int]) -> list[list
 
 
 def _analytical(output: Tensor, inputs: Sequence[Tensor]) -> list[list[Tensor | None]]:
-    """A row for each element of the output: the gradient of every input."""
+    """A row for each number of the output: the gradient of every input.
+
+    The gradient that a complex output's seed of 1j gives is that of its imaginary part.
+    """
     from . import grad
 
     rows = []
-    for i in range(output.numel()):
+    seeds = (1, 1j) if output.is_complex() else (1,)
+    for i, value in itertools.product(range(output.numel()), seeds):
         seed = _C.zeros(output.numel(), dtype=output.dtype)
-        seed[i] = 1
+        seed[i] = value
         rows.append(
             grad(output, inputs, seed.reshape(output.shape), retain_graph=True, allow_unused=True)
         )
@@ -104,7 +115,8 @@ def gradcheck(
     func
         Takes ``inputs``, returns a tensor or several.
     inputs
-        Those that require gradients are checked; they should be float64.
+        Those that require gradients are checked; they should be float64 or complex128. Gradients
+        of complex ones are checked part by part.
     eps
         Half the step of the differences.
     atol, rtol
@@ -156,7 +168,9 @@ def _gradcheck(
     outputs = _differentiable(results)
     if not outputs:
         floating = [
-            i for i, o in enumerate(results) if isinstance(o, Tensor) and o.is_floating_point()
+            i
+            for i, o in enumerate(results)
+            if isinstance(o, Tensor) and (o.is_floating_point() or o.is_complex())
         ]
         for n, x in enumerate(checked):
             rows = _numerical(func, inputs, x, eps, floating)
@@ -174,7 +188,7 @@ def _gradcheck(
         for k, o in enumerate(outputs):
             if x.numel() == 0 or o.numel() == 0:
                 continue
-            expected = _C.stack([row[k] for row in numerical])  # (numel of x, numel of o)
+            expected = _C.stack([row[k] for row in numerical])  # (numbers of x, numbers of o)
             columns = [_column(row[n], x) for row in analytical[k]]
             got = _C.stack(columns, 1)
             if check_grad_dtypes:
@@ -197,10 +211,12 @@ def _gradcheck(
 
 def _column(g: Tensor | None, x: Tensor) -> Tensor:
     if g is None:
-        return _C.zeros(x.numel(), dtype=x.dtype)
+        return _numbers(_C.zeros(x.numel(), dtype=x.dtype))
     if g.shape != x.shape:
         raise GradcheckError(f"a gradient has shape {tuple(g.shape)}, its input {tuple(x.shape)}")
-    return g.reshape(-1)
+    if x.is_complex() and not g.is_complex():
+        raise GradcheckError(f"a gradient has dtype {g.dtype}, its input {x.dtype}")
+    return _numbers(g)
 
 
 def _check_deterministic(again, before, tolerance: float) -> None:

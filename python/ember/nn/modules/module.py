@@ -487,7 +487,7 @@ class Module(CallHooks, StateDict):
             options: dict[str, Any] = {"non_blocking": non_blocking}
             if memory_format is not None and tensor.dim() in (4, 5):
                 options["memory_format"] = memory_format
-            if dtype is not None and tensor.is_floating_point():
+            if dtype is not None and (tensor.is_floating_point() or tensor.is_complex()):
                 options["dtype"] = dtype
             if device is not None:
                 options["device"] = device
