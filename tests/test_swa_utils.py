@@ -17,7 +17,7 @@ AVERAGES = [
     lambda u: {"avg_fn": u.get_swa_avg_fn()},
     lambda u: {"avg_fn": u.get_ema_avg_fn(0.7)},
     lambda u: {"multi_avg_fn": u.get_ema_multi_avg_fn(0.9), "use_buffers": True},
-    lambda u: {"multi_avg_fn": u.get_swa_multi_avg_fn(), "use_buffers": True},
+    lambda u: {"multi_avg_fn": u.get_swa_multi_avg_fn()},
 ]
 
 
