@@ -111,6 +111,32 @@ def test_encoder_stacks(masks, batch_first, norm):
         np.testing.assert_allclose(a, b, rtol=1e-7, atol=1e-10)
 
 
+PADDINGS = [
+    np.arange(4) >= np.array([[4], [2], [3]]),  # at the end
+    np.arange(4) < np.array([[0], [2], [1]]),  # at the beginning
+    np.where(np.arange(4) >= np.array([[4], [2], [3]]), -np.inf, 0.0),
+]
+
+
+@pytest.mark.parametrize("padding", PADDINGS)
+@pytest.mark.parametrize("options", [{}, {"norm_first": True}, {"batch_first": False}])
+@pytest.mark.parametrize("grad", [True, False])
+def test_padded_positions_in_evaluation(padding, options, grad):
+    found = []
+    for lib in (ember, torch):
+        lib.manual_seed(5)
+        options = {"batch_first": True, **options}
+        layer = lib.nn.TransformerEncoderLayer(8, 2, 16, **options)
+        stack = quietly(lib.nn.TransformerEncoder, layer, 2, lib.nn.LayerNorm(8)).double().eval()
+        source = SEQUENCE.swapaxes(0, 1).copy() if options["batch_first"] else SEQUENCE
+        with lib.set_grad_enabled(grad), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            out = stack(lib.from_numpy(source), src_key_padding_mask=lib.from_numpy(padding))
+        found.append((stack.use_nested_tensor, to_numpy(out)))
+    assert found[0][0] == found[1][0]
+    np.testing.assert_allclose(found[0][1], found[1][1], rtol=1e-7, atol=1e-9)
+
+
 def test_decoder_takes_all_masks():
     found = []
     masks = {

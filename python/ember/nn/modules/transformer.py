@@ -43,6 +43,11 @@ def _is_causal(mask: Tensor | None, is_causal: bool | None, x: Tensor, batch_fir
     return bool((mask == later).all())
 
 
+def _hidden(padding: Tensor) -> Tensor:
+    """A padding mask, bool or added to the scores, as bool: (N, S)."""
+    return padding if padding.dtype == _C.bool else padding != 0
+
+
 class _Layer(Module):
     """The blocks of encoder and decoder layers."""
 
@@ -156,6 +161,19 @@ class TransformerEncoderLayer(_Layer):
 
         return self._added(self._added(src, self.norm1, attend), self.norm2, self._ff_block)
 
+    def _is_plain(self) -> bool:
+        """Whether PyTorch has a fused kernel for a layer of these options."""
+        attention = self.self_attn
+        return (
+            not self.norm_first
+            and attention.batch_first
+            and attention._qkv_same_embed_dim
+            and attention.in_proj_bias is not None
+            and self.activation_relu_or_gelu != 0
+            and self.norm1.eps == self.norm2.eps
+            and attention.num_heads % 2 == 0
+        )
+
     def _sa_block(
         self, x: Tensor, attn_mask: Any, key_padding_mask: Any, is_causal: bool = False
     ) -> Tensor:
@@ -247,9 +265,11 @@ class TransformerEncoder(Module):
         How often.
     norm : Module, optional
         Applied to the last layer's output.
-    enable_nested_tensor, mask_check : bool
-        Accepted for PyTorch's sake: padding is always computed along, so that hidden positions
-        hold numbers without a meaning.
+    enable_nested_tensor : bool
+        Whether the layers' results at padded positions are zeros in evaluation mode without
+        gradients, where PyTorch leaves them out: see `_drops_padding`.
+    mask_check : bool
+        Whether that is so only where all padding is at the end.
     """
 
     def __init__(
@@ -265,8 +285,27 @@ class TransformerEncoder(Module):
         self.num_layers = num_layers
         self.norm = norm
         self.enable_nested_tensor = enable_nested_tensor
-        self.use_nested_tensor = False
+        self.use_nested_tensor = (
+            enable_nested_tensor
+            and isinstance(encoder_layer, TransformerEncoderLayer)
+            and encoder_layer._is_plain()
+        )
         self.mask_check = mask_check
+
+    def _drops_padding(self, src: Tensor, mask: Any, padding: Tensor | None) -> bool:
+        """Whether PyTorch would compute the layers on nested tensors, without the padding.
+
+        Nothing here is nested, but what a program sees at padded positions is the same.
+        """
+        first = self.layers[0]
+        if not self.use_nested_tensor or first.training or src.dim() != 3:
+            return False
+        if padding is None or mask is not None:
+            return False
+        if _C.is_grad_enabled() and any(x.requires_grad for x in (src, *first.parameters())):
+            return False
+        hidden = _hidden(padding)
+        return not self.mask_check or bool((hidden[:, 1:] >= hidden[:, :-1]).all())
 
     def forward(
         self,
@@ -285,6 +324,8 @@ class TransformerEncoder(Module):
                 is_causal=is_causal,
                 src_key_padding_mask=src_key_padding_mask,
             )
+        if self._drops_padding(src, mask, src_key_padding_mask):
+            out = out.masked_fill(_hidden(src_key_padding_mask).unsqueeze(-1), 0.0)
         return out if self.norm is None else self.norm(out)
 
 
