@@ -26,7 +26,7 @@ def two_groups(library, optimizers, rate=0.5):
         {"params": [library.zeros(2, requires_grad=True)]},
         {"params": [library.zeros(2, requires_grad=True)], "lr": 0.03},
     ]
-    return optimizers.SGD(groups, lr=rate)
+    return optimizers.SGD(groups, lr=rate, momentum=0.9)
 
 
 SCHEDULES = {
@@ -40,6 +40,27 @@ SCHEDULES = {
     "lambda": lambda m, o, **k: m.LambdaLR(o, lambda e: 1 / (1 + e), **k),
     "lambdas": lambda m, o, **k: m.LambdaLR(o, [Power(0.9), lambda e: 0.7**e], **k),
     "multiplicative": lambda m, o, **k: m.MultiplicativeLR(o, lambda e: 0.9, **k),
+    "restarts": lambda m, o, **k: m.CosineAnnealingWarmRestarts(o, 4, eta_min=0.01, **k),
+    "longer restarts": lambda m, o, **k: m.CosineAnnealingWarmRestarts(o, 3, T_mult=2, **k),
+    "triangular": lambda m, o, **k: m.CyclicLR(o, 0.1, 0.5, 4, cycle_momentum=False, **k),
+    "triangular2": lambda m, o, **k: m.CyclicLR(
+        o, [0.1, 0.2], [0.5, 0.9], 2, 5, mode="triangular2", **k
+    ),
+    "exp_range": lambda m, o, **k: m.CyclicLR(o, 0.1, 0.5, 3, mode="exp_range", gamma=0.9, **k),
+    "custom cycle": lambda m, o, **k: m.CyclicLR(
+        o, 0.1, 0.5, 3, scale_fn=Power(0.8), scale_mode="iterations", **k
+    ),
+    "one cycle": lambda m, o, **k: m.OneCycleLR(o, 0.5, total_steps=30, **k),
+    "one linear cycle": lambda m, o, **k: m.OneCycleLR(
+        o,
+        [0.5, 0.2],
+        epochs=6,
+        steps_per_epoch=5,
+        pct_start=0.4,
+        anneal_strategy="linear",
+        three_phase=True,
+        **k,
+    ),
 }
 SEQUENCES = {
     "warmup": lambda m, o: m.SequentialLR(
@@ -56,11 +77,24 @@ SEQUENCES = {
         ],
         [8],
     ),
+    "chained": lambda m, o: m.ChainedScheduler(
+        [m.ConstantLR(o, 0.1, 2), m.ExponentialLR(o, 0.9), m.MultiStepLR(o, [3, 5])], o
+    ),
+    "chained in sequence": lambda m, o: m.SequentialLR(
+        o,
+        [m.ChainedScheduler([m.ConstantLR(o, 0.5, 2), m.ExponentialLR(o, 0.9)]), m.StepLR(o, 2)],
+        [5],
+    ),
 }
 
 
 def rates(optimizer):
     return [float(group["lr"]) for group in optimizer.param_groups]
+
+
+def momenta(optimizer):
+    groups = optimizer.param_groups
+    return [group["betas"] if "betas" in group else group["momentum"] for group in groups]
 
 
 def run(scheduler, steps):
@@ -80,7 +114,11 @@ def test_rates_equal_pytorchs(name):
     a = make(ours, two_groups(ember, optim))
     b = make(reference, two_groups(torch, torch.optim))
     assert run(a, 25) == run(b, 25)
-    assert a.last_epoch == b.last_epoch
+    assert getattr(a, "last_epoch", None) == getattr(b, "last_epoch", None)
+    assert momenta(a.optimizer) == momenta(b.optimizer)
+    groups = zip(a.optimizer.param_groups, b.optimizer.param_groups, strict=True)
+    for mine, theirs in groups:
+        assert mine.keys() == theirs.keys()
 
 
 def test_schedules_chain():
@@ -121,7 +159,7 @@ def test_state_dict_resumes(name):
     assert run(second, 7) == whole[5:]
 
 
-@pytest.mark.parametrize("name", [n for n in SCHEDULES if n != "lambdas"])
+@pytest.mark.parametrize("name", [n for n in SCHEDULES if n not in ("lambdas", "custom cycle")])
 def test_state_dict_loads_in_pytorch_and_back(name):
     make = SCHEDULES[name]
     traces = []
@@ -246,3 +284,71 @@ BAD = [
 def test_bad_arguments(kind, match, make):
     with pytest.raises(kind, match=match):
         make(two_groups(ember, optim))
+
+
+@pytest.mark.filterwarnings("ignore:.*lr_scheduler.step.*:UserWarning")
+@pytest.mark.parametrize("name", SCHEDULES)
+def test_epochs_are_set_in_closed_form_with_a_warning(name):
+    a = SCHEDULES[name](ours, two_groups(ember, optim))
+    b = SCHEDULES[name](reference, two_groups(torch, torch.optim))
+    for epoch in (1, 7, 3, 12, 0):
+        for scheduler in (a, b):
+            scheduler.optimizer.step()
+            if "restarts" in name:  # the one that documents the argument
+                scheduler.step(epoch + 0.5)
+            else:
+                with pytest.warns(UserWarning, match="epoch"):
+                    scheduler.step(epoch)
+        assert rates(a.optimizer) == rates(b.optimizer)
+        assert a.last_epoch == b.last_epoch
+
+
+@pytest.mark.parametrize("make", [SCHEDULES["triangular2"], SCHEDULES["one cycle"]])
+def test_cycles_move_adams_beta(make):
+    traces = []
+    for library, optimizers, module in ((ember, optim, ours), (torch, torch.optim, reference)):
+        params = [{"params": [library.zeros(2, requires_grad=True)]} for _ in range(2)]
+        optimizer = optimizers.Adam(params, lr=0.1)
+        scheduler = make(module, optimizer)
+        trace = []
+        for _ in range(20):
+            optimizer.step()
+            scheduler.step()
+            trace.append((rates(optimizer), momenta(optimizer)))
+        traces.append(trace)
+    assert traces[0] == traces[1]
+
+
+BAD_CYCLES = [
+    lambda m, o: m.CosineAnnealingWarmRestarts(o, 0),
+    lambda m, o: m.CosineAnnealingWarmRestarts(o, 3, 0.5),
+    lambda m, o: m.CosineAnnealingWarmRestarts(o, 3).step(-1),
+    lambda m, o: m.CyclicLR(o, 0.1, 0.5, mode="square"),
+    lambda m, o: m.CyclicLR(o, [0.1], 0.5),
+    lambda m, o: m.OneCycleLR(o, 0.1),
+    lambda m, o: m.OneCycleLR(o, 0.1, total_steps=0),
+    lambda m, o: m.OneCycleLR(o, 0.1, total_steps=10, pct_start=1.5),
+    lambda m, o: m.OneCycleLR(o, 0.1, total_steps=10, anneal_strategy="step"),
+    lambda m, o: m.OneCycleLR(o, [0.1, 0.2, 0.3], total_steps=10),
+    lambda m, o: m.ChainedScheduler([]),
+    lambda m, o: m.ChainedScheduler([m.ReduceLROnPlateau(o)]),
+]
+
+
+@pytest.mark.parametrize("make", BAD_CYCLES)
+def test_cycles_refuse_what_pytorch_refuses(make):
+    for library, optimizers, module in ((ember, optim, ours), (torch, torch.optim, reference)):
+        with pytest.raises(ValueError):
+            make(module, two_groups(library, optimizers))
+    with pytest.raises(ValueError, match="momentum"):
+        p = ember.zeros(1, requires_grad=True)
+        ours.CyclicLR(optim.Adagrad([p]), 0.1, 0.5)
+
+
+def test_one_cycle_ends():
+    scheduler = ours.OneCycleLR(two_groups(ember, optim), 0.5, total_steps=3)
+    for _ in range(3):
+        scheduler.optimizer.step()
+        scheduler.step()
+    with pytest.raises(ValueError, match="3 steps"):
+        scheduler.step()

@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "cpu/rows.h"
+#include "kernels/formulas/optim.h"
 
 namespace ember::cpu::EMBER_LEVEL {
 namespace {
@@ -11,6 +12,8 @@ namespace {
 using kernels::Adam;
 using kernels::AdamItem;
 using kernels::ListItem;
+using kernels::RuleItem;
+using kernels::RuleOptions;
 using kernels::Sgd;
 using kernels::SgdItem;
 
@@ -120,6 +123,46 @@ void adam(Context& ctx, const AdamItem* items, int64_t count, DType dtype, const
         dtype, [&](auto tag) { adam_items<typename decltype(tag)::type>(ctx, items, count, a); });
 }
 
+template <class T, class Rule, int states, int numbers>
+void rule_items(Context& ctx, const RuleItem* items, int64_t count, const RuleOptions& a) {
+    using C = Compute<T>;
+    using V = Vec<C>;
+    V decay = C(a.weight_decay), keep = C(a.keep), sign = C(a.maximize ? -1 : 1);
+    for_list(ctx, items, count, [&](const RuleItem& item, int64_t begin, int64_t end, int64_t) {
+        T* param = static_cast<T*>(item.param);
+        const T* grad = static_cast<const T*>(item.grad);
+        V n[numbers];
+        for (int i = 0; i < numbers; i++) n[i] = C(item.numbers[i]);
+        sweep<V>(begin, end, [&](auto at) {
+            V p = at.load(param), g = at.load(grad) * sign, s[states];
+            for (int i = 0; i < states; i++) s[i] = at.load(static_cast<T*>(item.states[i]));
+            if (a.weight_decay != 0) g = fma(p, decay, g);
+            p *= keep;
+            Rule::update(p, g, s, n);
+            for (int i = 0; i < states; i++) at.store(static_cast<T*>(item.states[i]), s[i]);
+            at.store(param, p);
+        });
+    });
+}
+
+template <class Rule, int states, int numbers>
+void rule(Context& ctx, const RuleItem* items, int64_t count, DType dtype, const RuleOptions& a) {
+    dispatch_floating(dtype, [&](auto tag) {
+        rule_items<typename decltype(tag)::type, Rule, states, numbers>(ctx, items, count, a);
+    });
+}
+
+namespace of {
+#define EMBER_RULE(name, states, numbers)                             \
+    struct name {                                                     \
+        template <class V>                                            \
+        static EMBER_INLINE void update(V& p, V g, V* s, const V* n) { \
+            formulas::name(p, g, s, n);                               \
+        }                                                             \
+    };
+#include "kernels/formulas/optim.inc"
+}  // namespace of
+
 EMBER_INLINE void widen(VecD x, VecD& lower, VecD& upper) {
     lower = x;
     upper = VecD(0);
@@ -212,6 +255,9 @@ void list_zero(Context& ctx, const ListItem* items, int64_t count, DType dtype) 
 void register_optim(Table& table) {
     table.set(kernels::sgd, sgd, kFloating);
     table.set(kernels::adam, adam, kFloating);
+#define EMBER_RULE(name, states, numbers) \
+    table.set(kernels::name, rule<of::name, states, numbers>, kFloating);
+#include "kernels/formulas/optim.inc"
     table.set(kernels::list_norm, list_norm, kFloating);
     table.set(kernels::list_scale, list_scale, kFloating);
     table.set(kernels::list_zero, list_zero, kReal | kComplex);

@@ -3,6 +3,7 @@
 
 #include "cuda/common.cuh"
 #include "kernels/formulas/math.h"
+#include "kernels/formulas/optim.h"
 #include "kernels/optim.h"
 
 // One launch for a whole list: blocks find their item by the number of the item's first block.
@@ -12,6 +13,8 @@ namespace {
 using kernels::Adam;
 using kernels::AdamItem;
 using kernels::ListItem;
+using kernels::RuleItem;
+using kernels::RuleOptions;
 using kernels::Sgd;
 using kernels::SgdItem;
 
@@ -142,6 +145,48 @@ void adam(Context& context, const AdamItem* items, int64_t count, DType dtype, c
     });
 }
 
+template <class T, class Rule, int states, int numbers>
+__global__ void rule_kernel(const Entry<RuleItem>* entries, int64_t count, RuleOptions a) {
+    using C = Compute<T>;
+    int64_t begin, end;
+    const RuleItem& item = item_of_block(entries, count, begin, end);
+    T* param = static_cast<T*>(item.param);
+    const T* grad = static_cast<const T*>(item.grad);
+    C n[numbers];
+    for (int k = 0; k < numbers; k++) n[k] = C(item.numbers[k]);
+    for (int64_t i = begin + threadIdx.x; i < end; i += blockDim.x) {
+        C p = widen(param[i]), g = widen(grad[i]), s[states];
+        for (int k = 0; k < states; k++) s[k] = widen(static_cast<T*>(item.states[k])[i]);
+        if (a.maximize) g = -g;
+        if (a.weight_decay != 0) g = formulas::fma(p, C(a.weight_decay), g);
+        p *= C(a.keep);
+        Rule::update(p, g, s, n);
+        for (int k = 0; k < states; k++) static_cast<T*>(item.states[k])[i] = narrow<T>(s[k]);
+        param[i] = narrow<T>(p);
+    }
+}
+
+template <class Rule, int states, int numbers>
+void rule(Context& context, const RuleItem* items, int64_t count, DType dtype,
+          const RuleOptions& a) {
+    List<RuleItem> list(context, items, count);
+    dispatch_floating(dtype, [&](auto tag) {
+        run_list(context, list, rule_kernel<typename decltype(tag)::type, Rule, states, numbers>,
+                 a);
+    });
+}
+
+namespace of {
+#define EMBER_RULE(name, states, numbers)                              \
+    struct name {                                                      \
+        template <class V>                                             \
+        static EMBER_DEVICE void update(V& p, V g, V* s, const V* n) { \
+            formulas::name(p, g, s, n);                                \
+        }                                                              \
+    };
+#include "kernels/formulas/optim.inc"
+}  // namespace of
+
 // A part a block: the sum of squares, or the largest magnitude.
 template <class T, bool largest>
 __global__ void norm_kernel(const Entry<ListItem>* entries, int64_t count, double* parts) {
@@ -211,6 +256,9 @@ void list_zero(Context& context, const ListItem* items, int64_t count, DType dty
 void register_optim(const Table& table) {
     table.set(kernels::sgd, sgd, kFloating);
     table.set(kernels::adam, adam, kFloating);
+#define EMBER_RULE(name, states, numbers) \
+    table.set(kernels::name, rule<of::name, states, numbers>, kFloating);
+#include "kernels/formulas/optim.inc"
     table.set(kernels::list_norm, list_norm, kFloating);
     table.set(kernels::list_scale, list_scale, kFloating);
     table.set(kernels::list_zero, list_zero, kReal | kComplex);

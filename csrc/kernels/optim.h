@@ -34,6 +34,23 @@ struct Adam {
 };
 extern Slot<void(Context&, const AdamItem*, int64_t items, DType, const Adam&)> adam;
 
+// The other rules: the list formulas/optim.inc.
+struct RuleItem {
+    void* param;
+    const void* grad;
+    void* states[3];
+    int64_t numel;
+    double numbers[7];
+};
+struct RuleOptions {
+    double weight_decay = 0;  // times the parameter, added to the gradient
+    double keep = 1;          // the parameter is multiplied by it first
+    bool maximize = false;
+};
+using RuleSlot = Slot<void(Context&, const RuleItem*, int64_t items, DType, const RuleOptions&)>;
+#define EMBER_RULE(name, states, numbers) extern RuleSlot name;
+#include "kernels/formulas/optim.inc"
+
 // Lists of dense tensors of one dtype.
 struct ListItem {
     void* data;

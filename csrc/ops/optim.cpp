@@ -1,5 +1,6 @@
 #include "ops/optim.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "core/modes.h"
@@ -11,6 +12,8 @@ namespace ember::kernels {
 
 EMBER_SLOT(sgd)
 EMBER_SLOT(adam)
+#define EMBER_RULE(name, states, numbers) EMBER_SLOT(name)
+#include "kernels/formulas/optim.inc"
 decltype(list_norm) list_norm("norm");
 decltype(list_scale) list_scale("scale");
 decltype(list_zero) list_zero("zero");
@@ -152,6 +155,55 @@ void fused_adam_(const TensorList& params, const TensorList& grads, const Tensor
     };
     kernels::Adam options{lr, beta1, beta2, eps, weight_decay, decoupled, maximize};
     for_each_dtype<kernels::AdamItem>(kernels::adam, params, item, options);
+}
+
+namespace {
+
+struct Rule {
+    const char* name;
+    size_t states, numbers;
+    const kernels::RuleSlot& slot;
+};
+const Rule kRules[] = {
+#define EMBER_RULE(name, states, numbers) {#name, states, numbers, kernels::name},
+#include "kernels/formulas/optim.inc"
+};
+
+}  // namespace
+
+void fused_step_(std::string_view name, const TensorList& params, const TensorList& grads,
+                 const TensorList& states, const std::vector<double>& numbers, double weight_decay,
+                 double keep, bool maximize) {
+    const Rule* rule = std::find_if(std::begin(kRules), std::end(kRules),
+                                    [&](const Rule& r) { return r.name == name; });
+    EMBER_CHECK(rule != std::end(kRules), "step: no rule is named %.*s", int(name.size()),
+                name.data());
+    check_lengths(rule->name, params, grads, "gradients");
+    EMBER_CHECK(states.size() == rule->states * params.size() &&
+                    numbers.size() == rule->numbers * params.size(),
+                "%s: expected %zu states and %zu numbers for each of %zu parameters, got %zu and "
+                "%zu in all",
+                rule->name, rule->states, rule->numbers, params.size(), states.size(),
+                numbers.size());
+    auto item = [&](size_t i, Runs& runs) {
+        const Tensor& p = params[i];
+        Tensor layout = runs.layout(p);
+        check_like(rule->name, p, grads[i], "the gradient");
+        kernels::RuleItem item{runs.write(rule->name, p, layout),
+                               runs.read(grads[i], layout),
+                               {},
+                               p.numel(),
+                               {}};
+        for (size_t k = 0; k < rule->states; k++) {
+            const Tensor& state = states[i * rule->states + k];
+            check_like(rule->name, p, state, "the state");
+            item.states[k] = runs.write(rule->name, state, layout);
+        }
+        std::copy_n(&numbers[i * rule->numbers], rule->numbers, item.numbers);
+        return item;
+    };
+    kernels::RuleOptions options{weight_decay, keep, maximize};
+    for_each_dtype<kernels::RuleItem>(rule->slot, params, item, options);
 }
 
 namespace {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <string_view>
 #include <vector>
 
 #include "core/tensor.h"
@@ -21,6 +22,13 @@ void fused_adam_(const TensorList& params, const TensorList& grads, const Tensor
                  const TensorList& exp_avg_sqs, const TensorList& max_exp_avg_sqs,
                  const TensorList& steps, double lr, double beta1, double beta2, double eps,
                  double weight_decay, bool decoupled, bool amsgrad, bool maximize);
+
+// One step of another rule, by its name in kernels/formulas/optim.inc. `states` and `numbers` hold
+// those of the first parameter, then of the second, and so on. Each parameter is multiplied by
+// `keep` first; weight_decay times the parameter is added to its gradient.
+void fused_step_(std::string_view rule, const TensorList& params, const TensorList& grads,
+                 const TensorList& states, const std::vector<double>& numbers, double weight_decay,
+                 double keep, bool maximize);
 
 // The p-norm (2 or infinity) of all elements of all tensors, as a zero-dim tensor.
 Tensor list_norm(const TensorList& tensors, double p);

@@ -15,6 +15,10 @@ void bind_optim(BindTable& t) {
         "beta2, "
         "eps, weight_decay, decoupled, amsgrad, maximize)",
         "One step of Adam (Kingma and Ba, 2015) or AdamW (Loshchilov and Hutter, 2019).");
+    bind<&ops::fused_step_>(t, kFunction,
+                            "_fused_step_(rule, params, grads, states, numbers, weight_decay, "
+                            "keep, maximize)",
+                            "One step of the rule of that name over a list of parameters.");
     bind<&ops::list_norm>(t, kFunction, "_list_norm(tensors, p)",
                           "The p-norm (2 or inf) of all elements of all tensors.");
     bind<&ops::list_scale_>(t, kFunction, "_list_scale_(tensors, factor)",

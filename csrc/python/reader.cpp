@@ -162,6 +162,14 @@ Arg<const std::vector<Tensor>&>::Arg(PyObject* o, const Param& p) {
     }
 }
 
+Arg<const std::vector<double>&>::Arg(PyObject* o, const Param& p) {
+    if (!accepts(o, p)) wrong_type(p, "tuple of numbers", o);
+    Py_ssize_t n = PySequence_Fast_GET_SIZE(o);
+    numbers_.reserve(size_t(n));
+    for (Py_ssize_t i = 0; i < n; i++)
+        numbers_.push_back(read_double(PySequence_Fast_GET_ITEM(o, i), p));
+}
+
 Arg<bool>::Arg(PyObject* o, const Param& p) {
     if (!PyBool_Check(o)) wrong_type(p, "bool", o);
     value_ = o == Py_True;

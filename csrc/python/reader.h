@@ -87,6 +87,17 @@ struct Arg<std::vector<Tensor>> : Arg<const std::vector<Tensor>&> {
     using Arg<const std::vector<Tensor>&>::Arg;
 };
 
+// A list or tuple of numbers.
+template <>
+struct Arg<const std::vector<double>&> {
+    static bool accepts(PyObject* o, const Param&) { return PyTuple_Check(o) || PyList_Check(o); }
+    Arg(PyObject* o, const Param& p);
+    const std::vector<double>& get() const { return numbers_; }
+
+private:
+    std::vector<double> numbers_;
+};
+
 template <>
 struct Arg<const Dims&> {
     static bool accepts(PyObject* o, const Param& p) {

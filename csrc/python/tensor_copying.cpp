@@ -61,61 +61,6 @@ Tensor tensor_from_storage(const Tensor& storage, DType dtype, int64_t offset, c
     return over_bytes(storage, dtype, size, stride, storage.offset() / width + offset);
 }
 
-struct StorageObject {
-    PyObject_HEAD Tensor bytes;
-};
-const Tensor& bytes_of(PyObject* self) { return reinterpret_cast<StorageObject*>(self)->bytes; }
-
-void storage_dealloc(PyObject* self) {
-    PyTypeObject* type = Py_TYPE(self);
-    reinterpret_cast<StorageObject*>(self)->bytes.~Tensor();
-    PyObject_Free(self);
-    Py_DECREF(type);
-}
-Py_ssize_t storage_length(PyObject* self) { return bytes_of(self).numel(); }
-PyObject* storage_nbytes(PyObject* self, PyObject*) {
-    return PyLong_FromLongLong(bytes_of(self).numel());
-}
-PyObject* storage_data_ptr(PyObject* self, PyObject*) {
-    return PyLong_FromVoidPtr(bytes_of(self).data());
-}
-PyObject* storage_cdata(PyObject* self, void*) { return storage_identity(bytes_of(self)); }
-PyObject* storage_device(PyObject* self, void*) { return wrap_device(bytes_of(self).device()); }
-
-PyMethodDef storage_methods[] = {
-    {"nbytes", storage_nbytes, METH_NOARGS, "The number of bytes."},
-    {"size", storage_nbytes, METH_NOARGS, "The number of bytes."},
-    {"data_ptr", storage_data_ptr, METH_NOARGS, "The address of the first byte."},
-    {nullptr, nullptr, 0, nullptr},
-};
-PyGetSetDef storage_getset[] = {
-    {"_cdata", storage_cdata, nullptr, "A number that tells storages apart.", nullptr},
-    {"device", storage_device, nullptr, "Where the memory is.", nullptr},
-    {nullptr, nullptr, nullptr, nullptr, nullptr},
-};
-
-PyTypeObject* storage_type = nullptr;
-
-PyTypeObject* make_storage_type() {
-    PyType_Slot slots[] = {
-        {Py_tp_dealloc, reinterpret_cast<void*>(storage_dealloc)},
-        {Py_sq_length, reinterpret_cast<void*>(storage_length)},
-        {Py_tp_methods, storage_methods},
-        {Py_tp_getset, storage_getset},
-        {Py_tp_doc, const_cast<char*>("The memory that tensors share.")},
-        {0, nullptr},
-    };
-    PyType_Spec spec = {"ember.UntypedStorage", sizeof(StorageObject), 0,
-                        Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION, slots};
-    return reinterpret_cast<PyTypeObject*>(PyType_FromSpec(&spec));
-}
-
-PyObject* untyped_storage(const Tensor& t) {
-    StorageObject* o = PyObject_New(StorageObject, storage_type);
-    if (o) new (&o->bytes) Tensor(storage_bytes(t));
-    return reinterpret_cast<PyObject*>(o);
-}
-
 // ---- Subclasses
 
 PyTypeObject* checked_class(const char* name, PyObject* cls) {
@@ -291,7 +236,6 @@ void bind_copying(BindTable& t) {
     bind<&tensor_from_storage>(
         t, kFunction, "_tensor_from_storage(storage, dtype, storage_offset, size, stride)",
         "A tensor over the memory of a uint8 vector. RuntimeError outside of it.");
-    bind<&untyped_storage>(t, kMethod, "untyped_storage(input)", "The memory this tensor lies in.");
     bind<&as_subclass>(t, kMethod, "as_subclass(input, cls)",
                        "A view of this tensor as an instance of a subclass of Tensor.");
     bind<&make_subclass>(t, kFunction, "_make_subclass(cls, data, require_grad=False)",
@@ -302,10 +246,6 @@ void bind_copying(BindTable& t) {
 }
 
 bool add_copying(PyObject* module) {
-    storage_type = make_storage_type();
-    if (!storage_type || PyModule_AddObjectRef(module, "UntypedStorage",
-                                               reinterpret_cast<PyObject*>(storage_type)) < 0)
-        return false;
     rebuild_function = PyObject_GetAttrString(module, "_rebuild_tensor");
     PyObject* subclass = PyObject_GetAttrString(module, "_make_subclass");
     if (!rebuild_function || !subclass) return false;

@@ -67,13 +67,20 @@ constexpr const char* kTypeNames[kDTypeCount] = {
 
 PyObject* type(const Tensor& t, PyObject* dtype, bool) {
     if (dtype == Py_None) return PyUnicode_FromString(type_name(t).c_str());
-    auto cast = [&](DType to) {
-        return wrap(ops::to(t, std::nullopt, to, false, false, std::nullopt));
+    auto cast = [&](DType to, std::optional<Device> device) {
+        return wrap(ops::to(t, device, to, false, false, std::nullopt));
     };
-    if (is_dtype(dtype)) return cast(dtype_of(dtype));
+    // A type of older programs names a device too; a tensor on one of CUDA's stays there.
+    auto cast_type = [&](DType to, bool is_cuda) {
+        if (!is_cuda) return cast(to, Device());
+        return cast(to, t.device().is_cpu() ? Device{DeviceType::CUDA, -1} : t.device());
+    };
+    if (is_dtype(dtype)) return cast(dtype_of(dtype), std::nullopt);
     if (PyType_Check(dtype) && PyObject_HasAttrString(dtype, "dtype")) {  // FloatTensor, say
         Held of_type(Held::checked(PyObject_GetAttrString(dtype, "dtype")));
-        if (is_dtype(of_type.get())) return cast(dtype_of(of_type.get()));
+        Held is_cuda(Held::checked(PyObject_GetAttrString(dtype, "is_cuda")));
+        if (is_dtype(of_type.get()))
+            return cast_type(dtype_of(of_type.get()), is_cuda.get() == Py_True);
     }
     if (!PyUnicode_Check(dtype))
         raise_type("type: expected a dtype or a name, got %s", Py_TYPE(dtype)->tp_name);
@@ -82,7 +89,8 @@ PyObject* type(const Tensor& t, PyObject* dtype, bool) {
     std::string name = text;
     size_t dot = name.rfind('.');
     for (int i = 0; i < kDTypeCount; i++)
-        if (name.substr(dot == name.npos ? 0 : dot + 1) == kTypeNames[i]) return cast(DType(i));
+        if (name.substr(dot == name.npos ? 0 : dot + 1) == kTypeNames[i])
+            return cast_type(DType(i), name.find(".cuda.") != name.npos);
     raise_value("type: invalid type '%s'", name.c_str());
 }
 

@@ -22,7 +22,8 @@ newaxis = None
 # Loaded on first use, so that importing ember stays a matter of milliseconds: submodules, and
 # names with the submodule each is in.
 _MODULES = set(
-    "autograd backends cuda fft jit linalg nn optim serialization special testing utils version".split()
+    "autograd backends cuda fft jit linalg nn optim serialization special storage testing utils "
+    "version".split()
 )
 _MATRIX_METHODS = (
     "addbmm addmv addr cholesky cholesky_inverse cholesky_solve cross det inner inverse kron "
@@ -44,6 +45,9 @@ _NAMES = {
         "nn.functional": "alpha_dropout bilinear celu_ cosine_similarity feature_alpha_dropout "
         "pairwise_distance pdist rrelu rrelu_ selu_ threshold_",
         "serialization": "load save",
+        "storage": "BFloat16Storage BoolStorage ByteStorage CharStorage ComplexDoubleStorage "
+        "ComplexFloatStorage DoubleStorage FloatStorage HalfStorage IntStorage LongStorage "
+        "ShortStorage TypedStorage UntypedStorage",
     }.items()
     for name in names.split()
 }
@@ -120,6 +124,8 @@ for _name in (_MATRIX_METHODS + " addbmm_ addmv_ addr_ renorm_").split():
     setattr(Tensor, _name, _LazyMethod(_name, "_matrix"))
 for _name in ("istft", "stft"):
     setattr(Tensor, _name, _LazyMethod(_name, "_spectral"))
+for _name in ("set_", "storage", "untyped_storage"):
+    setattr(Tensor, _name, _LazyMethod(_name, "storage"))
 
 Tensor.__repr__ = _repr
 Tensor.__str__ = _repr

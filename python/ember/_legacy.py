@@ -13,17 +13,20 @@ class _TensorType(type):
     """The class of ``FloatTensor`` and its like: no classes of tensors, but names of dtypes."""
 
     dtype: _C.dtype
+    is_cuda: bool
 
     def __call__(cls, *args: Any, device: Any = None) -> Tensor:
-        if device is not None and _C.device(device).type != "cpu":
-            raise RuntimeError(f"{cls.__name__}: expected a CPU device, got {device}")
-        return _C._legacy_new(cls.dtype, args)
+        kind = "cuda" if cls.is_cuda else "cpu"
+        if device is not None and _C.device(device).type != kind:
+            raise RuntimeError(f"{cls.__name__}: expected a {kind.upper()} device, got {device}")
+        made = _C._legacy_new(cls.dtype, args)
+        return made.to(kind if device is None else device) if cls.is_cuda else made
 
     def __instancecheck__(cls, instance: Any) -> bool:
         return (
             isinstance(instance, Tensor)
             and instance.dtype == cls.dtype
-            and instance.device.type == "cpu"
+            and instance.is_cuda == cls.is_cuda
         )
 
 
@@ -41,13 +44,15 @@ _DTYPES = {
 }
 
 
-def _make(name: str, dtype: _C.dtype) -> _TensorType:
+def _make(name: str, dtype: _C.dtype, is_cuda: bool = False) -> _TensorType:
     doc = f"Sizes or data as a tensor of {dtype}; ``isinstance`` asks for dtype and device."
-    body = {"dtype": dtype, "is_cuda": False, "__doc__": doc, "__module__": "ember"}
+    module = "ember.cuda" if is_cuda else "ember"
+    body = {"dtype": dtype, "is_cuda": is_cuda, "__doc__": doc, "__module__": module}
     return _TensorType(name, (), body)
 
 
 globals().update({name: _make(name, dtype) for name, dtype in _DTYPES.items()})
+CUDA_TYPES = {name: _make(name, dtype, True) for name, dtype in _DTYPES.items()}
 
 
 def set_default_tensor_type(t: _TensorType | str) -> None:

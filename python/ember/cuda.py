@@ -32,6 +32,7 @@ __all__ = [
     "get_rng_state",
     "initial_seed",
     "is_available",
+    "is_bf16_supported",
     "manual_seed",
     "manual_seed_all",
     "max_memory_allocated",
@@ -40,6 +41,7 @@ __all__ = [
     "memory_allocated",
     "memory_reserved",
     "memory_stats",
+    "memory_summary",
     "reset_peak_memory_stats",
     "set_device",
     "set_rng_state",
@@ -129,12 +131,26 @@ def get_device_capability(device: Any = None) -> tuple[int, int]:
     return found.major, found.minor
 
 
+def is_bf16_supported(including_emulation: bool = True) -> bool:
+    """Whether bfloat16 can be computed with; natively it can from compute capability 8.0 on."""
+    if not is_available():
+        return False
+    return including_emulation or get_device_capability()[0] >= 8
+
+
 # ---- Memory
 
 
 def memory_stats(device: Any = None) -> dict[str, int]:
     """Return the allocator's figures: bytes allocated, reserved, their peaks, calls, cache hits."""
     return _C._cuda_memory(_index(device))
+
+
+def memory_summary(device: Any = None, abbreviated: bool = False) -> str:
+    """Return the allocator's figures as a table, one a line."""
+    stats = memory_stats(device)
+    width = max(map(len, stats))
+    return "\n".join(f"{name:<{width}}  {value:>20,}" for name, value in stats.items())
 
 
 def memory_allocated(device: Any = None) -> int:
@@ -359,3 +375,12 @@ def _cublas_path() -> str:
             if os.path.exists(path):
                 return path
     return ""
+
+
+def __getattr__(name: str) -> Any:
+    if name.endswith("Tensor"):
+        from ._legacy import CUDA_TYPES
+
+        if name in CUDA_TYPES:
+            return CUDA_TYPES[name]
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

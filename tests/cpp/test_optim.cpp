@@ -1,4 +1,7 @@
 #include "kernel_test.h"
+#include "kernels/formulas/scalar.h"
+// The formulas find what they call for a plain double only where it is declared before.
+#include "kernels/formulas/optim.h"
 #include "kernels/optim.h"
 
 using namespace ember;
@@ -134,6 +137,78 @@ void test_adam() {
     });
 }
 
+using Formula = void (*)(double&, double, double*, const double*);
+
+// A step of one rule against its formula in float64.
+void check_rule(const RuleSlot& slot, Formula formula, int states, const std::vector<double>& numbers,
+                const RuleOptions& a, DType dtype) {
+    Random random;
+    List params = random_list(dtype, random), grads = random_list(dtype, random);
+    std::vector<List> held;
+    for (int s = 0; s < states; s++) {
+        held.push_back(random_list(dtype, random));
+        // The first state bounds the others' squares, as averages of squares do.
+        for (Array& x : held.back())
+            for (int64_t i = 0; i < x.n; i++) x.set(i, (s == 0 ? 2 : 0.5) + 0.25 * std::fabs(x[i]));
+    }
+    Values p = values_of(params);
+    std::vector<Values> h;
+    for (const List& list : held) h.push_back(values_of(list));
+    std::vector<RuleItem> items;
+    for (size_t k = 0; k < kSizes.size(); k++) {
+        RuleItem item{params[k].data(), grads[k].data(), {}, kSizes[k], {}};
+        for (size_t s = 0; s < held.size(); s++) item.states[s] = held[s][k].data();
+        std::copy(numbers.begin(), numbers.end(), item.numbers);
+        items.push_back(item);
+        for (size_t i = 0; i < p[k].size(); i++) {
+            double g = grads[k][int64_t(i)] * (a.maximize ? -1 : 1) + a.weight_decay * p[k][i];
+            double s[3] = {};
+            for (size_t j = 0; j < held.size(); j++) s[j] = h[j][k][i];
+            p[k][i] *= a.keep;
+            formula(p[k][i], g, s, numbers.data());
+            for (size_t j = 0; j < held.size(); j++) h[j][k][i] = s[j];
+        }
+    }
+    Context ctx;
+    slot(DeviceType::CPU, ctx, items.data(), int64_t(items.size()), dtype, a);
+    check_close(params, p, dtype, 2);
+    for (size_t s = 0; s < held.size(); s++) check_close(held[s], h[s], dtype, 2);
+}
+
+void test_rules() {
+    struct Row {
+        const RuleSlot& slot;
+        Formula formula;
+        int states;
+        std::vector<double> numbers;
+    };
+#define ROW(name) name, formulas::name<double>
+    static const Row rows[] = {
+        {ROW(adadelta), 2, {0.5, 0.9, 0.1, 0.01}},
+        {ROW(adagrad), 1, {0.1, 0.01}},
+        {ROW(adamax), 2, {0.1, 0.1, 0.99, 0.01}},
+        {ROW(asgd), 1, {0.1, 0.99, 1}},
+        {ROW(asgd), 1, {0.1, 0.99, 0.25}},
+        {ROW(nadam), 2, {0.1, 0.2, 0.1, 0.99, 0.01, 0.3, 0.01}},
+        {ROW(radam), 2, {0.1, 0.7, 0.1, 0.99, 0.01, 0.01}},
+        {ROW(radam), 2, {0.1, 0, 0.1, 0.99, 0.01, 0.01}},
+        {ROW(rmsprop), 1, {0.1, 0.9, 0.1, 0.01}},
+        {ROW(rmsprop_momentum), 2, {0.1, 0.9, 0.1, 0.01, 0.5}},
+        {ROW(rmsprop_centered), 2, {0.1, 0.9, 0.1, 0.01}},
+        {ROW(rmsprop_centered_momentum), 3, {0.1, 0.9, 0.1, 0.01, 0.5}},
+        {ROW(rprop), 2, {0.5, 1.2, 0.3, 0.8}},
+    };
+#undef ROW
+    on_every_level([] {
+        for (DType dtype : kFloatDTypes) {
+            for (const Row& row : rows) {
+                for (const RuleOptions& a : {RuleOptions{}, RuleOptions{.1, .9, true}})
+                    check_rule(row.slot, row.formula, row.states, row.numbers, a, dtype);
+            }
+        }
+    });
+}
+
 std::vector<ListItem> items_of(List& list) {
     std::vector<ListItem> items;
     for (Array& a : list) items.push_back({a.data(), a.n});
@@ -195,6 +270,7 @@ void test_lists() {
 int main() {
     RUN(test_sgd);
     RUN(test_adam);
+    RUN(test_rules);
     RUN(test_lists);
     return summary();
 }

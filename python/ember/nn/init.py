@@ -34,6 +34,35 @@ _UNIT_GAIN = frozenset(
 _GAIN = {"tanh": 5.0 / 3, "relu": math.sqrt(2.0), "selu": 3.0 / 4}
 
 
+_DEPRECATED = (
+    "uniform normal constant eye dirac xavier_uniform xavier_normal kaiming_uniform "
+    "kaiming_normal orthogonal sparse"
+).split()
+
+
+def __getattr__(name: str):
+    if name not in _DEPRECATED:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    in_place = globals()[f"{name}_"]
+
+    def deprecated(*args, **kwargs) -> Tensor:
+        warnings.warn(
+            f"nn.init.{name} is deprecated: nn.init.{name}_ does the same",
+            FutureWarning,
+            stacklevel=2,
+        )
+        return in_place(*args, **kwargs)
+
+    deprecated.__name__ = deprecated.__qualname__ = name
+    deprecated.__doc__ = f"Call `{name}_`; deprecated."
+    globals()[name] = deprecated
+    return deprecated
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_DEPRECATED})
+
+
 def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
     """Return the factor by which weights before `nonlinearity` are scaled.
 

@@ -91,3 +91,11 @@ class Buffer(Tensor, metaclass=_FlaggedMeta):
         result.persistent = persistent
         result._is_buffer = True
         return result
+
+
+def __getattr__(name: str):
+    if name in ("UninitializedBuffer", "UninitializedParameter", "is_lazy"):
+        from .modules import lazy
+
+        return getattr(lazy, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

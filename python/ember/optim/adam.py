@@ -8,7 +8,7 @@ from typing import Any
 import ember
 from ember import _C
 
-from .optimizer import Optimizer, check_non_negative, check_options
+from .optimizer import Optimizer, check_betas, check_non_negative, check_options
 
 __all__ = ["Adam", "AdamW"]
 
@@ -61,12 +61,7 @@ class Adam(Optimizer):
     ) -> None:
         name = type(self).__name__
         check_non_negative(name, lr=lr, eps=eps, weight_decay=weight_decay)
-        betas = tuple(float(beta) for beta in betas)
-        if len(betas) != 2:
-            raise ValueError(f"{name}: betas must be a pair, got {betas}")
-        for i, beta in enumerate(betas):
-            if not 0.0 <= beta < 1.0:
-                raise ValueError(f"{name}: betas[{i}] must be in [0, 1), got {beta}")
+        betas = check_betas(name, betas)
         check_options(name, differentiable=differentiable, foreach=foreach, fused=fused)
         defaults = {
             "lr": lr,

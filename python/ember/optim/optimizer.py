@@ -349,7 +349,9 @@ def _to_parameter(param: Any, value: Any, key: Any = None) -> Any:
     return value
 
 
-def check_options(name: str, *, differentiable: bool, foreach: Any, fused: Any) -> None:
+def check_options(
+    name: str, *, differentiable: bool, foreach: Any = None, fused: Any = None
+) -> None:
     """Refuse what no optimizer here can do; `foreach` and `fused` change nothing.
 
     Every step is one fused call already.
@@ -367,3 +369,14 @@ def check_non_negative(name: str, **options: Any) -> None:
             raise ValueError(f"{name}: Tensor {option} must be 1-element")
         if not value >= 0.0:
             raise ValueError(f"{name}: {option} must not be negative, got {value}")
+
+
+def check_betas(name: str, betas: Any) -> tuple[float, float]:
+    """Return the decays of two averages as a pair; ValueError for one outside [0, 1)."""
+    betas = tuple(float(beta) for beta in betas)
+    if len(betas) != 2:
+        raise ValueError(f"{name}: betas must be a pair, got {betas}")
+    for i, beta in enumerate(betas):
+        if not 0.0 <= beta < 1.0:
+            raise ValueError(f"{name}: betas[{i}] must be in [0, 1), got {beta}")
+    return betas

@@ -1,5 +1,7 @@
 """The modules; use them as ``ember.nn.Linear`` and so on."""
 
+import importlib
+
 from .activation import (
     CELU,
     ELU,
@@ -75,6 +77,7 @@ from .instancenorm import (
     InstanceNorm3d,
 )
 from .linear import (
+    Bilinear,
     Identity,
     Linear,
 )
@@ -173,6 +176,31 @@ from .upsampling import (
     UpsamplingNearest2d,
 )
 
+# Loaded on first use: names with the module each is in.
+_LATER = {
+    name: module
+    for module, names in {
+        "adaptive": "AdaptiveLogSoftmaxWithLoss",
+        "lazy": "LazyBatchNorm1d LazyBatchNorm2d LazyBatchNorm3d LazyConv1d LazyConv2d LazyConv3d "
+        "LazyConvTranspose1d LazyConvTranspose2d LazyConvTranspose3d LazyInstanceNorm1d "
+        "LazyInstanceNorm2d LazyInstanceNorm3d LazyLinear UninitializedBuffer "
+        "UninitializedParameter",
+        "older": "Container DataParallel NLLLoss2d SyncBatchNorm",
+        "transformer": "Transformer TransformerDecoder TransformerDecoderLayer TransformerEncoder "
+        "TransformerEncoderLayer",
+    }.items()
+    for name in names.split()
+}
+
+
+def __getattr__(name: str):
+    if name in _LATER:
+        return getattr(importlib.import_module(f"{__name__}.{_LATER[name]}"), name)
+    if name in _LATER.values():
+        return importlib.import_module(f"{__name__}.{name}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
 __all__ = [
     "CELU",
     "ELU",
@@ -197,6 +225,7 @@ __all__ = [
     "BatchNorm1d",
     "BatchNorm2d",
     "BatchNorm3d",
+    "Bilinear",
     "CTCLoss",
     "ChannelShuffle",
     "CircularPad1d",

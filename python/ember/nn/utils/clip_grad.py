@@ -142,3 +142,19 @@ def clip_grad_value_(
     with no_grad():
         for grad in _grads(_as_list(parameters)):
             grad.clamp_(-clip_value, clip_value)
+
+
+def clip_grad_norm(
+    parameters: Tensor | Iterable[Tensor],
+    max_norm: float,
+    norm_type: float = 2.0,
+    error_if_nonfinite: bool = False,
+    foreach: bool | None = None,
+) -> Tensor:
+    """Call `clip_grad_norm_`; deprecated."""
+    warnings.warn(
+        "nn.utils.clip_grad_norm is deprecated: nn.utils.clip_grad_norm_ does the same",
+        FutureWarning,
+        stacklevel=2,
+    )
+    return clip_grad_norm_(parameters, max_norm, norm_type, error_if_nonfinite, foreach)
