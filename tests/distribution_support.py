@@ -99,9 +99,9 @@ SAME_STREAM = [
     "D.LogisticNormal(r(3), r(3))",
     "D.LogisticNormal(r(2, 4), r(2, 4))",
     "D.RelaxedBernoulli(p(0.7), p([0.2, 0.6]))",
-    "D.RelaxedBernoulli(0.7, logits=r(3))",
+    "D.RelaxedBernoulli(p(0.7), logits=r(3))",
     "D.RelaxedOneHotCategorical(p(0.7), p([0.2, 0.3, 0.5]))",
-    "D.RelaxedOneHotCategorical(0.7, logits=r(3, 4))",
+    "D.RelaxedOneHotCategorical(p(0.7), logits=r(3, 4))",
     "D.MixtureSameFamily(D.Categorical(p([0.3, 0.7])), D.Normal(r(2), r(2)))",
     "D.MixtureSameFamily(D.Categorical(logits=r(3, 2)), D.Independent(D.Normal(r(3, 2, 4), r(3, 2, 4)), 1))",
     "D.Independent(D.Normal(r(3, 2), r(3, 2)), 1)",
@@ -110,7 +110,7 @@ SAME_STREAM = [
     "D.TransformedDistribution(D.Normal(r(3), r(3)), [T.AffineTransform(p(1.0), p(-2.0)), T.SigmoidTransform()])",
     "D.TransformedDistribution(D.Normal(r(3), r(3)), T.TanhTransform(cache_size=1))",
     "D.TransformedDistribution(D.Normal(r(2, 3), r(2, 3)), T.StickBreakingTransform())",
-    "D.TransformedDistribution(D.Normal(0.0, 1.0), [T.AffineTransform(r(4), r(4)), T.ExpTransform()])",
+    "D.TransformedDistribution(D.Normal(p(0.0), 1.0), [T.AffineTransform(r(4), r(4)), T.ExpTransform()])",
     "D.TransformedDistribution(D.Independent(D.Normal(r(2, 6), r(2, 6)), 1), T.ReshapeTransform((6,), (2, 3)))",
 ]
 
@@ -132,7 +132,7 @@ OTHER_STREAM = [
     "D.Poisson(p([0.0, 0.5, 50.0]))",
     "D.Binomial(10, p([0.1, 0.5, 0.9]))",
     "D.Binomial(p([3.0, 5.0]), logits=p([-1.0, 1.0]))",
-    "D.NegativeBinomial(5, p([0.2, 0.6]))",
+    "D.NegativeBinomial(5, p([0.2, 0.55]))",
     "D.NegativeBinomial(p([1.0, 7.5]), logits=p([-1.0, 0.5]))",
 ]
 

@@ -29,7 +29,7 @@ def both(text):
     return ours.build(text), theirs.build(text), ours.parameters, theirs.parameters
 
 
-def compare_gradients(ours, theirs, our_parameters, their_parameters):
+def compare_gradients(ours, theirs, our_parameters, their_parameters, rtol=RTOL):
     if not theirs.requires_grad:
         return
     got = ember.autograd.grad(ours.sum(), our_parameters, allow_unused=True, retain_graph=True)
@@ -41,7 +41,9 @@ def compare_gradients(ours, theirs, our_parameters, their_parameters):
             other = b if a is None else a
             assert other is None or not bool((other != 0).any())
         else:
-            close(a, b)
+            # PyTorch's gradient is NaN where a value that is not defined was masked.
+            known = ~b.isnan()
+            close(a[to_ember(known)], b[known], rtol)
 
 
 def outcome(get):
@@ -68,13 +70,16 @@ def test_properties(text):
         if theirs is NotImplementedError:
             assert ours is NotImplementedError, name
             continue
+        if name == "mode" and "Kumaraswamy" in text:
+            continue  # PyTorch's is NaN
         close(ours, theirs)
         if name != "mode":
             compare_gradients(ours, theirs, parameters, their_parameters)
     theirs = outcome(reference.entropy)
     if theirs is not NotImplementedError:
-        close(d.entropy(), theirs)
-        close(d.perplexity(), reference.perplexity())
+        rtol = 1e-6 if "Multinomial" in text else RTOL  # PyTorch's has a term in float32
+        close(d.entropy(), theirs, rtol)
+        close(d.perplexity(), reference.perplexity(), rtol)
 
 
 @pytest.mark.parametrize("text", ALL)
@@ -210,7 +215,7 @@ INVALID = [
     "D.OneHotCategorical(r(3)).log_prob(p([1.0, 1.0, 0.0]))",
     "D.Dirichlet(r(3)).log_prob(p([0.5, 0.2, 0.1]))",
     "D.Dirichlet(r(3)).log_prob(p([0.5, 0.5]))",
-    "D.Multinomial(3, r(3)).log_prob(p([1.0, 1.0, 0.0]))",
+    "D.Multinomial(3, r(3)).log_prob(p([2.0, 2.0, 0.0]))",
     "D.Poisson(1.0).log_prob(p(0.5))",
     "D.Binomial(3, 0.5).log_prob(p(4.0))",
     "D.LogNormal(0.0, 1.0).log_prob(p(-1.0))",

@@ -66,7 +66,9 @@ def test_pairs():
         assert isinstance(ours, ember.Tensor), (p_text, q_text)
         close(ours, theirs)
         if bool(theirs.isfinite().all()):
-            compare_gradients(ours, theirs, parameters + more, their_parameters + their_more)
+            # PyTorch's trigamma is good to 5e-10, and such terms cancel.
+            mine, other = parameters + more, their_parameters + their_more
+            compare_gradients(ours, theirs, mine, other, rtol=1e-7)
     assert found > 110
 
 

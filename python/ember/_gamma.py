@@ -94,7 +94,8 @@ def _evaluate(a: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.
 
 
 def _incomplete(a: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """P, Q and dP/da anywhere; NaN outside the domain."""
+    """P, Q and dP/da anywhere, as vectors; NaN outside the domain."""
+    a, x = a.ravel(), x.ravel()
     bad = ~((a >= 0) & (x >= 0)) | ((a == 0) & (x == 0)) | (np.isinf(a) & np.isinf(x))
     ones = ~bad & ((a == 0) | np.isinf(x))
     lower = np.where(bad, np.nan, np.where(ones, 1.0, 0.0))
@@ -111,6 +112,7 @@ def log_quantile_slope(a: np.ndarray, log_x: np.ndarray) -> np.ndarray:
     dx/da = -(dP/da) / p(x) (Figurnov, Mohamed and Mnih, "Implicit reparameterization gradients",
     2018), in which the density's factor cancels.
     """
+    shape, a, log_x = a.shape, a.ravel(), log_x.ravel()
     out = np.full_like(a, np.nan)
     with np.errstate(all="ignore"):
         x = np.exp(log_x)
@@ -133,7 +135,7 @@ def log_quantile_slope(a: np.ndarray, log_x: np.ndarray) -> np.ndarray:
             s, root = a[large], np.sqrt(a[large])
             z = 3 * root * (np.cbrt(x[large] / s) - 1 + 1 / (9 * s))
             out[large] = (1 + z / (2 * root) - z * (z * z - 7) / (72 * s * root)) / x[large]
-    return out
+    return out.reshape(shape)
 
 
 class _Gammainc(ember.autograd.Function):
@@ -142,7 +144,7 @@ class _Gammainc(ember.autograd.Function):
         ctx.save_for_backward(a, x)
         ctx.sign = -1 if upper else 1
         s, t = (v.detach().cpu().double().numpy() for v in (a, x))
-        values = _incomplete(s, t)
+        values = [v.reshape(s.shape) for v in _incomplete(s, t)]
         ctx.slope = values[2]
         return ember.from_numpy(values[1 if upper else 0]).to(dtype=a.dtype, device=a.device)
 

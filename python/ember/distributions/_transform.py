@@ -274,7 +274,8 @@ class ComposeTransform(Transform):
         return shape
 
     def __repr__(self) -> str:
-        return f"ComposeTransform({self.parts})"
+        inner = ",\n    ".join(repr(part) for part in self.parts)
+        return f"ComposeTransform(\n    {inner}\n)"
 
 
 identity_transform = ComposeTransform([])

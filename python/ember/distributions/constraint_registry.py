@@ -43,11 +43,10 @@ biject_to = ConstraintRegistry()
 transform_to = ConstraintRegistry()
 
 
-def _register(*kinds: Any, to: Callable, bijective: bool = True) -> None:
+def _register(*kinds: Any, to: Callable) -> None:
     for kind in kinds:
         transform_to.register(kind, to)
-        if bijective:
-            biject_to.register(kind, to)
+        biject_to.register(kind, to)
 
 
 def _above(constraint: Any) -> transforms.Transform:
@@ -84,12 +83,9 @@ _register(constraints.real, to=lambda c: transforms.identity_transform)
 _register(constraints.positive, constraints.nonnegative, to=_positive)
 _register(constraints.less_than, to=_below)
 _register(constraints.unit_interval, constraints.half_open_interval, to=_between)
-_register(constraints.lower_cholesky, to=lambda c: transforms.LowerCholeskyTransform())
-_register(
-    constraints.positive_definite,
-    constraints.positive_semidefinite,
-    to=lambda c: transforms.PositiveDefiniteTransform(),
-)
+transform_to.register(constraints.lower_cholesky, lambda c: transforms.LowerCholeskyTransform())
+for _constraint in (constraints.positive_definite, constraints.positive_semidefinite):
+    transform_to.register(_constraint, lambda c: transforms.PositiveDefiniteTransform())
 biject_to.register(constraints.simplex, lambda c: transforms.StickBreakingTransform())
 transform_to.register(constraints.simplex, lambda c: transforms.SoftmaxTransform())
 for _registry in (biject_to, transform_to):

@@ -123,7 +123,7 @@ def is_dependent(constraint: Any) -> bool:
     return isinstance(constraint, _Dependent)
 
 
-class _Independent(Constraint):
+class _IndependentConstraint(Constraint):
     """A set of events, each of several values that all lie in ``base_constraint``."""
 
     def __init__(self, base_constraint: Constraint, reinterpreted_batch_ndims: int) -> None:
@@ -148,7 +148,7 @@ class _Independent(Constraint):
         return good.reshape([*shape, -1]).all(-1)
 
     def __repr__(self) -> str:
-        return f"Independent({self.base_constraint!r}, {self.reinterpreted_batch_ndims})"
+        return f"IndependentConstraint({self.base_constraint!r}, {self.reinterpreted_batch_ndims})"
 
 
 class MixtureSameFamilyConstraint(Constraint):
@@ -188,7 +188,7 @@ class _OneHot(Constraint):
         return ((value == 0) | (value == 1)).all(-1) & (value.sum(-1) == 1)
 
 
-class _Interval(Constraint):
+class _Bounded(Constraint):
     """Values between two bounds, either of which may be missing.
 
     The subclasses say which bound belongs to the set, and whether its values are integers.
@@ -218,28 +218,28 @@ class _Interval(Constraint):
         return f"{type(self).__name__.lstrip('_')}({text})"
 
 
-class _ClosedInterval(_Interval):
+class _Interval(_Bounded):
     def __init__(self, lower_bound: Any, upper_bound: Any) -> None:
         self.lower_bound = lower_bound
         self.upper_bound = upper_bound
 
 
-class _HalfOpenInterval(_ClosedInterval):
+class _HalfOpenInterval(_Interval):
     _upper_open = True
 
 
-class _IntegerInterval(_ClosedInterval):
+class _IntegerInterval(_Interval):
     is_discrete = True
 
 
-class _GreaterThan(_Interval):
+class _GreaterThan(_Bounded):
     _lower_open = True
 
     def __init__(self, lower_bound: Any) -> None:
         self.lower_bound = lower_bound
 
 
-class _GreaterThanEq(_Interval):
+class _GreaterThanEq(_Bounded):
     def __init__(self, lower_bound: Any) -> None:
         self.lower_bound = lower_bound
 
@@ -248,7 +248,7 @@ class _IntegerGreaterThan(_GreaterThanEq):
     is_discrete = True
 
 
-class _LessThan(_Interval):
+class _LessThan(_Bounded):
     _upper_open = True
 
     def __init__(self, upper_bound: Any) -> None:
@@ -268,7 +268,7 @@ class _Simplex(Constraint):
 
 
 class _Multinomial(Constraint):
-    """Counts that sum to ``upper_bound``."""
+    """Counts that sum to at most ``upper_bound``."""
 
     is_discrete = True
     event_dim = 1
@@ -277,7 +277,7 @@ class _Multinomial(Constraint):
         self.upper_bound = upper_bound
 
     def check(self, value: Tensor) -> Tensor:
-        return (value >= 0).all(-1) & (value.sum(-1) == self.upper_bound)
+        return (value >= 0).all(-1) & (value.sum(-1) <= self.upper_bound)
 
 
 class _LowerTriangular(Constraint):
@@ -389,7 +389,7 @@ class _Stack(_Parts):
 
 dependent = _Dependent()
 dependent_property = _DependentProperty
-independent = _Independent
+independent = _IndependentConstraint
 boolean = _Boolean()
 one_hot = _OneHot()
 nonnegative_integer = _IntegerGreaterThan(0)
@@ -403,8 +403,8 @@ greater_than = _GreaterThan
 greater_than_eq = _GreaterThanEq
 less_than = _LessThan
 multinomial = _Multinomial
-unit_interval = _ClosedInterval(0.0, 1.0)
-interval = _ClosedInterval
+unit_interval = _Interval(0.0, 1.0)
+interval = _Interval
 half_open_interval = _HalfOpenInterval
 simplex = _Simplex()
 lower_triangular = _LowerTriangular()

@@ -63,8 +63,8 @@ def sum_rightmost(value: Tensor, dims: int) -> Tensor:
 
 
 def softplus(x: Tensor) -> Tensor:
-    """log(1 + exp(x)), precise on both sides."""
-    return x.clamp(min=0) + (-x.abs()).exp().log1p()
+    """Return log(1 + exp(x)), precise on both sides."""
+    return ember.logaddexp(x, ember.zeros_like(x))
 
 
 def clamp_probs(probs: Tensor) -> Tensor:
