@@ -22,8 +22,8 @@ newaxis = None
 # Loaded on first use, so that importing ember stays a matter of milliseconds: submodules, and
 # names with the submodule each is in.
 _MODULES = set(
-    "autograd backends cuda fft jit linalg nn optim serialization special storage testing utils "
-    "version".split()
+    "autograd backends cuda distributions fft jit linalg nn optim serialization special storage "
+    "testing utils version".split()
 )
 _MATRIX_METHODS = (
     "addbmm addmv addr cholesky cholesky_inverse cholesky_solve cross det inner inverse kron "
@@ -36,7 +36,9 @@ _NAMES = {
         "_einsum": "einsum",
         "_legacy": "BFloat16Tensor BoolTensor ByteTensor CharTensor DoubleTensor FloatTensor "
         "HalfTensor IntTensor LongTensor ShortTensor set_default_tensor_type typename",
+        "_gamma": "igamma igammac",
         "_matrix": _MATRIX_METHODS + " addmv_ chain_matmul lu_unpack tensordot",
+        "_sampling": "_sample_dirichlet _standard_gamma binomial poisson",
         "_settings": "compile get_float32_matmul_precision set_float32_matmul_precision",
         "_shapes": "atleast_1d atleast_2d atleast_3d block_diag broadcast_shapes cartesian_prod "
         "combinations meshgrid unravel_index vander",
@@ -69,7 +71,8 @@ def __dir__() -> list[str]:
 
 def broadcast_tensors(*tensors: Tensor) -> tuple[Tensor, ...]:
     """Expand tensors to their common shape; RuntimeError if they have none."""
-    return _C._broadcast_tensors(tensors[0] if len(tensors) == 1 else tensors)
+    listed = len(tensors) == 1 and not isinstance(tensors[0], Tensor)
+    return _C._broadcast_tensors(tensors[0] if listed else tensors)
 
 
 def use_deterministic_algorithms(mode: bool, *, warn_only: bool = False) -> None:

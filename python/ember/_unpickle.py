@@ -30,6 +30,14 @@ class _Global:
         self.dtype = dtype
 
 
+class _Admitted:
+    """A class or function that the program admitted by `ember.serialization.safe_globals`."""
+
+    def __init__(self, name: str, value: Any) -> None:
+        self.name = name
+        self.value = value
+
+
 class _Storage:
     """A storage that the pickle refers to; read when the first tensor needs it."""
 
@@ -46,7 +54,7 @@ class _Arguments(tuple):
     __slots__ = ()
 
 
-_INTERNAL = (_Global, _Storage, _Arguments)
+_INTERNAL = (_Admitted, _Global, _Storage, _Arguments)
 
 
 def _refuse(what: str) -> UnpicklingError:
@@ -63,7 +71,7 @@ def _damaged(what: str) -> UnpicklingError:
 def _check_values(values: list | tuple) -> None:
     for value in values:
         if isinstance(value, _INTERNAL):
-            name = value.name if isinstance(value, _Global) else "a bare storage"
+            name = value.name if isinstance(value, _Admitted | _Global) else "a bare storage"
             raise _refuse(f"{name} as a value")
 
 
@@ -79,9 +87,18 @@ class Decoder:
         Gives the storages: ``size(key)`` and ``storage(key)``.
     place : callable
         Moves a storage: (uint8 tensor on the CPU, device it was saved on) to a tensor.
+    admitted : dict, optional
+        Classes and functions by name that the program lets files make and call.
     """
 
-    def __init__(self, archive: Any, place: Callable[[Any, str], Any]) -> None:
+    def __init__(
+        self,
+        archive: Any,
+        place: Callable[[Any, str], Any],
+        admitted: dict[str, Any] | None = None,
+    ) -> None:
+        self._admitted = admitted or {}
+        self._made: dict[int, Any] = {}  # by admitted names, and so free to be given attributes
         self._archive = archive
         self._place = place
         self._loaded: dict[str, Any] = {}
@@ -89,13 +106,18 @@ class Decoder:
         self._marks: list[list[Any]] = []
         self._memo: dict[int, Any] = {}
 
-    def decode(self, data: bytes) -> Any:
-        """Return the object that ``data`` encodes."""
+    @property
+    def position(self) -> int:
+        """Where in the data the pickle ended."""
+        return self._pos
+
+    def decode(self, data: Any, start: int = 0) -> Any:
+        """Return the object that ``data``, bytes or a mapped file, encodes from ``start`` on."""
         self._data = data
-        self._pos = 0
+        self._pos = start
         self._budget = 16 * len(data) + 10_000
         handlers = _HANDLERS
-        if data[:1] != b"\x80":
+        if data[start : start + 1] != b"\x80":
             raise _damaged("it does not begin with a protocol")
         try:
             while True:
@@ -132,7 +154,9 @@ class Decoder:
         return struct.unpack(layout, self._read(struct.calcsize(layout)))[0]
 
     def _line(self) -> str:
-        end = self._data.index(b"\n", self._pos)
+        end = self._data.find(b"\n", self._pos)
+        if end < 0:
+            raise _damaged("a name without an end")
         out = self._data[self._pos : end].decode()
         self._pos = end + 1
         return out
@@ -231,6 +255,8 @@ class Decoder:
             if not hasattr(ember, dtype):
                 raise _refuse(f"tensors of {dtype}, which Ember does not have")
             self._push(_Global(full, dtype=getattr(ember, dtype)))
+        elif full in self._admitted:
+            self._push(_Admitted(full, self._admitted[full]))
         else:
             raise _refuse(full)
 
@@ -244,6 +270,10 @@ class Decoder:
         args, function = self._stack.pop(), self._stack.pop()
         if not isinstance(args, tuple):
             raise _damaged(f"arguments that are a {type(args).__name__}")
+        if isinstance(function, _Admitted):
+            _check_values(args)
+            self._push(self._make(function.value(*args)))
+            return
         if not isinstance(function, _Global) or function.build is None:
             name = getattr(function, "name", type(function).__name__)
             raise _refuse(f"a call of {name}")
@@ -252,30 +282,55 @@ class Decoder:
                 self._charge(8 * len(argument))
         self._push(function.build(self, *args))
 
+    def _new_object(self) -> None:
+        if isinstance(self._stack[-2], _Admitted) and isinstance(self._stack[-1], tuple):
+            args, kind = self._stack.pop(), self._stack.pop().value
+            _check_values(args)
+            self._push(self._make(kind.__new__(kind, *args)))
+        else:
+            self._reduce()  # of a name that the decoder knows: the same
+
+    def _make(self, value: Any) -> Any:
+        self._made[id(value)] = value
+        return value
+
     def _build(self) -> None:
         state, target = self._stack.pop(), self._stack[-1]
+        if id(target) in self._made:
+            _check_values((state,))
+            if hasattr(target, "__setstate__"):
+                target.__setstate__(state)
+            else:
+                target.__dict__.update(state)
+            return
         if type(target) is not OrderedDict:
             raise _refuse(f"a {type(target).__name__} with attributes")
         _set_attributes(target, state)
 
     def _persistent(self) -> None:
         pid = self._stack.pop()
-        if not isinstance(pid, _Arguments) or len(pid) != 5 or pid[0] != "storage":
+        if not isinstance(pid, _Arguments) or len(pid) not in (5, 6) or pid[0] != "storage":
             raise _damaged("a reference that is not to a storage")
-        _, kind, key, location, numel = pid
+        _, kind, key, location, numel = pid[:5]
+        if pid[5:] not in ((), (None,)):
+            raise _refuse("a view of a storage, as PyTorch wrote before 0.4")
         known = isinstance(kind, _Global) and (kind.dtype or kind.name in _UNTYPED)
         if not known or type(key) is not str or type(location) is not str or type(numel) is not int:
             raise _damaged("a reference to a storage of unknown type")
-        size = self._archive.size(key)
+        item_size = 1 if kind.dtype is None else kind.dtype.itemsize
+        size = self.storage_size(key, item_size, numel)
         if size is None:
             raise _damaged(f"storage {key!r:.60} is not in the archive")
-        item_size = 1 if kind.dtype is None else kind.dtype.itemsize
         if numel < 0 or numel * item_size != size:
             raise _damaged(
                 f"storage {key!r} is said to have {numel} elements of {item_size} bytes, the "
                 f"archive has {size} bytes"
             )
         self._push(_Storage(key, location, kind.dtype, size))
+
+    def storage_size(self, key: str, item_size: int, numel: int) -> int | None:
+        """Return the bytes of a storage that the pickle refers to, None where there is none."""
+        return self._archive.size(key)
 
     # Tensors
 
@@ -512,6 +567,8 @@ _HANDLERS: dict[int, Callable[[Decoder], Any]] = {
         "X": lambda d: d._push(str(d._read(d._number("<I")), "utf-8", "surrogatepass")),
         "\x8c": lambda d: d._push(str(d._read(d._read(1)[0]), "utf-8", "surrogatepass")),
         "\x8d": lambda d: d._push(str(d._read(d._number("<Q")), "utf-8", "surrogatepass")),
+        "U": lambda d: d._push(str(d._read(d._read(1)[0]), "utf-8")),  # Python 2's strings
+        "T": lambda d: d._push(str(d._read(d._number("<I")), "utf-8")),
         "C": lambda d: d._push(d._read(d._read(1)[0])),
         "B": lambda d: d._push(d._read(d._number("<I"))),
         "\x8e": lambda d: d._push(d._read(d._number("<Q"))),
@@ -536,7 +593,7 @@ _HANDLERS: dict[int, Callable[[Decoder], Any]] = {
         "c": lambda d: d._find(d._line(), d._line()),
         "\x93": Decoder._stack_global,
         "R": Decoder._reduce,
-        "\x81": Decoder._reduce,  # NEWOBJ: the same pair of a class and its arguments
+        "\x81": Decoder._new_object,
         "b": Decoder._build,
         "Q": Decoder._persistent,
         "q": lambda d: _remember(d, d._read(1)[0]),

@@ -1,4 +1,4 @@
-"""`save` and `load` in PyTorch's file format.
+"""`save` and `load` in PyTorch's file format, and `load` in the one before PyTorch 1.6.
 
 A file is an uncompressed zip archive: ``data.pkl`` holds the object as a pickle (protocol 2) in
 which every storage is a reference, and ``data/N`` hold the storages' bytes. What PyTorch saves
@@ -26,8 +26,16 @@ __all__ = [
     "save",
 ]
 
+_admitted: dict[str, Any] = {}
 
-def save(obj: Any, f: str | os.PathLike | IO[bytes]) -> None:
+
+def save(
+    obj: Any,
+    f: str | os.PathLike | IO[bytes],
+    pickle_module: Any = None,
+    pickle_protocol: int = 2,
+    _use_new_zipfile_serialization: bool = True,
+) -> None:
     """Write an object to a file that `load` and ``torch.load`` read.
 
     Parameters
@@ -39,12 +47,15 @@ def save(obj: Any, f: str | os.PathLike | IO[bytes]) -> None:
     f : path or file object
         Where to. A path is written beside and renamed when it is complete, so that an
         interrupted call leaves the file that was there.
+    pickle_module, pickle_protocol, _use_new_zipfile_serialization
+        Accepted for PyTorch's sake; there is one format.
 
     Raises
     ------
     TypeError
         `load` would refuse a part of ``obj``; the message says which.
     """
+    del pickle_module, pickle_protocol, _use_new_zipfile_serialization
     from ._pickle import Encoder
 
     encoder = Encoder()
@@ -62,11 +73,13 @@ def save(obj: Any, f: str | os.PathLike | IO[bytes]) -> None:
 def load(
     f: str | os.PathLike | IO[bytes],
     map_location: Any = None,
+    pickle_module: Any = None,
     *,
-    weights_only: bool = True,
-    mmap: bool = False,
+    weights_only: bool | None = True,
+    mmap: bool | None = False,
+    **pickle_load_args: Any,
 ) -> Any:
-    """Read what `save` or ``torch.save`` wrote.
+    """Read what `save` or ``torch.save``, of any version, wrote.
 
     Parameters
     ----------
@@ -81,28 +94,82 @@ def load(
     mmap : bool
         Map the file instead of reading it; needs a path. Changes stay in memory. The checksums
         are not verified.
+    pickle_module, **pickle_load_args
+        Accepted for PyTorch's sake (``encoding="latin1"``, say).
 
     Raises
     ------
     pickle.UnpicklingError
-        The file holds something else than tensors, plain containers, strings and numbers.
+        The file holds something else than tensors, plain containers, strings and numbers, and
+        what `safe_globals` admits.
     RuntimeError
         The file is damaged or not such an archive.
     """
-    del weights_only
-    from ._archive import Archive
-    from ._unpickle import Decoder
-
+    del pickle_module, weights_only, pickle_load_args
     if isinstance(f, str | os.PathLike):
         with open(f, "rb") as file:
-            archive = Archive(file, os.fspath(f) if mmap else None)
-            return Decoder(archive, _placement(map_location)).decode(archive.pickle())
+            return _load(file, os.fspath(f) if mmap else None, mmap, map_location)
     if not (hasattr(f, "read") and hasattr(f, "seek")):
         raise TypeError(f"load: f must be a path or a file object, got {type(f).__name__}")
     if mmap:
         raise ValueError("load: mmap=True needs a path, got a file object")
-    archive = Archive(f, None)
-    return Decoder(archive, _placement(map_location)).decode(archive.pickle())
+    return _load(f, None, mmap, map_location)
+
+
+def _load(file: IO[bytes], path: str | None, mmap: bool | None, map_location: Any) -> Any:
+    from ._archive import Archive
+    from ._legacy_file import LegacyFile, is_legacy
+    from ._unpickle import Decoder
+
+    place = _placement(map_location)
+    if is_legacy(file):
+        if mmap:
+            raise RuntimeError("load: mmap=True needs a file in the format since PyTorch 1.6")
+        return LegacyFile(file, _admitted).decode(place)
+    archive = Archive(file, path)
+    return Decoder(archive, place, _admitted).decode(archive.pickle())
+
+
+def add_safe_globals(safe_globals: list) -> None:
+    """Let files that `load` reads make instances of these classes, and call these functions.
+
+    Parameters
+    ----------
+    safe_globals : list
+        Classes and functions, or pairs of one and the full name that files have for it.
+    """
+    for entry in safe_globals:
+        value, name = entry if isinstance(entry, tuple) else (entry, None)
+        if not callable(value):
+            raise TypeError(
+                f"add_safe_globals: expected classes and functions, got {type(value).__name__}"
+            )
+        _admitted[name or f"{value.__module__}.{value.__qualname__}"] = value
+
+
+def get_safe_globals() -> list:
+    """Return what was admitted."""
+    return list(_admitted.values())
+
+
+def clear_safe_globals() -> None:
+    """Admit nothing but tensors, plain containers, strings and numbers again."""
+    _admitted.clear()
+
+
+class safe_globals:
+    """Admit classes and functions, as `add_safe_globals` does, inside a ``with`` block."""
+
+    def __init__(self, safe_globals: list) -> None:
+        self._safe_globals = safe_globals
+
+    def __enter__(self) -> None:
+        self._before = dict(_admitted)
+        add_safe_globals(self._safe_globals)
+
+    def __exit__(self, kind: Any, value: Any, traceback: Any) -> None:
+        _admitted.clear()
+        _admitted.update(self._before)
 
 
 def _placement(map_location: Any) -> Callable[[Any, str], Any]:
@@ -196,60 +263,3 @@ def _write_archive(file: IO[bytes], stem: str, pickled: bytes, storages: list) -
     writer.add("version", b"3\n")
     writer.close()
 
-
-# ---- What PyTorch calls safe globals
-
-_safe_globals: list[Any] = []
-
-
-def add_safe_globals(safe_globals: list[Any]) -> None:
-    """Ask for types in files, as older programs do; those that `load` reads are read anyway.
-
-    Parameters
-    ----------
-    safe_globals : list of type or callable, or of (callable, name)
-        What the files hold.
-
-    Raises
-    ------
-    TypeError
-        `load` would refuse one: no setting makes it run code from a file.
-    """
-    from ._unpickle import admits
-
-    for item in safe_globals:
-        kind, name = item if isinstance(item, tuple) else (item, None)
-        if name is None:
-            name = f"{kind.__module__}.{getattr(kind, '__qualname__', kind)}"
-        if not admits(name):
-            raise TypeError(
-                f"add_safe_globals: {name} is not loaded from files; only tensors, plain "
-                "containers, strings and numbers are"
-            )
-    for item in safe_globals:
-        if item not in _safe_globals:
-            _safe_globals.append(item)
-
-
-def get_safe_globals() -> list[Any]:
-    """Return what was asked for."""
-    return list(_safe_globals)
-
-
-def clear_safe_globals() -> None:
-    """Forget what was asked for."""
-    _safe_globals.clear()
-
-
-class safe_globals:
-    """Context that asks for types in files; see `add_safe_globals`."""
-
-    def __init__(self, safe_globals: list[Any]) -> None:
-        self.safe_globals = safe_globals
-
-    def __enter__(self) -> None:
-        self._before = get_safe_globals()
-        add_safe_globals(self.safe_globals)
-
-    def __exit__(self, *exc: object) -> None:
-        _safe_globals[:] = self._before

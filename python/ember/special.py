@@ -38,6 +38,7 @@ from ._C import special_ndtr as ndtr
 from ._C import special_ndtri as ndtri
 from ._C import special_xlog1py as xlog1py
 from ._C import special_zeta as zeta
+from ._gamma import gammainc, gammaincc
 
 __all__ = [
     "bessel_j0",
@@ -53,6 +54,8 @@ __all__ = [
     "exp2",
     "expit",
     "expm1",
+    "gammainc",
+    "gammaincc",
     "gammaln",
     "i0",
     "i0e",

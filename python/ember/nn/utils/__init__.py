@@ -25,7 +25,7 @@ _NAMES = {
     }.items()
     for name in names.split()
 }
-_MODULES = {"prune", *_NAMES.values()}
+_MODULES = {"parametrizations", "parametrize", "prune", *_NAMES.values()}
 
 __all__ = [
     "clip_grad_norm",
@@ -34,6 +34,8 @@ __all__ = [
     "clip_grads_with_norm_",
     "get_total_norm",
     "parameters_to_vector",
+    "parametrizations",
+    "parametrize",
     "prune",
     "remove_spectral_norm",
     "remove_weight_norm",
