@@ -36,6 +36,9 @@ struct Signature {
 };
 
 PyObject* translate_exception();  // of the C++ exception being handled; returns null
+// The same in a bound function: calls __torch_function__ where an argument's type defines it.
+PyObject* recover(const Signature& signature, PyObject* self, PyObject* const* args,
+                  Py_ssize_t nargs, PyObject* kwnames);
 PyObject* out_of_memory_error();  // ember.OutOfMemoryError
 
 // ---- Results
@@ -94,6 +97,7 @@ struct Call<F, InPlace> {
     static PyObject* run_to_out(PyObject** slots) {
         PyObject *out = slots[kParams], *dtype = nullptr;
         int at = signature.dtype_at;
+        if (is_tensor(out)) plain_tensor_of(out);
         if (at >= 0 && slots[at] == Py_None && is_tensor(out))
             slots[at] = dtype = wrap_dtype(tensor_of(out).dtype());
         PyObject* result = run(slots);
@@ -128,7 +132,8 @@ PyObject* entry(PyObject* self, PyObject* const* args, Py_ssize_t nargs, PyObjec
                ...);
         return result;
     } catch (...) {
-        return translate_exception();
+        const Signature& first = std::get<0>(std::tie(Call<F, InPlace>::signature...));
+        return recover(first, Method ? self : nullptr, args, nargs, kwnames);
     }
 }
 
@@ -140,13 +145,15 @@ struct Binding {
     std::string doc;
     int forms;
     PyMethodDef function, method, in_place;
+    const Binding* of = nullptr;  // this is another name of that
 };
 
 struct BindTable {
     std::vector<Binding*> bindings;
     void add(int forms, std::span<Signature* const> signatures, const char* doc,
              PyCFunction function, PyCFunction method, PyCFunction in_place);
-    // The same functions under another name: alias("absolute", "abs").
+    // The same objects under another name: alias("absolute", "abs"), so that a table of functions
+    // by which a type overrides them finds either.
     void alias(const char* name, const char* of);
     bool install(PyObject* module, PyTypeObject* tensor_type);
 };

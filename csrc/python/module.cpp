@@ -2,6 +2,7 @@
 
 #include "core/backend.h"
 #include "core/unlock.h"
+#include "python/override.h"
 #include "python/tables.h"
 
 namespace ember::python {
@@ -23,7 +24,9 @@ bool fill_module(PyObject* module) {
         PyExc_RuntimeError, nullptr);
     if (!out_of_memory || PyModule_AddObjectRef(module, "OutOfMemoryError", out_of_memory) < 0)
         return false;
-    if (!add_objects(module) || !add_tensor_type(module) || !add_runtime(module)) return false;
+    if (!add_objects(module) || !add_tensor_type(module) || !add_override(module) ||
+        !add_runtime(module))
+        return false;
     static BindTable table;
     bind_pointwise(table);
     bind_reduce(table);
