@@ -2,9 +2,11 @@
 
 #include <algorithm>
 #include <mutex>
+#include <optional>
 #include <vector>
 
 #include "autograd/primitives.h"
+#include "core/backend.h"
 #include "core/unlock.h"
 
 namespace ember::autograd {
@@ -55,13 +57,19 @@ Tensor fit_gradient(Tensor grad, const GradMeta& meta, const Node& from, int ind
             from.name().c_str(), index, dtype_name(meta.dtype), dtype_name(grad.dtype()));
         grad = prim::cast(grad, meta.dtype);
     }
+    if (EMBER_UNLIKELY(grad.device() != meta.device) && grad.dim() == 0)
+        grad =
+            prim::to_device(grad, meta.device);  // a number of the CPU went beside a GPU's tensors
     EMBER_CHECK(
-        grad.device().type == meta.device.type,
+        grad.device() == meta.device,
         "Function %s returned an invalid gradient at index %d: expected device %s but got %s",
         from.name().c_str(), index, to_string(meta.device).c_str(),
         to_string(grad.device()).c_str());
     return grad;
 }
+
+// Where a node of a GPU runs; a CPU's has no place of its own.
+Device gpu_of(const Node& node) { return node.outputs.empty() ? Device() : node.outputs[0].device; }
 
 struct Entry {
     explicit Entry(Node* n) : node(n) {}
@@ -164,6 +172,10 @@ public:
             ready_.pop_back();
             visit(index, results);
         }
+        // What the caller queues next comes after all that ran elsewhere.
+        for (auto [device, stream] : streams_)
+            cuda_runtime()->wait_stream(current_gpu(), current_stream(current_gpu()), device.index,
+                                        stream);
         return results;
     }
 
@@ -235,6 +247,16 @@ private:
     void receive(int index, uint32_t input_nr, Tensor grad) {
         Entry& entry = map_[index];
         if (entry.grads.empty()) entry.grads.resize(std::max(entry.node->outputs.size(), 1));
+        std::optional<StreamGuard> receiver;
+        if (Device gpu = gpu_of(*entry.node); EMBER_UNLIKELY(!gpu.is_cpu())) {
+            // Made on the current stream, added up and used on the receiver's.
+            void *from = current_stream(gpu.index), *to = entry.node->stream;
+            if (from != to) {
+                cuda_runtime()->wait_stream(gpu.index, to, gpu.index, from);
+                record_stream(grad, to);
+            }
+            receiver.emplace(gpu, to);
+        }
         add_gradient(entry.grads[input_nr], std::move(grad));
     }
 
@@ -281,6 +303,14 @@ private:
 
     void visit(int index, GradList& results) {
         Ref<Node> node(map_[index].node);
+        std::optional<StreamGuard> place;
+        if (Device gpu = gpu_of(*node); EMBER_UNLIKELY(!gpu.is_cpu())) {
+            std::pair here(gpu, node->stream);
+            if (node->stream != current_stream(gpu.index) &&
+                std::find(streams_.begin(), streams_.end(), here) == streams_.end())
+                streams_.push_back(here);
+            place.emplace(gpu, node->stream);
+        }
         GradList grads = std::move(map_[index].grads);
         if (grads.empty()) grads.resize(std::max(node->outputs.size(), 1));
         run_tensor_hooks(*node, grads);
@@ -348,6 +378,7 @@ private:
     SmallVector<int, 2> roots_;
     std::vector<Capture> captures_;
     std::vector<std::pair<uint64_t, int>> ready_;
+    SmallVector<std::pair<Device, void*>, 2> streams_;  // other than the caller's that nodes ran on
 };
 
 // Two threads may add to one leaf while a kernel works without Python's lock; so the leaf is
