@@ -118,6 +118,9 @@ void Signature::prepare(int taken) {
     }
     for (int i = 0; i < taken; i++)
         if (std::strcmp((*list)[size_t(i)].text(), "dtype") == 0) dtype_at = i;
+    found = std::find_if(list->begin(), list->end(), is_out);
+    if (found != list->end()) out_at = int(found - list->begin());
+    if (!in_place) cast_rule = python::cast_rule(*function);
     if (arrow != std::string_view::npos && all[arrow + 4] == '(') {
         result_type =
             make_result_type(function->c_str(), all.substr(arrow + 5, all.size() - arrow - 6));

@@ -1,5 +1,7 @@
 #pragma once
 
+#include "core/modes.h"
+#include "python/autocast.h"
 #include "python/reader.h"
 
 // The binder. One declaration makes the function, the method, the in-place method and the stub:
@@ -26,7 +28,13 @@ struct Signature {
     PyObject* result_type = nullptr;  // of "-> (values, indices)"
     bool copies_out = false;          // a last parameter `out` that the function does not take
     int dtype_at = -1;                // where the parameter `dtype` stands
+    int out_at = -1;                  // and `out`
+    CastRule cast_rule;               // what autocast does
 
+    // Whether autocast changes a call; not where the result goes into a tensor that is there.
+    bool casts(PyObject** slots) const {
+        return cast_rule.any() && (out_at < 0 || slots[out_at] == Py_None);
+    }
     // `taken`: how many parameters the C++ function takes.
     void prepare(int taken);
     // Sorts arguments into slots (borrowed references; defaults where absent). With `quiet`,
@@ -60,6 +68,12 @@ PyObject* to_python(std::tuple<T...> items, Signature& s) {
 }
 
 // ---- Calls
+
+// What was made to stand in slots.
+struct Made {
+    PyObject* objects = nullptr;
+    ~Made() { Py_XDECREF(objects); }
+};
 
 template <auto F, bool InPlace>
 struct Call;
@@ -110,14 +124,15 @@ struct Call<F, InPlace> {
                         bool last, PyObject** result) {
         if (EMBER_UNLIKELY(!signature.params)) signature.prepare(int(kParams));
         PyObject* slots[kParams + 1];
-        PyObject* made = nullptr;
-        bool fits = signature.sort(args, nargs, kwnames, self, slots, &made, !last);
+        Made made;
+        bool fits = signature.sort(args, nargs, kwnames, self, slots, &made.objects, !last);
         if (fits && !last) fits = accepts(slots);
+        if (fits && EMBER_UNLIKELY(modes::autocast_enabled()) && signature.casts(slots))
+            made.objects = autocast_slots(signature.cast_rule, slots, int(kParams), made.objects);
         if (fits && EMBER_UNLIKELY(signature.copies_out) && slots[kParams] != Py_None)
             *result = run_to_out(slots);
         else if (fits)
             *result = run(slots);
-        Py_XDECREF(made);
         return fits;
     }
 };

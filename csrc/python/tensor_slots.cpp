@@ -2,10 +2,12 @@
 #include <cmath>
 
 #include "autograd/engine.h"
+#include "core/modes.h"
 #include "ops/copy.h"
 #include "ops/matmul.h"
 #include "ops/special.h"
 #include "ops/view.h"
+#include "python/autocast.h"
 #include "python/autograd.h"
 #include "python/conversions.h"
 #include "python/tables.h"
@@ -104,11 +106,17 @@ template <Tensor (*F)(const Tensor&, const Tensor&, const Dest&)>
 Tensor fresh(const Tensor& a, const Tensor& b) {
     return F(a, b, {});
 }
-Tensor matmul(const Tensor& a, const Tensor& b) { return ops::matmul(a, b, {}); }
+// An operator whose operands autocast casts as those of the function.
+template <Tensor (*F)(const Tensor&, const Tensor&, const Dest&), Name Function>
+Tensor autocasting(const Tensor& a, const Tensor& b) {
+    if (EMBER_LIKELY(!modes::autocast_enabled())) return F(a, b, {});
+    static const CastRule rule = cast_rule(Function.text);
+    return F(autocast(rule, a), autocast(rule, b), {});
+}
 
 PyObject* product(PyObject* a, PyObject* b) {
     if (!is_tensor(a) || !is_tensor(b)) Py_RETURN_NOTIMPLEMENTED;
-    return binary<matmul, "matmul", "__rmatmul__">(a, b);
+    return binary<autocasting<ops::matmul, "matmul">, "matmul", "__rmatmul__">(a, b);
 }
 
 PyObject* power(PyObject* a, PyObject* b, PyObject* modulo) {
@@ -116,7 +124,7 @@ PyObject* power(PyObject* a, PyObject* b, PyObject* modulo) {
         PyErr_SetString(PyExc_TypeError, "pow: a modulus is not supported for tensors");
         return nullptr;
     }
-    return binary<fresh<ops::pow>, "pow", "__rpow__">(a, b);
+    return binary<autocasting<ops::pow, "pow">, "pow", "__rpow__">(a, b);
 }
 
 PyObject* in_place_power(PyObject* a, PyObject* b, PyObject*) {

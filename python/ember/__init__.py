@@ -22,7 +22,7 @@ newaxis = None
 # Loaded on first use, so that importing ember stays a matter of milliseconds: submodules, and
 # names with the submodule each is in.
 _MODULES = set(
-    "autograd backends cuda jit linalg nn optim overrides serialization special testing utils version".split()
+    "amp autograd backends cpu cuda jit linalg nn optim overrides serialization special testing utils version".split()
 )
 _MATRIX_METHODS = (
     "addbmm addmv addr cholesky cholesky_inverse cholesky_solve cross det inner inverse kron "
@@ -40,6 +40,10 @@ _NAMES = {
         "_shapes": "atleast_1d atleast_2d atleast_3d block_diag broadcast_shapes cartesian_prod "
         "combinations meshgrid unravel_index vander",
         "_tensor_str": "get_printoptions printoptions set_printoptions",
+        "amp": "GradScaler autocast",
+        "amp.autocast_mode": "get_autocast_cpu_dtype get_autocast_dtype get_autocast_gpu_dtype "
+        "is_autocast_cpu_enabled is_autocast_enabled set_autocast_cpu_dtype "
+        "set_autocast_cpu_enabled set_autocast_dtype set_autocast_enabled set_autocast_gpu_dtype",
         "nn.functional": "alpha_dropout bilinear celu_ cosine_similarity feature_alpha_dropout "
         "pairwise_distance pdist rrelu rrelu_ selu_ threshold_",
         "serialization": "load save",
