@@ -92,20 +92,6 @@ def test_bad_storages(kind, call):
         call(ember)
 
 
-def test_safe_globals():
-    serialization = ember.serialization
-    serialization.add_safe_globals([collections.OrderedDict, ember.Size, set])
-    assert collections.OrderedDict in serialization.get_safe_globals()
-    with serialization.safe_globals([collections.Counter, ember.nn.Parameter]):
-        assert collections.Counter in serialization.get_safe_globals()
-    assert collections.Counter not in serialization.get_safe_globals()
-    for refused in (np.ndarray, eval, (print, "builtins.print"), object):
-        with pytest.raises(TypeError, match="not loaded"):
-            serialization.add_safe_globals([refused])
-    serialization.clear_safe_globals()
-    assert serialization.get_safe_globals() == []
-
-
 def test_cuda_names_without_a_device():
     kind = ember.cuda.FloatTensor
     assert repr(kind) == repr(torch.cuda.FloatTensor).replace("torch", "ember")

@@ -4,7 +4,7 @@
 
 namespace ember::modes {
 
-constinit thread_local uint32_t word __attribute__((tls_model("initial-exec"))) = kGrad;
+constinit thread_local uint32_t word __attribute__((tls_model("initial-exec"))) = kInitial;
 
 namespace detail {
 

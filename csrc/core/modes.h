@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <utility>
 
+#include "core/device.h"
 #include "core/dtype.h"
 #include "core/macros.h"
 
@@ -12,7 +13,13 @@ namespace ember::modes {
 
 constexpr uint32_t kGrad = 1;
 constexpr uint32_t kInference = 2;
-// Bits from 8 on belong to autocast.
+
+// Autocast, for each device type: whether it is on, and the dtype that it casts to (a byte each
+// from bit 16 on).
+constexpr uint32_t kAutocast[] = {1u << 8, 1u << 9};  // CPU, CUDA
+constexpr uint32_t kAutocastCache = 1u << 10;         // casts of parameters are kept
+constexpr uint32_t kInitial =
+    kGrad | kAutocastCache | uint32_t(DType::BFloat16) << 16 | uint32_t(DType::Float16) << 24;
 
 // Initial-exec keeps an access at one load; a word fits what glibc leaves for such variables.
 extern EMBER_EXPORT constinit thread_local uint32_t word __attribute__((tls_model("initial-exec")));
@@ -25,6 +32,10 @@ inline void set_inference_enabled(bool on) {
     // Inference mode records nothing, as if gradients were off; the guard restores both.
     word = on ? (word | kInference) & ~kGrad : (word & ~kInference) | kGrad;
 }
+
+inline bool autocast_enabled() { return word & (kAutocast[0] | kAutocast[1]); }
+inline bool autocast_enabled(DeviceType type) { return word & kAutocast[int(type)]; }
+inline DType autocast_dtype(DeviceType type) { return DType(word >> (16 + 8 * int(type)) & 0xff); }
 
 // Of the process.
 namespace detail {

@@ -8,10 +8,13 @@
 #include "core/modes.h"
 #include "ops/copy.h"
 #include "ops/plan.h"
+#include "python/override.h"
 
 namespace ember::python {
 
 namespace {
+
+PyObject* core_module;  // ember._C
 
 std::string_view trim(std::string_view s) {
     while (!s.empty() && s.front() == ' ') s.remove_prefix(1);
@@ -116,6 +119,9 @@ void Signature::prepare(int taken) {
     }
     for (int i = 0; i < taken; i++)
         if (std::strcmp((*list)[size_t(i)].text(), "dtype") == 0) dtype_at = i;
+    found = std::find_if(list->begin(), list->end(), is_out);
+    if (found != list->end()) out_at = int(found - list->begin());
+    if (!in_place) cast_rule = python::cast_rule(*function);
     if (arrow != std::string_view::npos && all[arrow + 4] == '(') {
         result_type =
             make_result_type(function->c_str(), all.substr(arrow + 5, all.size() - arrow - 6));
@@ -207,6 +213,11 @@ PyObject* translate_exception() {
     try {
         throw;
     } catch (const PythonError&) {
+    } catch (const Leaving&) {
+        left_to_override();
+        PyErr_SetString(PyExc_TypeError,
+                        "expected a Tensor, got a type that defines __torch_function__, which this "
+                        "function does not call");
     } catch (const Error& e) {
         PyObject* type = PyExc_RuntimeError;
         switch (e.kind) {
@@ -228,6 +239,23 @@ PyObject* translate_exception() {
     return nullptr;
 }
 
+PyObject* recover(const Signature& signature, PyObject* self, PyObject* const* args,
+                  Py_ssize_t nargs, PyObject* kwnames) {
+    if (EMBER_LIKELY(!left_to_override())) return translate_exception();
+    std::string_view text = signature.text;
+    std::string name(text.substr(0, text.find('(')));
+    if (signature.in_place) name += '_';
+    if (!self) {
+        PyObject* func = PyObject_GetAttrString(core_module, name.c_str());
+        return call_override(func, args, nargs, kwnames);
+    }
+    Py_ssize_t all = nargs + (kwnames ? PyTuple_GET_SIZE(kwnames) : 0);
+    std::vector<PyObject*> with_self{self};
+    with_self.insert(with_self.end(), args, args + all);
+    PyObject* func = PyObject_GetAttrString(reinterpret_cast<PyObject*>(tensor_type), name.c_str());
+    return call_override(func, with_self.data(), nargs + 1, kwnames);
+}
+
 PyObject* copy_to_out(PyObject* result, PyObject* out, const Param& param) {
     struct Held {
         PyObject* o;
@@ -235,7 +263,7 @@ PyObject* copy_to_out(PyObject* result, PyObject* out, const Param& param) {
     } held{result};
     if (is_tensor(result)) {
         if (!is_tensor(out)) wrong_type(param, "Tensor", out);
-        const Tensor &from = tensor_of(result), &to = tensor_of(out);
+        const Tensor &from = tensor_of(result), &to = plain_tensor_of(out);
         ops::check_out(param.function, to, from.dtype(), from.requires_grad());
         ops::resize_out(param.function, to, from.sizes());
         GradModeGuard no_grad(false);
@@ -280,6 +308,9 @@ PyObject* pack_result(Signature& signature, std::initializer_list<PyObject*> ite
 
 void BindTable::add(int forms, std::span<Signature* const> signatures, const char* doc,
                     PyCFunction function, PyCFunction method, PyCFunction in_place) {
+    for (Signature* s : signatures)
+        if (in_place && std::string_view(s->text).find(" out=None") == std::string_view::npos)
+            raise("bind_dest: %s must have a last parameter out=None", s->text);
     auto* b = new Binding;  // method tables live as long as the interpreter
     std::string_view text = signatures[0]->text;
     b->name = text.substr(0, text.find('('));
@@ -298,9 +329,7 @@ void BindTable::alias(const char* name, const char* of) {
         if (b->name != of) continue;
         auto* copy = new Binding(*b);
         copy->name = name;
-        copy->function.ml_name = copy->method.ml_name = copy->name.c_str();
-        copy->function.ml_doc = copy->method.ml_doc = copy->in_place.ml_doc = copy->doc.c_str();
-        copy->in_place.ml_name = (new std::string(copy->name + "_"))->c_str();
+        copy->of = b;
         bindings.push_back(copy);
         return;
     }
@@ -308,6 +337,7 @@ void BindTable::alias(const char* name, const char* of) {
 }
 
 bool BindTable::install(PyObject* module, PyTypeObject* type) {
+    core_module = module;
     PyObject* dict = type->tp_dict;
     auto put_method = [&](PyMethodDef* def) {
         PyObject* descriptor = PyDescr_NewMethod(type, def);
@@ -316,8 +346,22 @@ bool BindTable::install(PyObject* module, PyTypeObject* type) {
         Py_DECREF(descriptor);
         return ok;
     };
+    auto put_alias = [&](const Binding& b, const char* suffix) {
+        PyObject* descriptor = PyDict_GetItemString(dict, (b.of->name + suffix).c_str());
+        return descriptor && PyDict_SetItemString(dict, (b.name + suffix).c_str(), descriptor) == 0;
+    };
     PyObject* name = PyModule_GetNameObject(module);
     for (Binding* b : bindings) {
+        if (b->of) {
+            if (b->forms & kFunction) {
+                PyObject* f = PyObject_GetAttrString(module, b->of->name.c_str());
+                if (!f || PyModule_AddObjectRef(module, b->name.c_str(), f) < 0) return false;
+                Py_DECREF(f);
+            }
+            if (b->forms & kMethod && !put_alias(*b, "")) return false;
+            if (b->forms & kInPlace && !put_alias(*b, "_")) return false;
+            continue;
+        }
         if (b->forms & kFunction) {
             PyObject* f = PyCFunction_NewEx(&b->function, nullptr, name);
             if (!f || PyModule_AddObjectRef(module, b->function.ml_name, f) < 0) return false;

@@ -1,5 +1,7 @@
 #pragma once
 
+#include "core/modes.h"
+#include "python/autocast.h"
 #include "python/reader.h"
 
 // The binder. One declaration makes the function, the method, the in-place method and the stub:
@@ -26,7 +28,13 @@ struct Signature {
     PyObject* result_type = nullptr;  // of "-> (values, indices)"
     bool copies_out = false;          // a last parameter `out` that the function does not take
     int dtype_at = -1;                // where the parameter `dtype` stands
+    int out_at = -1;                  // and `out`
+    CastRule cast_rule;               // what autocast does
 
+    // Whether autocast changes a call; not where the result goes into a tensor that is there.
+    bool casts(PyObject** slots) const {
+        return cast_rule.any() && (out_at < 0 || slots[out_at] == Py_None);
+    }
     // `taken`: how many parameters the C++ function takes.
     void prepare(int taken);
     // Sorts arguments into slots (borrowed references; defaults where absent). With `quiet`,
@@ -36,6 +44,9 @@ struct Signature {
 };
 
 PyObject* translate_exception();  // of the C++ exception being handled; returns null
+// The same in a bound function: calls __torch_function__ where an argument's type defines it.
+PyObject* recover(const Signature& signature, PyObject* self, PyObject* const* args,
+                  Py_ssize_t nargs, PyObject* kwnames);
 PyObject* out_of_memory_error();  // ember.OutOfMemoryError
 
 // ---- Results
@@ -57,6 +68,12 @@ PyObject* to_python(std::tuple<T...> items, Signature& s) {
 }
 
 // ---- Calls
+
+// What was made to stand in slots.
+struct Made {
+    PyObject* objects = nullptr;
+    ~Made() { Py_XDECREF(objects); }
+};
 
 template <auto F, bool InPlace>
 struct Call;
@@ -94,6 +111,7 @@ struct Call<F, InPlace> {
     static PyObject* run_to_out(PyObject** slots) {
         PyObject *out = slots[kParams], *dtype = nullptr;
         int at = signature.dtype_at;
+        if (is_tensor(out)) plain_tensor_of(out);
         if (at >= 0 && slots[at] == Py_None && is_tensor(out))
             slots[at] = dtype = wrap_dtype(tensor_of(out).dtype());
         PyObject* result = run(slots);
@@ -106,14 +124,15 @@ struct Call<F, InPlace> {
                         bool last, PyObject** result) {
         if (EMBER_UNLIKELY(!signature.params)) signature.prepare(int(kParams));
         PyObject* slots[kParams + 1];
-        PyObject* made = nullptr;
-        bool fits = signature.sort(args, nargs, kwnames, self, slots, &made, !last);
+        Made made;
+        bool fits = signature.sort(args, nargs, kwnames, self, slots, &made.objects, !last);
         if (fits && !last) fits = accepts(slots);
+        if (fits && EMBER_UNLIKELY(modes::autocast_enabled()) && signature.casts(slots))
+            made.objects = autocast_slots(signature.cast_rule, slots, int(kParams), made.objects);
         if (fits && EMBER_UNLIKELY(signature.copies_out) && slots[kParams] != Py_None)
             *result = run_to_out(slots);
         else if (fits)
             *result = run(slots);
-        Py_XDECREF(made);
         return fits;
     }
 };
@@ -128,7 +147,8 @@ PyObject* entry(PyObject* self, PyObject* const* args, Py_ssize_t nargs, PyObjec
                ...);
         return result;
     } catch (...) {
-        return translate_exception();
+        const Signature& first = std::get<0>(std::tie(Call<F, InPlace>::signature...));
+        return recover(first, Method ? self : nullptr, args, nargs, kwnames);
     }
 }
 
@@ -140,13 +160,15 @@ struct Binding {
     std::string doc;
     int forms;
     PyMethodDef function, method, in_place;
+    const Binding* of = nullptr;  // this is another name of that
 };
 
 struct BindTable {
     std::vector<Binding*> bindings;
     void add(int forms, std::span<Signature* const> signatures, const char* doc,
              PyCFunction function, PyCFunction method, PyCFunction in_place);
-    // The same functions under another name: alias("absolute", "abs").
+    // The same objects under another name: alias("absolute", "abs"), so that a table of functions
+    // by which a type overrides them finds either.
     void alias(const char* name, const char* of);
     bool install(PyObject* module, PyTypeObject* tensor_type);
 };

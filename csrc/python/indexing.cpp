@@ -213,7 +213,17 @@ Tensor get_item(const Tensor& x, PyObject* key) {
     return ops::index(changes_nothing(x, p.items) ? x : ops::basic_index(x, p.items), p.indices);
 }
 
+// As PyTorch looks for overrides in an index: itself, or an item of a tuple.
+bool key_overrides(PyObject* key) {
+    if (!PyTuple_Check(key)) return overrides(key);
+    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(key); i++)
+        if (overrides(PyTuple_GET_ITEM(key, i))) return true;
+    return false;
+}
+
 PyObject* subscript(PyObject* self, PyObject* key) {
+    if (EMBER_UNLIKELY(overrides(self) || key_overrides(key)))
+        return override_method("__getitem__", {self, key});
     try {
         return wrap(get_item(tensor_of(self), key));
     } catch (...) {
@@ -255,6 +265,11 @@ int assign_subscript(PyObject* self, PyObject* key, PyObject* value) {
     if (!value) {
         PyErr_SetString(PyExc_TypeError, "index: a tensor's items cannot be deleted");
         return -1;
+    }
+    if (EMBER_UNLIKELY(overrides(self) || key_overrides(key) || overrides(value))) {
+        PyObject* done = override_method("__setitem__", {self, key, value});
+        Py_XDECREF(done);
+        return done ? 0 : -1;
     }
     try {
         set_item(tensor_of(self), key, value);

@@ -3,6 +3,7 @@
 #include "core/backend.h"
 #include "core/unlock.h"
 #include "core/warn.h"
+#include "python/override.h"
 #include "python/tables.h"
 
 namespace ember::python {
@@ -29,7 +30,9 @@ bool fill_module(PyObject* module) {
         PyExc_RuntimeError, nullptr);
     if (!out_of_memory || PyModule_AddObjectRef(module, "OutOfMemoryError", out_of_memory) < 0)
         return false;
-    if (!add_objects(module) || !add_tensor_type(module) || !add_runtime(module)) return false;
+    if (!add_objects(module) || !add_tensor_type(module) || !add_override(module) ||
+        !add_runtime(module))
+        return false;
     static BindTable table;
     bind_pointwise(table);
     bind_complex(table);
@@ -44,6 +47,7 @@ bool fill_module(PyObject* module) {
     bind_matmul(table);
     bind_index(table);
     bind_cuda(table);
+    bind_autocast(table);
     bind_sort(table);
     bind_shape(table);
     bind_spatial(table);

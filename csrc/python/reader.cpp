@@ -8,6 +8,7 @@
 namespace ember::python {
 
 void wrong_type(const Param& param, const char* expected, PyObject* got) {
+    if (overrides(got)) leave_to_override();
     PyErr_Format(PyExc_TypeError, "%s(): argument '%U' (position %d) must be %s, not %s",
                  param.function, param.name, param.position, expected, Py_TYPE(got)->tp_name);
     throw PythonError();
@@ -101,7 +102,10 @@ int64_t read_int(PyObject* o, const Param& p) {
 
 double read_double(PyObject* o, const Param& p) {
     if (EMBER_LIKELY(PyFloat_CheckExact(o))) return PyFloat_AS_DOUBLE(o);
-    if (!is_number(o) && !is_tensor(o)) wrong_type(p, "float", o);
+    if (is_tensor(o))
+        plain_tensor_of(o);
+    else if (!is_number(o))
+        wrong_type(p, "float", o);
     double value = PyFloat_AsDouble(o);
     if (value == -1 && PyErr_Occurred()) throw PythonError();
     return value;
@@ -142,6 +146,10 @@ Dims read_ints(PyObject* o, const Param& p) {
 
 void Arg<const Tensor&>::convert(PyObject* o, const Param& p) {
     if (o == Py_None && p.none_ok()) return;
+    if (!PyLong_CheckExact(o) && !PyFloat_CheckExact(o) && is_tensor(o)) {
+        tensor_ = &plain_tensor_of(o);
+        return;
+    }
     if (!p.number_ok || !is_any_number(o)) wrong_type(p, "Tensor", o);
     made_ = ops::wrapped_number(read_number(o));
 }
@@ -153,12 +161,13 @@ Arg<const std::vector<Tensor>&>::Arg(PyObject* o, const Param& p) {
     for (Py_ssize_t i = 0; i < n; i++) {
         PyObject* item = PySequence_Fast_GET_ITEM(o, i);
         if (!is_tensor(item)) {
+            if (overrides(item)) leave_to_override();
             PyErr_Format(PyExc_TypeError,
                          "%s(): expected Tensor as element %zd in argument '%U', but got %s",
                          p.function, i, p.name, Py_TYPE(item)->tp_name);
             throw PythonError();
         }
-        tensors_.push_back(tensor_of(item));
+        tensors_.push_back(plain_tensor_of(item));
     }
 }
 
@@ -177,7 +186,7 @@ Arg<bool>::Arg(PyObject* o, const Param& p) {
 
 Arg<Number>::Arg(PyObject* o, const Param& p) {
     if (is_tensor(o)) {
-        const Tensor& t = tensor_of(o);
+        const Tensor& t = plain_tensor_of(o);
         if (t.numel() != 1) wrong_type(p, "Number", o);
         PyObject* item = PyObject_CallMethod(o, "item", nullptr);
         if (!item) throw PythonError();
@@ -234,7 +243,7 @@ Arg<Generator*>::Arg(PyObject* o, const Param& p) {
 Arg<const Dest&>::Arg(PyObject* o, const Param& p) {
     if (o == Py_None) return;
     if (!is_tensor(o)) wrong_type(p, "Tensor", o);
-    dest_ = Dest::out(tensor_of(o));
+    dest_ = Dest::out(plain_tensor_of(o));
 }
 
 }  // namespace ember::python

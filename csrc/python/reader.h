@@ -11,6 +11,7 @@
 #include "autograd/record.h"
 #include "core/tensor.h"
 #include "python/objects.h"
+#include "python/override.h"
 #include "python/tensor_type.h"
 
 // Reads Python arguments into C++ parameters. One Arg<T> a parameter type: `accepts` decides
@@ -39,7 +40,13 @@ struct Param {
 
 struct PythonError {};  // a Python exception is set
 
+// TypeError, unless the object's type defines __torch_function__, which is then called.
 [[noreturn]] void wrong_type(const Param& param, const char* expected, PyObject* got);
+// The tensor of an object whose type does not define __torch_function__; otherwise that is called.
+inline const Tensor& plain_tensor_of(PyObject* o) {
+    if (EMBER_UNLIKELY(!is_plain(o)) && overrides(o)) leave_to_override();
+    return tensor_of(o);
+}
 
 bool is_number(PyObject* o);      // bool, int, float and numpy's real scalars
 bool is_any_number(PyObject* o);  // complex ones too
@@ -59,7 +66,7 @@ struct Arg<const Tensor&> {
         return is_tensor(o) || (p.number_ok && is_any_number(o)) || (o == Py_None && p.none_ok());
     }
     Arg(PyObject* o, const Param& p) {
-        if (EMBER_LIKELY(is_tensor(o)))
+        if (EMBER_LIKELY(is_plain(o)))
             tensor_ = &tensor_of(o);
         else
             convert(o, p);

@@ -19,6 +19,7 @@ void bind_nn(BindTable& table);
 void bind_activation(BindTable& table);
 void bind_index(BindTable& table);
 void bind_cuda(BindTable& table);
+void bind_autocast(BindTable& table);
 void bind_sort(BindTable& table);
 void bind_shape(BindTable& table);
 void bind_special(BindTable& table);

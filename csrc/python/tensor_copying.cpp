@@ -71,12 +71,16 @@ PyTypeObject* checked_class(const char* name, PyObject* cls) {
     return reinterpret_cast<PyTypeObject*>(cls);
 }
 
-PyObject* make_subclass(PyObject* cls, const Tensor& data, bool requires_grad) {
+// Neither calls __torch_function__ of the tensor's type.
+PyObject* make_subclass(PyObject* cls, PyObject* data, bool requires_grad) {
     PyTypeObject* type = checked_class("_make_subclass", cls);
-    return wrap_as(type, ops::with_grad(ops::detach(data), requires_grad));
+    if (!is_tensor(data))
+        raise_type("_make_subclass: expected a Tensor, got %s", Py_TYPE(data)->tp_name);
+    return wrap_as(type, ops::with_grad(ops::detach(tensor_of(data)), requires_grad));
 }
 
-PyObject* as_subclass(const Tensor& t, PyObject* cls) {
+PyObject* as_subclass(PyObject* input, PyObject* cls) {
+    const Tensor& t = tensor_of(input);
     PyTypeObject* type = checked_class("as_subclass", cls);
     return wrap_as(type, ops::view(t, Dims(t.sizes())));
 }

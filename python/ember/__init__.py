@@ -10,7 +10,7 @@ import math
 
 from . import _C
 from ._C import *
-from ._C import Tensor
+from ._C import Size, Tensor
 from ._dtypes import finfo, iinfo
 from .autograd.grad_mode import enable_grad, inference_mode, no_grad, set_grad_enabled
 
@@ -22,8 +22,8 @@ newaxis = None
 # Loaded on first use, so that importing ember stays a matter of milliseconds: submodules, and
 # names with the submodule each is in.
 _MODULES = set(
-    "autograd backends cuda distributions fft jit linalg nn optim serialization special storage "
-    "testing utils version".split()
+    "amp autograd backends cpu cuda distributions fft jit linalg nn optim overrides serialization "
+    "special storage testing utils version".split()
 )
 _MATRIX_METHODS = (
     "addbmm addmv addr cholesky cholesky_inverse cholesky_solve cross det inner inverse kron "
@@ -44,6 +44,10 @@ _NAMES = {
         "combinations meshgrid unravel_index vander",
         "_spectral": "istft stft",
         "_tensor_str": "get_printoptions printoptions set_printoptions",
+        "amp": "GradScaler autocast",
+        "amp.autocast_mode": "get_autocast_cpu_dtype get_autocast_dtype get_autocast_gpu_dtype "
+        "is_autocast_cpu_enabled is_autocast_enabled set_autocast_cpu_dtype "
+        "set_autocast_cpu_enabled set_autocast_dtype set_autocast_enabled set_autocast_gpu_dtype",
         "nn.functional": "alpha_dropout bilinear celu_ cosine_similarity feature_alpha_dropout "
         "pairwise_distance pdist rrelu rrelu_ selu_ threshold_",
         "serialization": "load save",
@@ -91,6 +95,8 @@ def show_config() -> str:
 
 
 def _repr(self: Tensor, *, tensor_contents: str | None = None) -> str:
+    if _C._has_torch_function((self,)):
+        return _C._handle_torch_function(Tensor.__repr__, (self,), (self,), {})
     from ._tensor_str import _str
 
     return _str(self)
@@ -111,6 +117,34 @@ def _new(self: Tensor, *args, device=None) -> Tensor:
 Tensor.new = _new
 
 
+def _torch_function(cls, func, types, args=(), kwargs=None):
+    """Call a function whose arguments are instances of subclasses; the results become such too.
+
+    A subclass that overrides this sees every function and method that is called with an instance.
+    """
+    for other in types:
+        if not issubclass(cls, other):
+            return NotImplemented
+    with _C.DisableTorchFunctionSubclass():
+        result = func(*args, **(kwargs or {}))
+        if func in _KEEP_TYPE:
+            return result
+        return _as_subclass(result, cls)
+
+
+def _as_subclass(result, cls):
+    if cls is Tensor:
+        return result
+    if isinstance(result, Tensor):
+        return result if isinstance(result, cls) else result.as_subclass(cls)
+    if isinstance(result, (tuple, list)) and not isinstance(result, Size):
+        return type(result)([_as_subclass(item, cls) for item in result])
+    return result
+
+
+_KEEP_TYPE = {Tensor.grad.__get__, Tensor._base.__get__}
+
+
 class _LazyMethod:
     """A method of Tensor whose module is imported when it is first looked up."""
 
@@ -123,13 +157,15 @@ class _LazyMethod:
         return function if instance is None else function.__get__(instance, owner)
 
 
-for _name in (_MATRIX_METHODS + " addbmm_ addmv_ addr_ renorm_").split():
-    setattr(Tensor, _name, _LazyMethod(_name, "_matrix"))
-for _name in ("istft", "stft"):
-    setattr(Tensor, _name, _LazyMethod(_name, "_spectral"))
-for _name in ("set_", "storage", "untyped_storage"):
-    setattr(Tensor, _name, _LazyMethod(_name, "storage"))
+for _module, _names in {
+    "_matrix": _MATRIX_METHODS + " addbmm_ addmv_ addr_ renorm_",
+    "_spectral": "istft stft",
+    "storage": "set_ storage untyped_storage",
+}.items():
+    for _name in _names.split():
+        setattr(Tensor, _name, _LazyMethod(_name, _module))
 
+Tensor.__torch_function__ = classmethod(_torch_function)
 Tensor.__repr__ = _repr
 Tensor.__str__ = _repr
 Tensor.__format__ = _format

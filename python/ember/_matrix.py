@@ -7,6 +7,7 @@ from collections import namedtuple
 from typing import Any
 
 from . import _C, _lapack, linalg
+from ._autocast import in_float32
 from ._lapack import deliver
 from .linalg import matrix_exp, matrix_power, slogdet
 
@@ -118,6 +119,7 @@ def cross(
     return linalg.cross(input, other, dim=dim, out=out)
 
 
+@in_float32
 def trace(input: Tensor) -> Tensor:
     """Sum of a matrix's diagonal."""
     if input.dim() != 2:
@@ -247,6 +249,7 @@ def logdet(input: Tensor) -> Tensor:
     return _C.where(sign < 0, math.nan, log)
 
 
+@in_float32
 def inverse(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     """Inverse of square matrices; see `linalg.inv`."""
     return linalg.inv(input, out=out)
@@ -257,11 +260,13 @@ def pinverse(input: Tensor, rcond: float = 1e-15) -> Tensor:
     return linalg.pinv(input, rtol=rcond)
 
 
+@in_float32
 def cholesky(input: Tensor, upper: bool = False, *, out: Tensor | None = None) -> Tensor:
     """Cholesky factor; see `linalg.cholesky`."""
     return linalg.cholesky(input, upper=upper, out=out)
 
 
+@in_float32
 def cholesky_solve(
     B: Tensor, L: Tensor, upper: bool = False, *, out: Tensor | None = None
 ) -> Tensor:
@@ -280,11 +285,13 @@ def cholesky_inverse(L: Tensor, upper: bool = False, *, out: Tensor | None = Non
     return cholesky_solve(eye.expand(*L.shape), L, upper, out=out)
 
 
+@in_float32
 def qr(input: Tensor, some: bool = True, *, out: Any = None) -> Any:
     """``(Q, R)``; see `linalg.qr`."""
     return deliver(_QR(*linalg.qr(input, "reduced" if some else "complete")), out)
 
 
+@in_float32
 def svd(input: Tensor, some: bool = True, compute_uv: bool = True, *, out: Any = None) -> Any:
     """``input = U diag(S) V^H``: ``(U, S, V)``; U and V are zeros unless `compute_uv`."""
     _lapack._check("svd", input)

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from . import _C, _lapack
+from ._autocast import in_float32
 from ._lapack import LinAlgError, _broadcast, _check, _same_dtype, deliver, real_of
 
 Tensor = _C.Tensor
@@ -78,12 +79,14 @@ def slogdet(A: Tensor, *, out: Any = None) -> Any:
     return deliver(_Slogdet(*_lapack.SignLogDet.apply(A)), out)
 
 
+@in_float32
 def inv(A: Tensor, *, out: Tensor | None = None) -> Tensor:
     """Inverse of square matrices; LinAlgError for a singular one."""
     _check("linalg.inv", A, square=True)
     return deliver(_lapack.Inverse.apply("linalg.inv", A), out)
 
 
+@in_float32
 def solve(A: Tensor, B: Tensor, *, left: bool = True, out: Tensor | None = None) -> Tensor:
     """Solve ``A X = B``, or ``X A = B`` where not `left`.
 
@@ -109,6 +112,7 @@ def solve(A: Tensor, B: Tensor, *, left: bool = True, out: Tensor | None = None)
     return deliver(x.squeeze(-1) if vector else x, out)
 
 
+@in_float32
 def solve_triangular(
     A: Tensor,
     B: Tensor,
@@ -134,6 +138,7 @@ def solve_triangular(
     return deliver(_lapack.SolveTriangular.apply(A.mT, B.mT, not upper, unitriangular).mT, out)
 
 
+@in_float32
 def cholesky(A: Tensor, *, upper: bool = False, out: Tensor | None = None) -> Tensor:
     """L with ``A = L L^H`` (or ``L^H`` where `upper`), of Hermitian positive definite matrices."""
     _check("linalg.cholesky", A, square=True)
@@ -141,6 +146,7 @@ def cholesky(A: Tensor, *, upper: bool = False, out: Tensor | None = None) -> Te
     return deliver(lower.mH if upper else lower, out)
 
 
+@in_float32
 def qr(A: Tensor, mode: str = "reduced", *, out: Any = None) -> Any:
     """``A = Q R``, Q orthonormal and R upper triangular; `mode` is reduced, complete or r."""
     _check("linalg.qr", A)
@@ -156,6 +162,7 @@ def qr(A: Tensor, mode: str = "reduced", *, out: Any = None) -> Any:
     return deliver(_QR(*_lapack.QR.apply(A, mode)), out)
 
 
+@in_float32
 def eigh(A: Tensor, UPLO: str = "L", *, out: Any = None) -> Any:
     """Eigenvalues, ascending, and eigenvectors (columns) of Hermitian matrices."""
     _check("linalg.eigh", A, square=True)
@@ -164,11 +171,13 @@ def eigh(A: Tensor, UPLO: str = "L", *, out: Any = None) -> Any:
     return deliver(_Eigh(*_lapack.Eigh.apply(A, UPLO.upper())), out)
 
 
+@in_float32
 def eigvalsh(A: Tensor, UPLO: str = "L", *, out: Tensor | None = None) -> Tensor:
     """Eigenvalues of Hermitian matrices, ascending."""
     return deliver(eigh(A, UPLO).eigenvalues, out)
 
 
+@in_float32
 def svd(
     A: Tensor, full_matrices: bool = True, *, driver: str | None = None, out: Any = None
 ) -> Any:
@@ -177,6 +186,7 @@ def svd(
     return deliver(_SVD(*_lapack.SVD.apply(A, full_matrices)), out)
 
 
+@in_float32
 def svdvals(A: Tensor, *, driver: str | None = None, out: Tensor | None = None) -> Tensor:
     """Singular values, descending."""
     _check("linalg.svdvals", A)
@@ -228,6 +238,7 @@ def matrix_rank(
     return deliver(rank, out)
 
 
+@in_float32
 def lstsq(A: Tensor, B: Tensor, rcond: float | None = None, *, driver: str | None = None) -> Any:
     """Least squares ``min |A X - B|``: ``(solution, residuals, rank, singular_values)``.
 
@@ -424,6 +435,7 @@ def norm(
     return vector_norm(A, ord, dim, keepdim, dtype=dtype, out=out)
 
 
+@in_float32
 def cond(A: Tensor, p: Any = None, *, out: Tensor | None = None) -> Tensor:
     """Condition number: the norm of A times that of its inverse; 2 by default."""
     _check("linalg.cond", A, square=p not in (None, 2, -2))

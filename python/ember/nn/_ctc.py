@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from .. import _C
+from .._autocast import in_float32
 
 Tensor = _C.Tensor
 
@@ -42,6 +43,7 @@ def _padded(targets: Tensor, lengths: Tensor) -> Tensor:
     return padded
 
 
+@in_float32
 def ctc_loss(
     log_probs: Tensor,
     targets: Tensor,

@@ -6,6 +6,7 @@ import math
 import warnings
 
 from .. import _C
+from .._autocast import in_float32
 
 Tensor = _C.Tensor
 
@@ -58,6 +59,7 @@ def _weigh_and_reduce(
     return reduce_loss(name, weighted, reduction)
 
 
+@in_float32
 def l1_loss(
     input: Tensor,
     target: Tensor,
@@ -84,6 +86,7 @@ def l1_loss(
     return _weigh_and_reduce("l1_loss", loss, input, target, reduction, weight)
 
 
+@in_float32
 def smooth_l1_loss(
     input: Tensor,
     target: Tensor,
@@ -115,6 +118,7 @@ def smooth_l1_loss(
     return _weigh_and_reduce("smooth_l1_loss", distance, input, target, reduction)
 
 
+@in_float32
 def huber_loss(
     input: Tensor,
     target: Tensor,
@@ -143,6 +147,7 @@ def huber_loss(
     return _weigh_and_reduce("huber_loss", loss, input, target, reduction, weight)
 
 
+@in_float32
 def kl_div(
     input: Tensor,
     target: Tensor,
@@ -178,6 +183,7 @@ def kl_div(
     return reduce_loss("kl_div", divergence, reduction)
 
 
+@in_float32
 def poisson_nll_loss(
     input: Tensor,
     target: Tensor,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from .. import _C
+from .._autocast import in_float32
 from .._C import logsigmoid
 from ._activation import pairwise_distance
 from ._loss import check_reduction, legacy_reduction, reduce_loss
@@ -12,6 +13,7 @@ from ._loss import check_reduction, legacy_reduction, reduce_loss
 Tensor = _C.Tensor
 
 
+@in_float32
 def hinge_embedding_loss(
     input: Tensor,
     target: Tensor,
@@ -39,6 +41,7 @@ def hinge_embedding_loss(
     return reduce_loss("hinge_embedding_loss", far + near, reduction)
 
 
+@in_float32
 def cosine_embedding_loss(
     input1: Tensor,
     input2: Tensor,
@@ -115,6 +118,7 @@ def margin_ranking_loss(
     return reduce_loss("margin_ranking_loss", loss, reduction)
 
 
+@in_float32
 def soft_margin_loss(
     input: Tensor,
     target: Tensor,
@@ -150,6 +154,7 @@ def _samples(name: str, input: Tensor, target: Tensor, rank: int) -> tuple[Tenso
     return rows, goals
 
 
+@in_float32
 def multi_margin_loss(
     input: Tensor,
     target: Tensor,
@@ -204,6 +209,7 @@ def multi_margin_loss(
     return reduce_loss("multi_margin_loss", loss, reduction)
 
 
+@in_float32
 def multilabel_margin_loss(
     input: Tensor,
     target: Tensor,
@@ -296,6 +302,7 @@ def _triplet(
     return reduce_loss(name, loss, reduction)
 
 
+@in_float32
 def triplet_margin_loss(
     anchor: Tensor,
     positive: Tensor,

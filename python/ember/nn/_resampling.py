@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from .. import _C
+from .._autocast import in_float32
 
 Tensor = _C.Tensor
 
@@ -216,6 +217,7 @@ def _cubic_weights(t: Tensor) -> list[Tensor]:
     return [far(t + 1), near(t), near(1 - t), far(2 - t)]
 
 
+@in_float32
 def grid_sample(
     input: Tensor,
     grid: Tensor,

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from .. import _C
+from .._autocast import in_float32
 
 Tensor = _C.Tensor
 
@@ -319,6 +320,7 @@ def instance_norm(
     )
 
 
+@in_float32
 def local_response_norm(
     input: Tensor, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0
 ) -> Tensor:

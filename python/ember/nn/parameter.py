@@ -32,6 +32,8 @@ class Parameter(Tensor, metaclass=_FlaggedMeta):
     """
 
     _flag = "_is_param"
+    # Results of functions are plain tensors.
+    __torch_function__ = _C._disabled_torch_function_impl
 
     def __new__(cls, data: Tensor | None = None, requires_grad: bool = True) -> Parameter:
         if data is None:
@@ -62,6 +64,9 @@ class Parameter(Tensor, metaclass=_FlaggedMeta):
 
     def __reduce_ex__(self, protocol: int):
         return _rebuild_parameter, (self.data, self.requires_grad, OrderedDict())
+
+
+_C._set_parameter_type(Parameter)
 
 
 def _rebuild_parameter(data: Tensor, requires_grad: bool, backward_hooks: dict) -> Parameter:

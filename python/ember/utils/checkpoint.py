@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import ember
+from ember.amp import autocast_mode
 from ember.autograd.graph import saved_tensors_hooks
 
 __all__ = ["CheckpointError", "checkpoint", "checkpoint_sequential"]
@@ -31,6 +32,7 @@ class _Recomputation:
         self.check = check
         self.context = context
         self.random_state = ember.get_rng_state() if keep_random_state else None
+        self.autocast = autocast_mode.states() if ember._C._any_autocast() else []
         self.kinds: list[tuple] = []  # shape and dtype of what the first run saved
         self.tensors: dict[int, Any] = {}
 
@@ -55,7 +57,12 @@ class _Recomputation:
             now = ember.get_rng_state()
             ember.set_rng_state(self.random_state)
         try:
-            with ember.enable_grad(), self.context, saved_tensors_hooks(keep, lambda x: x):
+            with contextlib.ExitStack() as modes:
+                for mode in self.autocast:
+                    modes.enter_context(mode)
+                modes.enter_context(ember.enable_grad())
+                modes.enter_context(self.context)
+                modes.enter_context(saved_tensors_hooks(keep, lambda x: x))
                 self.run()
         finally:
             if now is not None:

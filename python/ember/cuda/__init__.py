@@ -12,7 +12,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
-from . import _C
+from .. import _C
+from . import amp
 
 OutOfMemoryError = _C.OutOfMemoryError
 
@@ -20,6 +21,7 @@ __all__ = [
     "Event",
     "OutOfMemoryError",
     "Stream",
+    "amp",
     "current_device",
     "current_stream",
     "default_stream",
