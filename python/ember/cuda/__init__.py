@@ -381,7 +381,7 @@ def _cublas_path() -> str:
 
 def __getattr__(name: str) -> Any:
     if name.endswith("Tensor"):
-        from ._legacy import CUDA_TYPES
+        from .._legacy import CUDA_TYPES
 
         if name in CUDA_TYPES:
             return CUDA_TYPES[name]
