@@ -173,8 +173,8 @@ EMBER_INLINE int64_t sequences_of_task(const Rnn& x) {
     return most(kSequences, kCellItems / (x.hidden * Rnn::blocks(x.cell) + 1));
 }
 
-// Columns of a task where a step is cut into columns: a multiple of the strip's. Up to four rows take
-// as long as four, because they wait for the weight.
+// Columns of a task where a step is cut into columns: a multiple of the strip's. Up to four rows
+// take as long as four, because they wait for the weight.
 template <class T>
 EMBER_INLINE int64_t columns_of_task(const Rnn& x) {
     constexpr int64_t kStrip = Packed<T>::kStrip;
