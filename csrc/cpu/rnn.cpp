@@ -173,12 +173,11 @@ EMBER_INLINE int64_t sequences_of_task(const Rnn& x) {
     return most(kSequences, kCellItems / (x.hidden * Rnn::blocks(x.cell) + 1));
 }
 
-// Columns of a task where a step is cut into columns: a multiple of the strip's. Up to four rows take
-// as long as four, because they wait for the weight.
+// Columns of a task where a step is cut into columns: a multiple of the strip's.
 template <class T>
 EMBER_INLINE int64_t columns_of_task(const Rnn& x) {
     constexpr int64_t kStrip = Packed<T>::kStrip;
-    const int64_t strip = most(x.batch, 4) * kStrip * x.hidden * Rnn::weight_blocks(x.cell);
+    const int64_t strip = x.batch * kStrip * x.hidden * Rnn::weight_blocks(x.cell);
     return ceil_div(kColumnWork, strip + 1) * kStrip;
 }
 

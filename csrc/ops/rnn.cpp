@@ -112,6 +112,10 @@ RnnResult run(const Network& net, const Tensor& data, const RnnOffsets& offsets,
         for (int64_t d = 0; d < net.directions(); d++) {
             int64_t i = layer * net.directions() + d;
             RnnWeights w = take_weights(net, params, at, data, input.size(1), h.size(2), projected);
+            int64_t hidden = w.hidden.size(0) / Rnn::weight_blocks(net.cell);
+            EMBER_CHECK(!c.defined() || c.size(2) == hidden,
+                        "%s: cell states must have shape (%ld, %ld, %ld), got %s", name, long(all),
+                        long(batch), long(hidden), to_string(c.sizes()).c_str());
             RnnResult r =
                 rnn_layer(net.cell, input, select(first_h, 0, i),
                           c.defined() ? select(first_c, 0, i) : Tensor(), w, offsets, d == 1);

@@ -220,6 +220,8 @@ def _bad(kind: str) -> tuple[Bad, ...]:
     if kind == "lstm":
         found.append(_changed(good, a1=[_ones(1, 2, 4)]))
         found.append(_changed(good, a1=[_ones(1, 2, 4), _ones(1, 2, 3)]))
+        narrow = _network(np.random.default_rng(0), kind, "float64", 3, 2, 5, 4, proj=3)
+        found.append(_changed(narrow, a1=[_ones(1, 2, 3), _ones(1, 2, 5)]))
     return tuple(Bad(c, "RuntimeError") for c in found)
 
 

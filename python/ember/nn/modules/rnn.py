@@ -137,6 +137,11 @@ class RNNBase(Module):
                 self._flat_weights_names += names
         self.reset_parameters()
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        # PyTorch pickles a list of the parameters beside them.
+        extra = ("_flat_weights", "_flat_weight_refs")
+        super().__setstate__({k: v for k, v in state.items() if k not in extra})
+
     @property
     def _flat_weights(self) -> list[Tensor]:
         return [getattr(self, name) for name in self._flat_weights_names]
