@@ -73,13 +73,16 @@ void loop(char* const* data, int64_t n, const Number* immediate, bool) {
     Numbers<C> numbers{immediate};
     F f;
     if constexpr (Inputs == 1) {
+#pragma GCC ivdep
         for (int64_t i = 0; i < n; i++) out[i] = R(call(f, numbers, a[i]));
     } else if constexpr (Inputs == 2) {
         const C* b = reinterpret_cast<const C*>(data[2]);
+#pragma GCC ivdep
         for (int64_t i = 0; i < n; i++) out[i] = R(call(f, numbers, a[i], b[i]));
     } else {
         const C* b = reinterpret_cast<const C*>(data[2]);
         const C* c = reinterpret_cast<const C*>(data[3]);
+#pragma GCC ivdep
         for (int64_t i = 0; i < n; i++) out[i] = R(call(f, numbers, a[i], b[i], c[i]));
     }
 }
