@@ -73,13 +73,16 @@ void loop(char* const* data, int64_t n, const Number* immediate, bool) {
     Numbers<C> numbers{immediate};
     F f;
     if constexpr (Inputs == 1) {
+#pragma GCC ivdep
         for (int64_t i = 0; i < n; i++) out[i] = R(call(f, numbers, a[i]));
     } else if constexpr (Inputs == 2) {
         const C* b = reinterpret_cast<const C*>(data[2]);
+#pragma GCC ivdep
         for (int64_t i = 0; i < n; i++) out[i] = R(call(f, numbers, a[i], b[i]));
     } else {
         const C* b = reinterpret_cast<const C*>(data[2]);
         const C* c = reinterpret_cast<const C*>(data[3]);
+#pragma GCC ivdep
         for (int64_t i = 0; i < n; i++) out[i] = R(call(f, numbers, a[i], b[i], c[i]));
     }
 }
@@ -149,10 +152,15 @@ using Reciprocal = decltype([](auto x) { return decltype(x){1, 0} / x; });
 using IsNan = decltype([](Double x) { return x.re != x.re || x.im != x.im; });
 using IsInf = decltype([](Double x) { return ::isinf(x.re) || ::isinf(x.im); });
 using IsFinite = decltype([](Double x) { return ::isfinite(x.re) && ::isfinite(x.im); });
-using Absolute = decltype([](Double x) { return ::hypot(x.re, x.im); });
+// The C library's where squares leave the range of numbers, or there is an infinity or NaN.
+EMBER_INLINE double magnitude(Double x) {
+    double square = x.re * x.re + x.im * x.im;
+    return square > 0x1p-900 && square < 0x1p1000 ? __builtin_sqrt(square) : ::hypot(x.re, x.im);
+}
+using Absolute = decltype([](Double x) { return magnitude(x); });
 using Angle = decltype([](Double x) { return ::atan2(x.im, x.re); });
 using Sign = decltype([](Double x) {
-    double size = ::hypot(x.re, x.im);
+    double size = magnitude(x);
     return size == 0 ? Double{0, 0} : Double{x.re / size, x.im / size};
 });
 
