@@ -334,43 +334,34 @@ void BindTable::alias(const char* name, const char* of) {
 
 bool BindTable::install(PyObject* module, PyTypeObject* type) {
     core_module = module;
-    PyObject* dict = type->tp_dict;
-    auto put_method = [&](PyMethodDef* def) {
-        PyObject* descriptor = PyDescr_NewMethod(type, def);
-        if (!descriptor) return false;
-        bool ok = PyDict_SetItemString(dict, def->ml_name, descriptor) == 0;
-        Py_DECREF(descriptor);
+    PyObject *dict = type->tp_dict, *functions = PyModule_GetDict(module);
+    auto put = [](PyObject* to, const std::string& name, PyObject* object) {  // steals
+        bool ok = object && PyDict_SetItemString(to, name.c_str(), object) == 0;
+        Py_XDECREF(object);
         return ok;
     };
-    auto put_alias = [&](const Binding& b, const char* suffix) {
-        PyObject* descriptor = PyDict_GetItemString(dict, (b.of->name + suffix).c_str());
-        return descriptor && PyDict_SetItemString(dict, (b.name + suffix).c_str(), descriptor) == 0;
+    auto known = [](PyObject* in, const std::string& name) {
+        return Py_XNewRef(PyDict_GetItemString(in, name.c_str()));
     };
-    PyObject* name = PyModule_GetNameObject(module);
+    PyObject* module_name = PyModule_GetNameObject(module);
     for (Binding* b : bindings) {
-        if (b->of) {
-            if (b->forms & kFunction) {
-                PyObject* f = PyObject_GetAttrString(module, b->of->name.c_str());
-                if (!f || PyModule_AddObjectRef(module, b->name.c_str(), f) < 0) return false;
-                Py_DECREF(f);
-            }
-            if (b->forms & kMethod && !put_alias(*b, "")) return false;
-            if (b->forms & kInPlace && !put_alias(*b, "_")) return false;
-            continue;
-        }
-        if (b->forms & kFunction) {
-            PyObject* f = PyCFunction_NewEx(&b->function, nullptr, name);
-            if (!f || PyModule_AddObjectRef(module, b->function.ml_name, f) < 0) return false;
-            Py_DECREF(f);
-        }
-        if (b->forms & kMethod && !put_method(&b->method)) return false;
-        if (b->forms & kInPlace && !put_method(&b->in_place)) return false;
-        if (b->forms & kInPlaceFunction &&
-            PyModule_AddObjectRef(module, b->in_place.ml_name,
-                                  PyDict_GetItemString(dict, b->in_place.ml_name)) < 0)
-            return false;
+        std::string changing = b->name + "_";
+        bool ok = true;
+        if (b->forms & kFunction)
+            ok = put(functions, b->name,
+                     b->of ? known(functions, b->of->name)
+                           : PyCFunction_NewEx(&b->function, nullptr, module_name));
+        if (ok && b->forms & kMethod)
+            ok = put(dict, b->name,
+                     b->of ? known(dict, b->of->name) : PyDescr_NewMethod(type, &b->method));
+        if (ok && b->forms & kInPlace)
+            ok =
+                put(dict, changing,
+                    b->of ? known(dict, b->of->name + "_") : PyDescr_NewMethod(type, &b->in_place));
+        if (ok && b->forms & kInPlaceFunction) ok = put(functions, changing, known(dict, changing));
+        if (!ok) return false;
     }
-    Py_XDECREF(name);
+    Py_XDECREF(module_name);
     PyType_Modified(type);
     return true;
 }

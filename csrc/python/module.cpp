@@ -42,6 +42,7 @@ bool fill_module(PyObject* module) {
     bind_sort(table);
     bind_shape(table);
     bind_spatial(table);
+    bind_sparse(table);
     bind_special(table);
     return table.install(module, tensor_type) && add_conversions(module) && add_autograd(module);
 }

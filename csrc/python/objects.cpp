@@ -316,7 +316,9 @@ bool add_objects(PyObject* module) {
         formats_by_value[i] = make_enum(module, format_type, i, formats[i]);
         if (!formats_by_value[i]) return false;
     }
-    if (!make_enum(module, layout_type, 0, "strided")) return false;
+    int layout = 0;
+    for (const char* name : {"strided", "sparse_coo", "sparse_csr", "sparse_csc"})
+        if (!make_enum(module, layout_type, layout++, name)) return false;
     auto add = [&](const char* name, PyTypeObject* type) {
         return PyModule_AddObjectRef(module, name, reinterpret_cast<PyObject*>(type)) == 0;
     };

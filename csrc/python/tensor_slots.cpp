@@ -342,7 +342,7 @@ int set_data(PyObject* self, PyObject* value, void*) {
         return -1;
     }
     try {
-        set_tensor_data(tensor_of(self), tensor_of(value));
+        set_tensor_data(tensor_of(self), with_items("data", tensor_of(value)));
         return 0;
     } catch (...) {
         translate_exception();

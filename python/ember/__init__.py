@@ -22,7 +22,7 @@ newaxis = None
 # Loaded on first use, so that importing ember stays a matter of milliseconds: submodules, and
 # names with the submodule each is in.
 _MODULES = set(
-    "autograd backends cuda jit linalg nn optim overrides serialization special testing utils version".split()
+    "autograd backends cuda jit linalg nn optim overrides serialization sparse special testing utils version".split()
 )
 _MATRIX_METHODS = (
     "addbmm addmv addr cholesky cholesky_inverse cholesky_solve cross det inner inverse kron "
@@ -43,6 +43,8 @@ _NAMES = {
         "nn.functional": "alpha_dropout bilinear celu_ cosine_similarity feature_alpha_dropout "
         "pairwise_distance pdist rrelu rrelu_ selu_ threshold_",
         "serialization": "load save",
+        "sparse": "hspmm smm sparse_compressed_tensor sparse_coo_tensor sparse_csc_tensor "
+        "sparse_csr_tensor spmm dsmm sspaddmm",
     }.items()
     for name in names.split()
 }
@@ -145,6 +147,15 @@ class _LazyMethod:
         return function if instance is None else function.__get__(instance, owner)
 
 
+for _name in (
+    "to_sparse to_sparse_coo to_sparse_csr to_sparse_csc to_dense coalesce is_coalesced _coalesced_ "
+    "indices _indices values _values _nnz sparse_dim dense_dim crow_indices col_indices "
+    "ccol_indices row_indices sparse_mask"
+).split():
+    setattr(Tensor, _name, _LazyMethod(_name, "sparse._convert"))
+Tensor.sparse_resize_ = _LazyMethod("sparse_resize_", "sparse._operations")
+for _name in ("smm", "sspaddmm"):
+    setattr(Tensor, _name, _LazyMethod(_name, "sparse"))
 for _name in (_MATRIX_METHODS + " addbmm_ addmv_ addr_ renorm_").split():
     setattr(Tensor, _name, _LazyMethod(_name, "_matrix"))
 
