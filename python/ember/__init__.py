@@ -22,7 +22,8 @@ newaxis = None
 # Loaded on first use, so that importing ember stays a matter of milliseconds: submodules, and
 # names with the submodule each is in.
 _MODULES = set(
-    "autograd backends cuda jit linalg nn optim overrides serialization sparse special testing utils version".split()
+    "autograd backends cuda jit linalg nn optim overrides serialization sparse special "
+    "testing utils version".split()
 )
 _MATRIX_METHODS = (
     "addbmm addmv addr cholesky cholesky_inverse cholesky_solve cross det inner inverse kron "
@@ -148,9 +149,9 @@ class _LazyMethod:
 
 
 for _name in (
-    "to_sparse to_sparse_coo to_sparse_csr to_sparse_csc to_dense coalesce is_coalesced _coalesced_ "
-    "indices _indices values _values _nnz sparse_dim dense_dim crow_indices col_indices "
-    "ccol_indices row_indices sparse_mask"
+    "to_sparse to_sparse_coo to_sparse_csr to_sparse_csc to_dense coalesce is_coalesced "
+    "_coalesced_ indices _indices values _values _nnz sparse_dim dense_dim crow_indices "
+    "col_indices ccol_indices row_indices sparse_mask"
 ).split():
     setattr(Tensor, _name, _LazyMethod(_name, "sparse._convert"))
 Tensor.sparse_resize_ = _LazyMethod("sparse_resize_", "sparse._operations")

@@ -118,7 +118,7 @@ def to_compressed(x: Tensor, layout: Any) -> SparseTensor:
 
 
 def to_sparse(x: Tensor, sparse_dim: int | None = None, *, layout: Any = None) -> SparseTensor:
-    """As a sparse tensor, of all dims or the first `sparse_dim`; of layout sparse_coo by default."""
+    """As a sparse tensor, of all dims or the first `sparse_dim`; sparse_coo by default."""
     if layout not in (None, coo, csr, csc, _C.strided):
         raise TypeError(f"to_sparse: expected a layout, got {layout!r}")
     if layout is _C.strided:

@@ -244,7 +244,11 @@ def sparse_resize_(x: Tensor, size: Sequence[int], sparse_dim: int, dense_dim: i
     expect_coo("sparse_resize_", x)
     now = x._index.shape[0]
     fits = sparse_dim == now and dense_dim == x.dim() - now and len(size) == x.dim()
-    fits = fits and all(n >= m for n, m in zip(size, x._size)) and size[now:] == x._size[now:]
+    fits = (
+        fits
+        and all(n >= m for n, m in zip(size, x._size, strict=True))
+        and size[now:] == x._size[now:]
+    )
     if x._items.shape[0] == 0 and len(size) == sparse_dim + dense_dim:
         x._index = _C.empty(sparse_dim, 0, dtype=_C.int64)
         x._items = x._items.new_empty((0, *size[sparse_dim:]))

@@ -406,7 +406,9 @@ def sparse_coo_tensor(
 def _check_coo(name: str, index: Tensor, size: Sequence[int], coalesced: bool) -> None:
     if index.shape[1] == 0:
         return
-    for d, (low, high) in enumerate(zip(index.amin(1).tolist(), index.amax(1).tolist())):
+    for d, (low, high) in enumerate(
+        zip(index.amin(1).tolist(), index.amax(1).tolist(), strict=True)
+    ):
         if low < 0:
             raise RuntimeError(f"{name}: found negative index {low} for dim {d}")
         if high >= size[d]:
