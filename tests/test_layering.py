@@ -28,7 +28,13 @@ LAYERS = {
     "python": {"core/", "autograd/", "kernels/", "ops/", "python/"},
 }
 # Files that meet a backend's kernels with the core's table of levels.
-EXTRA = {"cpu/register.cpp": {"core/isa", "core/backend"}, "cpu/isa.cpp": {"core/isa"}}
+EXTRA = {
+    "cpu/register.cpp": {"core/isa", "core/backend"},
+    "cpu/isa.cpp": {"core/isa"},
+    "core/backend.cpp": {"ember_build_id"},
+    "cuda/library.cu": {"ember_build_id", "cuda_families"},
+    "cuda/runtime.h": {"core/backend"},
+}
 
 CUDA_HEADER = re.compile(
     r"(cuda\w*|cu(blas|dnn|rand|fft|solver|sparse)\w*|nccl|nvrtc)\.h|(cub|thrust)/"

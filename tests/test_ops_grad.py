@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from ember.autograd import gradcheck, gradgradcheck
 from opspecs import SPECS, counts
-from opspecs.base import EPS, Arr, Case, DType, Spec, rng_of, seed_of
+from opspecs.base import EPS, Arr, Case, DType, Spec, from_numpy, rng_of, seed_of
 from opspecs.compare import (
     SEED,
     bits,
@@ -43,7 +43,7 @@ def cotangents(lib: Any, outputs: list) -> list:
     made = []
     for i, y in enumerate(outputs):
         values = np.random.default_rng(i).uniform(-1, 1, tuple(y.shape))
-        t = lib.from_numpy(np.asarray(values))
+        t = from_numpy(lib, np.asarray(values))
         made.append(t if dtype_name(y) == "float64" else t.to(y.dtype))
     return made
 

@@ -2,9 +2,11 @@
 
 #include <algorithm>
 #include <mutex>
+#include <optional>
 #include <vector>
 
 #include "autograd/primitives.h"
+#include "core/backend.h"
 #include "core/unlock.h"
 
 namespace ember::autograd {
@@ -63,13 +65,19 @@ Tensor fit_gradient(Tensor grad, const GradMeta& meta, const Node& from, int ind
             from.name().c_str(), index, dtype_name(meta.dtype), dtype_name(grad.dtype()));
         grad = prim::cast(grad, meta.dtype);
     }
+    if (EMBER_UNLIKELY(grad.device() != meta.device) && grad.dim() == 0)
+        grad =
+            prim::to_device(grad, meta.device);  // a number of the CPU went beside a GPU's tensors
     EMBER_CHECK(
-        grad.device().type == meta.device.type,
+        grad.device() == meta.device,
         "Function %s returned an invalid gradient at index %d: expected device %s but got %s",
         from.name().c_str(), index, to_string(meta.device).c_str(),
         to_string(grad.device()).c_str());
     return grad;
 }
+
+// Where a node of a GPU runs; a CPU's has no place of its own.
+Device gpu_of(const Node& node) { return node.outputs.empty() ? Device() : node.outputs[0].device; }
 
 struct Entry {
     explicit Entry(Node* n) : node(n) {}
@@ -172,6 +180,10 @@ public:
             ready_.pop_back();
             visit(index, results);
         }
+        // What the caller queues next comes after all that ran elsewhere.
+        for (auto [device, stream] : streams_)
+            cuda_runtime()->wait_stream(current_gpu(), current_stream(current_gpu()), device.index,
+                                        stream);
         return results;
     }
 
@@ -246,6 +258,16 @@ private:
         // Formulas would read the items that it does not have.
         EMBER_CHECK(!grad.impl()->wrapper || entry.node->leaf(),
                     "backward: %s cannot take a sparse gradient", entry.node->name().c_str());
+        std::optional<StreamGuard> receiver;
+        if (Device gpu = gpu_of(*entry.node); EMBER_UNLIKELY(!gpu.is_cpu())) {
+            // Made on the current stream, added up and used on the receiver's.
+            void *from = current_stream(gpu.index), *to = entry.node->stream;
+            if (from != to) {
+                cuda_runtime()->wait_stream(gpu.index, to, gpu.index, from);
+                record_stream(grad, to);
+            }
+            receiver.emplace(gpu, to);
+        }
         add_gradient(entry.grads[input_nr], std::move(grad));
     }
 
@@ -292,6 +314,14 @@ private:
 
     void visit(int index, GradList& results) {
         Ref<Node> node(map_[index].node);
+        std::optional<StreamGuard> place;
+        if (Device gpu = gpu_of(*node); EMBER_UNLIKELY(!gpu.is_cpu())) {
+            std::pair here(gpu, node->stream);
+            if (node->stream != current_stream(gpu.index) &&
+                std::find(streams_.begin(), streams_.end(), here) == streams_.end())
+                streams_.push_back(here);
+            place.emplace(gpu, node->stream);
+        }
         GradList grads = std::move(map_[index].grads);
         if (grads.empty()) grads.resize(std::max(node->outputs.size(), 1));
         run_tensor_hooks(*node, grads);
@@ -359,6 +389,7 @@ private:
     SmallVector<int, 2> roots_;
     std::vector<Capture> captures_;
     std::vector<std::pair<uint64_t, int>> ready_;
+    SmallVector<std::pair<Device, void*>, 2> streams_;  // other than the caller's that nodes ran on
 };
 
 // Two threads may add to one leaf while a kernel works without Python's lock; so the leaf is

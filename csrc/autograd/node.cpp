@@ -2,6 +2,7 @@
 
 #include "autograd/meta.h"
 #include "core/allocator.h"
+#include "core/backend.h"
 
 namespace ember {
 
@@ -18,6 +19,7 @@ uint32_t Node::add_output(const Tensor& output) {
     meta.sizes.append(output.sizes().begin(), output.sizes().end());
     meta.dtype = output.dtype();
     meta.device = output.device();
+    if (EMBER_UNLIKELY(!meta.device.is_cpu())) stream = current_stream(meta.device.index);
     return uint32_t(outputs.size() - 1);
 }
 

@@ -77,8 +77,9 @@ public:
 
     SmallVector<Edge, 3> next;
     SmallVector<GradMeta, 1> outputs;
-    uint64_t sequence;     // forward order within a thread; the engine goes backward by it
-    uint32_t running = 0;  // calls of apply under way: what it saved is not freed under them
+    uint64_t sequence;       // forward order within a thread; the engine goes backward by it
+    void* stream = nullptr;  // of a GPU: what the forward ran on and the gradient will
+    uint32_t running = 0;    // calls of apply under way: what it saved is not freed under them
     std::unique_ptr<NodeHooks> hooks;
     std::shared_ptr<std::string> trace;  // where the forward ran, under anomaly mode
     void* pyobject = nullptr;            // weak: its Python object, while there is one

@@ -12,6 +12,7 @@ Tensor ones(IntSpan sizes, TensorOptions options);
 Tensor clone(const Tensor& t);
 void copy_in_place(const Tensor& to, const Tensor& from);
 Tensor cast(const Tensor& t, DType dtype);
+Tensor to_device(const Tensor& t, Device device);
 Tensor sum_to_size(const Tensor& t, IntSpan sizes);
 Tensor as_strided(const Tensor& t, IntSpan sizes, IntSpan strides, int64_t offset);
 // The gradient of as_strided with respect to its base of the given layout.

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cstring>
 
+#include "core/backend.h"
 #include "core/error.h"
 #include "core/generator.h"
 
@@ -61,12 +62,12 @@ uint64_t next_word64(MersenneTwister& t) {
 
 void Generator::manual_seed(uint64_t seed) {
     std::lock_guard lock(mutex_);
-    seed_twister(twister_, seed);
+    start(seed);
 }
 
 uint64_t Generator::initial_seed() const {
     std::lock_guard lock(mutex_);
-    return twister_.seed;
+    return philox_.seed;
 }
 
 uint64_t Generator::seed() {
@@ -79,6 +80,10 @@ uint64_t Generator::seed() {
 
 void Generator::get_state(uint8_t* bytes) const {
     std::lock_guard lock(mutex_);
+    if (!device_.is_cpu()) {
+        memcpy(bytes, &philox_, kGpuStateBytes);
+        return;
+    }
     const MersenneTwister& t = twister_;
     SavedState saved{};
     saved.seed = t.seed;
@@ -93,9 +98,14 @@ void Generator::get_state(uint8_t* bytes) const {
 }
 
 void Generator::set_state(const uint8_t* bytes, size_t count) {
-    if (count != kStateBytes)
-        raise("set_state: expected %zu bytes of a CPU generator's state, got %zu", kStateBytes,
-              count);
+    if (count != state_bytes())
+        raise("set_state: expected %zu bytes of a %s generator's state, got %zu", state_bytes(),
+              device_.is_cpu() ? "CPU" : "CUDA", count);
+    if (!device_.is_cpu()) {
+        std::lock_guard lock(mutex_);
+        memcpy(&philox_, bytes, kGpuStateBytes);
+        return;
+    }
     SavedState saved;
     memcpy(&saved, bytes, sizeof saved);
     constexpr int n = MersenneTwister::kWords;
@@ -107,7 +117,7 @@ void Generator::set_state(const uint8_t* bytes, size_t count) {
               saved.seeded, static_cast<unsigned long long>(saved.next), saved.left);
     std::lock_guard lock(mutex_);
     MersenneTwister& t = twister_;
-    t.seed = saved.seed;
+    t.seed = philox_.seed = saved.seed;
     t.index = untouched ? MersenneTwister::kSeeded : int32_t(saved.next);
     for (int i = 0; i < n; i++) t.state[i] = uint32_t(saved.state[i]);
     t.has_normal = saved.has_normal != 0;
@@ -118,6 +128,8 @@ void Generator::copy_state(const Generator& other) {
     if (&other == this) return;
     std::scoped_lock lock(mutex_, other.mutex_);
     twister_ = other.twister_;
+    philox_ = other.philox_;
+    device_ = other.device_;
 }
 
 Generator& default_generator() {
@@ -129,6 +141,38 @@ Generator& default_generator() {
         return new Generator;
     }();
     return *generator;
+}
+
+namespace {
+
+struct GpuGenerators {
+    std::mutex mutex;
+    uint64_t seed = Generator::kDefaultSeed;
+    Generator* list[kMaxGpus] = {};
+};
+GpuGenerators& gpu_generators() {
+    static GpuGenerators* generators = new GpuGenerators;
+    return *generators;
+}
+
+}  // namespace
+
+Generator& default_generator(Device device) {
+    if (device.is_cpu()) return default_generator();
+    device = resolve_device(device);
+    GpuGenerators& all = gpu_generators();
+    std::lock_guard lock(all.mutex);
+    Generator*& generator = all.list[device.index];
+    if (!generator) generator = new Generator(all.seed, device);
+    return *generator;
+}
+
+void seed_gpu_generators(uint64_t seed) {
+    GpuGenerators& all = gpu_generators();
+    std::lock_guard lock(all.mutex);
+    all.seed = seed;
+    for (Generator* generator : all.list)
+        if (generator) generator->manual_seed(seed);
 }
 
 namespace {

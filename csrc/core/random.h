@@ -37,6 +37,18 @@ EMBER_INLINE U temper_word(U word) {
     return word ^ (word >> 18);
 }
 
+// Philox4x32-10 (Salmon and others, 2011), the GPUs' generator: a draw is a function of the seed,
+// the number of fills before it and the item's number.
+struct Philox {
+    uint64_t seed = 0, offset = 0;
+};
+
+// What a random kernel draws from: the CPU's kernels take the twister, a GPU's the counter.
+struct RandomSource {
+    MersenneTwister& twister;
+    Philox& philox;
+};
+
 EMBER_EXPORT void seed_twister(MersenneTwister& twister, uint64_t seed);
 EMBER_EXPORT uint32_t next_word(MersenneTwister& twister);
 EMBER_EXPORT uint64_t next_word64(MersenneTwister& twister);  // the first word is the high half

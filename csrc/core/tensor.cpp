@@ -3,6 +3,7 @@
 #include <climits>
 
 #include "core/allocator.h"
+#include "core/backend.h"
 #include "core/modes.h"
 
 namespace ember {
@@ -17,6 +18,12 @@ TensorImpl* block_of(Storage* storage) {
 }
 
 void free_memory(void* data, size_t bytes, void*) { deallocate(data, bytes); }
+
+void free_gpu_memory(void*, size_t, void* handle) {
+    if (handle) cuda_runtime()->deallocate(handle);
+}
+
+void free_pinned_memory(void* data, size_t, void*) { cuda_runtime()->deallocate_pinned(data); }
 
 }  // namespace
 
@@ -63,9 +70,16 @@ void TensorImpl::allocate(size_t bytes, Device device) {
         adopt(inline_data, bytes, nullptr, nullptr, device);
         return;
     }
-    EMBER_CHECK(device.is_cpu(), "empty: no memory can be had on %s: no such backend is loaded",
-                to_string(device).c_str());
-    adopt(ember::allocate(bytes), bytes, free_memory, nullptr, device);
+    if (EMBER_LIKELY(device.is_cpu())) {
+        adopt(ember::allocate(bytes), bytes, free_memory, nullptr, device);
+        return;
+    }
+    const CudaRuntime& runtime = require_cuda("empty");
+    device = resolve_device(device);
+    void *handle = nullptr, *data = nullptr;
+    if (bytes > 0)
+        data = runtime.allocate(device.index, current_stream(device.index), bytes, &handle);
+    adopt(data, bytes, free_gpu_memory, handle, device);
 }
 
 void TensorImpl::adopt(void* data, size_t bytes, Storage::Deleter deleter, void* owner,
@@ -241,6 +255,23 @@ Tensor empty(IntSpan sizes, TensorOptions options) {
     Tensor t = make(sizes, numel, options, size_t(numel) * item_size(options.dtype));
     contiguous_strides(sizes, t.impl()->strides);
     return t;
+}
+
+Tensor empty_pinned(IntSpan sizes, DType dtype) {
+    const CudaRuntime& runtime = require_cuda("pin_memory");
+    size_t bytes = size_t(checked_numel("pin_memory", sizes, dtype)) * size_t(item_size(dtype));
+    Dims strides(int(sizes.size()));
+    contiguous_strides(sizes, strides.data());
+    void* data = runtime.allocate_pinned(bytes);
+    return from_memory(data, sizes, strides, {dtype, {}}, free_pinned_memory, nullptr);
+}
+
+bool is_pinned(const Tensor& t) { return t.impl()->storage->deleter == free_pinned_memory; }
+
+void record_stream(const Tensor& t, void* stream) {
+    const Storage& storage = *t.impl()->storage;
+    if (storage.deleter == free_gpu_memory && storage.owner)
+        cuda_runtime()->record_use(storage.owner, stream);
 }
 
 Tensor empty_strided(IntSpan sizes, IntSpan strides, TensorOptions options) {

@@ -178,6 +178,11 @@ EMBER_EXPORT std::string to_string(Device device);
 
 // A tensor of `sizes` with uninitialised memory.
 EMBER_EXPORT Tensor empty(IntSpan sizes, TensorOptions options);
+// In memory of the host that a GPU's copies reach without a detour.
+EMBER_EXPORT Tensor empty_pinned(IntSpan sizes, DType dtype);
+EMBER_EXPORT bool is_pinned(const Tensor& t);
+// The memory of a GPU's tensor is not handed out again before what `stream` has under way ends.
+EMBER_EXPORT void record_stream(const Tensor& t, void* stream);
 EMBER_EXPORT Tensor empty_strided(IntSpan sizes, IntSpan strides, TensorOptions options);
 // Like `t` in layout where `t` is dense (PyTorch's preserve_format), contiguous otherwise.
 EMBER_EXPORT Tensor empty_like(const Tensor& t, DType dtype);

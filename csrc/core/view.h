@@ -52,6 +52,8 @@ struct Plan {
     int ndim;
     int operands;  // outputs and inputs together
     int outputs;
+    // Bits of the operands that are single numbers in host memory though a GPU runs the kernel.
+    uint32_t on_host;
     DType compute;  // inputs convert to this dtype when read
     int64_t numel;
     int64_t sizes[kMaxDims];
@@ -77,9 +79,12 @@ struct Context {
     Device device;
     void* stream = nullptr;
     bool deterministic = false;
+    const char* operation = nullptr;  // names it in errors of a GPU's work
 
     Context() = default;
-    explicit Context(Device d) : device(d) {}
+    explicit Context(Device d) : device(d) {
+        if (EMBER_UNLIKELY(!d.is_cpu())) enter();
+    }
     Context(const Context&) = delete;
     Context& operator=(const Context&) = delete;
     EMBER_EXPORT ~Context();
@@ -89,12 +94,16 @@ struct Context {
     EMBER_INLINE T* scratch_of(int64_t count) {
         return static_cast<T*>(scratch(size_t(count) * sizeof(T)));
     }
+    // On a GPU: raises what the launch, or with EMBER_CUDA_SYNC=1 the work itself, failed with.
+    EMBER_EXPORT void finish();
 
 private:
     struct Block {
         Block* next;
         size_t bytes;
+        void* handle;  // of a GPU's memory, which is not where this header is
     };
+    EMBER_EXPORT void enter();  // selects the GPU and its current stream
     Block* blocks_ = nullptr;
 };
 

@@ -159,7 +159,9 @@ EMBER_INLINE void real(DType dtype, F&& f) {
 
 // ---- Uniform and normal
 
-void uniform(Context&, const RandomFill& fill, MersenneTwister& t, double low, double high) {
+void uniform(Context&, const RandomFill& fill, const RandomSource& source, double low,
+             double high) {
+    MersenneTwister& t = source.twister;
     floating(fill.dtype, [&]<class T>(TypeTag<T>) {
         using V = VecOf<T>;
         using S = typename V::Scalar;
@@ -271,7 +273,8 @@ EMBER_NOINLINE double next_normal(MersenneTwister& t) {
     return radius * __builtin_cos(angle);
 }
 
-void normal(Context&, const RandomFill& fill, MersenneTwister& t, double mean, double std) {
+void normal(Context&, const RandomFill& fill, const RandomSource& source, double mean, double std) {
+    MersenneTwister& t = source.twister;
     floating(fill.dtype, [&]<class T>(TypeTag<T>) {
         T* out = static_cast<T*>(fill.data);
         if (fill.contiguous && fill.numel >= 16) {
@@ -302,7 +305,9 @@ EMBER_INLINE uint64_t full_range(DType dtype) {
     }
 }
 
-void randint(Context&, const RandomFill& fill, MersenneTwister& t, uint64_t range, int64_t base) {
+void randint(Context&, const RandomFill& fill, const RandomSource& source, uint64_t range,
+             int64_t base) {
+    MersenneTwister& t = source.twister;
     bool every_bit = range == 0 && base == INT64_MIN;
     bool wide = range ? range >= uint64_t(1) << 28 : every_bit || item_size(fill.dtype) == 8;
     if (range == 0) range = full_range(fill.dtype);
@@ -333,7 +338,8 @@ EMBER_INLINE void swap_items(T* items, int64_t i, int64_t j) {
     items[j] = x;
 }
 
-void randperm(Context&, const RandomFill& fill, MersenneTwister& t) {
+void randperm(Context&, const RandomFill& fill, const RandomSource& source) {
+    MersenneTwister& t = source.twister;
     int64_t n = fill.numel;
     dispatch<int64_t, int32_t, int16_t, int8_t, uint8_t, float, double, Half, BFloat16>(
         fill.dtype, [&]<class T>(TypeTag<T>) {
@@ -417,7 +423,8 @@ void trials(const uint32_t* words, Threshold threshold, uint8_t* bytes, int64_t 
 #endif
 }
 
-void bernoulli(Context&, const RandomFill& fill, MersenneTwister& t, double p) {
+void bernoulli(Context&, const RandomFill& fill, const RandomSource& source, double p) {
+    MersenneTwister& t = source.twister;
     Threshold threshold(p);
     real(fill.dtype, [&]<class T>(TypeTag<T>) {
         T* out = static_cast<T*>(fill.data);
@@ -429,8 +436,9 @@ void bernoulli(Context&, const RandomFill& fill, MersenneTwister& t, double p) {
     });
 }
 
-void bernoulli_tensor(Context&, const RandomFill& fill, MersenneTwister& t, const void* p,
+void bernoulli_tensor(Context&, const RandomFill& fill, const RandomSource& source, const void* p,
                       DType p_dtype) {
+    MersenneTwister& t = source.twister;
     real(fill.dtype, [&]<class T>(TypeTag<T>) {
         T* out = static_cast<T*>(fill.data);
         if (p_dtype == DType::Float64) {
@@ -450,7 +458,8 @@ void bernoulli_tensor(Context&, const RandomFill& fill, MersenneTwister& t, cons
 }
 
 void dropout(Context&, const void* in, void* out, bool* mask, int64_t numel, DType dtype,
-             MersenneTwister& t, double p) {
+             const RandomSource& source, double p) {
+    MersenneTwister& t = source.twister;
     Threshold threshold(1 - p);
     floating(dtype, [&]<class T>(TypeTag<T>) {
         using V = VecOf<T>;
@@ -476,7 +485,8 @@ void dropout(Context&, const void* in, void* out, bool* mask, int64_t numel, DTy
     });
 }
 
-void exponential(Context&, const RandomFill& fill, MersenneTwister& t, double lambda) {
+void exponential(Context&, const RandomFill& fill, const RandomSource& source, double lambda) {
+    MersenneTwister& t = source.twister;
     floating(fill.dtype, [&]<class T>(TypeTag<T>) {
         T* out = static_cast<T*>(fill.data);
         VecD rate(lambda);

@@ -24,25 +24,14 @@ extern Pointwise isnan, isinf, isfinite, logical_not, logical_and, logical_or, l
 extern Pointwise where;  // where(condition, a, b)
 
 // Unary.
-extern Pointwise neg, abs, sign, square, reciprocal, floor, ceil, round, trunc;
-extern Pointwise exp, exp2, expm1, log, log2, log10, log1p, sqrt, rsqrt, sin, cos, erf, tanh,
-    sigmoid;
-extern Pointwise relu, silu, gelu, gelu_tanh, log_sigmoid;
-extern Pointwise softplus;    // beta imm[0], threshold imm[1]
-extern Pointwise leaky_relu;  // slope imm[0]
+extern Pointwise neg, abs, sign, square, reciprocal, floor, ceil, round, trunc, sqrt, rsqrt, relu;
 extern Pointwise clamp;  // bounds imm[0], imm[1] (infinities or the dtype's limits where absent)
 
-// Fused backwards: (grad, saved) -> grad of input; the saved operand is named.
-extern Pointwise tanh_backward, sigmoid_backward;  // result
-extern Pointwise relu_backward;                    // result or input: grad where > 0
-extern Pointwise silu_backward, gelu_backward, gelu_tanh_backward;  // input
-extern Pointwise leaky_relu_backward;                               // input, slope imm[0]
-extern Pointwise clamp_backward;                                    // input, bounds imm[0], imm[1]
+// A loss by element that raises unless its inputs are between 0 and 1; it clamps logarithms at -100
+// as PyTorch does.
+extern Pointwise bce;  // (input, target)
 
-// Losses by element; the caller reduces. bce clamps logarithms at -100 as PyTorch does, and raises
-// unless its inputs are between 0 and 1.
-extern Pointwise mse, bce, bce_with_logits;  // (input, target)
-extern Pointwise mse_backward, bce_backward,
-    bce_with_logits_backward;  // (grad, input, target), times imm[0]
+#define EMBER_POINTWISE(inputs, name, ...) extern Pointwise name;
+#include "kernels/formulas/math.inc"
 
 }  // namespace ember::kernels

@@ -5,27 +5,6 @@
 #include "ops/formula.h"
 #include "ops/view.h"
 
-namespace ember::kernels {
-
-EMBER_SLOT(elu)
-EMBER_SLOT(elu_backward)
-EMBER_SLOT(hardsigmoid)
-EMBER_SLOT(hardsigmoid_backward)
-EMBER_SLOT(hardswish)
-EMBER_SLOT(hardswish_backward)
-EMBER_SLOT(hardtanh)
-EMBER_SLOT(hardtanh_backward)
-EMBER_SLOT(hardshrink)
-EMBER_SLOT(softshrink)
-EMBER_SLOT(shrink_backward)
-EMBER_SLOT(threshold)
-EMBER_SLOT(threshold_backward)
-EMBER_SLOT(mish)
-EMBER_SLOT(mish_backward)
-EMBER_SLOT(glu)
-
-}  // namespace ember::kernels
-
 namespace ember::ops {
 
 namespace {

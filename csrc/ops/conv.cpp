@@ -203,9 +203,8 @@ void check_operands(const char* name, int rank, const Tensor& input, const Tenso
         "%s: input, weight and bias must have one dtype, got %s, %s and %s", name,
         dtype_name(input.dtype()), dtype_name(weight.dtype()),
         bias.defined() ? dtype_name(bias.dtype()) : "None");
-    EMBER_CHECK(input.device().type == weight.device().type,
-                "%s: all tensors must be on one device, got %s and %s", name,
-                to_string(input.device()).c_str(), to_string(weight.device()).c_str());
+    check_same_device(name, input, weight);
+    check_same_device(name, input, bias);
 }
 
 void check_bias(const char* name, const Tensor& bias, int64_t channels) {

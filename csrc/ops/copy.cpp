@@ -1,5 +1,7 @@
 #include "ops/copy.h"
 
+#include "core/backend.h"
+#include "core/unlock.h"
 #include "ops/factory.h"
 #include "ops/plan.h"
 #include "ops/resample.h"
@@ -9,9 +11,51 @@ namespace ember::ops {
 
 namespace {
 
+void convert_into(const Tensor& to, const Tensor& from, bool non_blocking = false);
+
+// Bytes of dense tensors of one layout, between the memories of two devices.
+void move_bytes(const Tensor& to, const Tensor& from, bool non_blocking) {
+    const CudaRuntime& runtime = require_cuda("copy_");
+    bool to_gpu = !to.device().is_cpu(), from_gpu = !from.device().is_cpu();
+    int gpu = from_gpu ? from.device().index : to.device().index;
+    void* stream = current_stream(gpu);
+    bool between = to_gpu && from_gpu;
+    int other = to.device().index;
+    if (between) runtime.wait_stream(gpu, stream, other, current_stream(other));
+    // From ordinary memory the call returns when it has been read.
+    bool pinned = is_pinned(from_gpu ? to : from);
+    bool wait = !between && !(non_blocking && pinned) && (from_gpu || pinned);
+    Unlocked unlocked(wait ? 2 * Unlocked::kWorthwhileNs : 0);
+    runtime.copy(to.data(), from.data(), size_t(to.numel() * to.item_bytes()), gpu, stream, wait);
+    if (between) {
+        runtime.wait_stream(other, current_stream(other), gpu, stream);
+        record_stream(to, stream);
+    }
+}
+
+// The same for any layouts and dtypes: conversion stays on one device, bytes go to the other.
+void convert_across(const Tensor& to, const Tensor& from, bool non_blocking) {
+    bool alike = same(to.sizes(), from.sizes()) && same(to.strides(), from.strides());
+    if (alike && to.is_dense() && to.dtype() == from.dtype())
+        return move_bytes(to, from, non_blocking);
+    Tensor sent = from;
+    if (from.dtype() != to.dtype() || !from.is_contiguous()) {
+        sent = empty(from.sizes(), {to.dtype(), from.device()});
+        convert_into(sent, from);
+    }
+    if (to.is_contiguous() && same(to.sizes(), from.sizes()))
+        return move_bytes(to, sent, non_blocking);
+    Tensor received = empty(from.sizes(), to.options());
+    move_bytes(received, sent, false);
+    convert_into(to, received);
+}
+
 // to = convert(from), which broadcasts to `to`; no gradients, no version.
-void convert_into(const Tensor& to, const Tensor& from) {
+void convert_into(const Tensor& to, const Tensor& from, bool non_blocking) {
     if (to.numel() == 0) return;
+    bool number = from.dim() == 0 && from.device().is_cpu();  // goes with a kernel's arguments
+    if (EMBER_UNLIKELY(to.device() != from.device()) && !(number && !to.device().is_cpu()))
+        return convert_across(to, from, non_blocking);
     const Tensor* operands[] = {&to, &from};
     Plan plan;
     make_plan(plan, operands, 1, to.dtype());
@@ -27,7 +71,7 @@ bool reads_what_it_writes(const Tensor& to, const Tensor& from) {
 
 }  // namespace
 
-Tensor copy_(const Tensor& self, const Tensor& src, bool) {
+Tensor copy_(const Tensor& self, const Tensor& src, bool non_blocking) {
     check_in_place("copy_", self, src.requires_grad());
     check_operand("copy_", src);
     EMBER_CHECK(!self.has_overlap(),
@@ -45,14 +89,14 @@ Tensor copy_(const Tensor& self, const Tensor& src, bool) {
         convert_into(apart, src);
         convert_into(self, apart);
     } else {
-        convert_into(self, src);
+        convert_into(self, src, non_blocking);
     }
     self.bump_version();
     if (needs_grad(self, src))
         record("CopyBackwards", self, {self, src}, Dest::in_place(self),
-               [](Backward& bw, const Tensor& g) {
+               [device = src.device()](Backward& bw, const Tensor& g) {
                    if (bw.needs(0)) bw.set(0, zeros(g.sizes(), g.options()));
-                   if (bw.needs(1)) bw.set(1, g);
+                   if (bw.needs(1)) bw.set(1, to_device(g, device));
                });
     return self;
 }
@@ -101,11 +145,43 @@ Tensor to_dtype(const Tensor& x, DType dtype) {
     return out;
 }
 
-Tensor to(const Tensor& x, std::optional<Device> device, std::optional<DType> dtype, bool,
-          bool copy, std::optional<MemoryFormat> memory_format) {
-    if (device && device->type != x.device().type)
-        empty({}, {x.dtype(), *device});  // raises: says why that device is not there
-    Tensor out = to_dtype(x, dtype.value_or(x.dtype()));
+namespace {
+
+Tensor moved(const Tensor& x, Device device, DType dtype, bool non_blocking) {
+    TensorOptions options{dtype, device};
+    Tensor out =
+        x.is_dense() ? empty_strided(x.sizes(), x.strides(), options) : empty(x.sizes(), options);
+    convert_into(out, x, non_blocking);
+    if (needs_grad(x) && (is_floating(dtype) || is_complex(dtype)))
+        record("ToCopyBackward0", out, {x}, [home = x.device()](Backward& bw, const Tensor& g) {
+            bw.set(0, to_device(g, home));
+        });
+    return out;
+}
+
+}  // namespace
+
+Tensor to_device(const Tensor& x, Device device) {
+    return x.device() == device ? x : moved(x, resolve_device(device), x.dtype(), false);
+}
+
+Tensor pin_memory(const Tensor& x) {
+    EMBER_CHECK(x.device().is_cpu(), "pin_memory: only tensors of the CPU can be pinned, got %s",
+                to_string(x.device()).c_str());
+    if (is_pinned(x) || !cuda_available()) return x;
+    Tensor out = empty_pinned(x.sizes(), x.dtype());
+    convert_into(out, x);
+    if (needs_grad(x))
+        record("CloneBackward0", out, {x}, [](Backward& bw, const Tensor& g) { bw.set(0, g); });
+    return out;
+}
+
+Tensor to(const Tensor& x, std::optional<Device> device, std::optional<DType> dtype,
+          bool non_blocking, bool copy, std::optional<MemoryFormat> memory_format) {
+    Device target = device ? resolve_device(*device) : x.device();
+    DType result = dtype.value_or(x.dtype());
+    Tensor out =
+        target == x.device() ? to_dtype(x, result) : moved(x, target, result, non_blocking);
     MemoryFormat format = memory_format.value_or(MemoryFormat::Preserve);
     bool laid_out = format == MemoryFormat::Preserve || out.is_contiguous(format);
     if (!laid_out || (copy && out.is(x))) return clone(out, format);
@@ -161,6 +237,7 @@ Tensor cat(const std::vector<Tensor>& tensors, int64_t dim, const Dest& dest) {
     for (size_t i = 0; i < tensors.size(); i++) {
         const Tensor& t = tensors[i];
         bool skipped = is_legacy_empty(t);
+        check_same_device("cat", tensors[0], t);
         bool fits = skipped || t.dim() == shape->dim();
         for (int d = 0; fits && !skipped && d < t.dim(); d++)
             fits = d == at || t.impl()->sizes[d] == sizes[d];
@@ -182,6 +259,7 @@ Tensor cat(const std::vector<Tensor>& tensors, int64_t dim, const Dest& dest) {
     } else {
         out = dest.tensor();
         check_out("cat", out, dtype, any_needs_grad(tensors));
+        check_same_device("cat", tensors[0], out);
         for (const Tensor& t : tensors)
             EMBER_CHECK(t.impl()->storage != out.impl()->storage,
                         "cat: the out tensor shares memory with an input");

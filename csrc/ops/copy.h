@@ -16,6 +16,15 @@ Tensor copy_(const Tensor& self, const Tensor& src, bool non_blocking = false);
 Tensor to(const Tensor& x, std::optional<Device> device, std::optional<DType> dtype,
           bool non_blocking, bool copy, std::optional<MemoryFormat> memory_format);
 Tensor to_dtype(const Tensor& x, DType dtype);
+Tensor to_device(const Tensor& x, Device device);
+// In memory of the host that a GPU's copies reach without a detour; itself if it is there already,
+// or if there is no GPU.
+Tensor pin_memory(const Tensor& x);
+// The item of a tensor with one; of a GPU's tensor when all work before it has been done.
+template <class T>
+T read_item(const Tensor& t) {
+    return *(t.device().is_cpu() ? t : to_device(t, {})).as<T>();
+}
 Tensor type_as(const Tensor& x, const Tensor& other);
 Tensor fill_(const Tensor& self, const Tensor& value);
 Tensor zero_(const Tensor& self);

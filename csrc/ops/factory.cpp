@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "core/backend.h"
 #include "ops/copy.h"
 #include "ops/plan.h"
 #include "ops/pointwise.h"
@@ -64,7 +65,7 @@ Tensor like(const Tensor& x, std::optional<DType> dtype, std::optional<Device> d
             std::optional<MemoryFormat> memory_format) {
     DType d = dtype.value_or(x.dtype());
     MemoryFormat format = memory_format.value_or(MemoryFormat::Preserve);
-    if (format == MemoryFormat::Preserve && (!device || device->type == x.device().type))
+    if (format == MemoryFormat::Preserve && (!device || resolve_device(*device) == x.device()))
         return empty_like(x, d);
     Tensor out = empty(x.sizes(), {d, device.value_or(x.device())});
     return format == MemoryFormat::Contiguous || format == MemoryFormat::Preserve
@@ -95,7 +96,7 @@ Tensor full(IntSpan sizes, Number value, TensorOptions options) {
 }
 
 Tensor empty_op(const Dims& size, std::optional<DType> dtype, std::optional<Device> device,
-                bool requires_grad, std::optional<MemoryFormat> memory_format, bool) {
+                bool requires_grad, std::optional<MemoryFormat> memory_format) {
     Tensor t = empty(size, options_of(dtype, device));
     if (memory_format && *memory_format != MemoryFormat::Contiguous) t = clone(t, memory_format);
     return with_grad(t, requires_grad);

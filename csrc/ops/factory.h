@@ -11,7 +11,7 @@ Tensor zeros(IntSpan sizes, TensorOptions options);
 Tensor full(IntSpan sizes, Number value, TensorOptions options);
 // The remaining functions take dtype, device and requires_grad as PyTorch does.
 Tensor empty_op(const Dims& size, std::optional<DType> dtype, std::optional<Device> device,
-                bool requires_grad, std::optional<MemoryFormat> memory_format, bool pin_memory);
+                bool requires_grad, std::optional<MemoryFormat> memory_format);
 Tensor zeros_op(const Dims& size, const Dest& out, std::optional<DType> dtype,
                 std::optional<Device> device, bool requires_grad);
 Tensor ones_op(const Dims& size, const Dest& out, std::optional<DType> dtype,

@@ -66,6 +66,7 @@ void check_written(const char* name, const Tensor& out) {
 
 void check_out_dtype(const char* name, const Tensor& x, const Tensor& out, bool needs_grad) {
     check_out(name, out, x.dtype(), needs_grad);
+    check_same_device(name, x, out);
     EMBER_CHECK(out.dtype() == x.dtype(), "%s: out must have the input's dtype %s, got %s", name,
                 dtype_name(x.dtype()), dtype_name(out.dtype()));
 }
@@ -104,6 +105,7 @@ Tensor read_target(const char* name, const Tensor& x, IntSpan sizes, const Dest&
 namespace {
 
 kernels::IndexRows rows_of(const char* name, const Tensor& x, int dim, const Tensor& index) {
+    check_same_device(name, x, index);
     kernels::IndexRows rows;
     rows.operation = name;
     rows.dim = dim;
@@ -143,6 +145,7 @@ void check_vector(const char* name, const Tensor& index) {
 // Source has x's sizes but for `dim`, where it has one slice an index.
 void check_source(const char* name, const Tensor& x, int dim, const Tensor& index,
                   const Tensor& source) {
+    check_same_device(name, x, source);
     EMBER_CHECK(x.dtype() == source.dtype(),
                 "%s: self (%s) and source (%s) must have the same dtype", name,
                 dtype_name(x.dtype()), dtype_name(source.dtype()));
@@ -307,7 +310,7 @@ Tensor index_fill(const Tensor& x, int64_t dim, const Tensor& index, const Tenso
 Tensor fitting_number(const char* name, const Tensor& value, TensorOptions options) {
     if (value.impl()->wrapped_number) check_number_fits(name, value, options.dtype);
     GradModeGuard no_grad(false);
-    return to_dtype(value, options.dtype);
+    return to_device(to_dtype(value, options.dtype), options.device);
 }
 
 namespace {
@@ -389,6 +392,8 @@ struct GatherArgs : kernels::Gather {
 
     GatherArgs(const char* name, int at, const Tensor& index_items, const Tensor& data_tensor,
                const Tensor& other_tensor) {
+        check_same_device(name, data_tensor, index_items);
+        check_same_device(name, data_tensor, other_tensor);
         operation = name;
         dim = at;
         auto widened = [&](int i, IntSpan span, int64_t scalar) {

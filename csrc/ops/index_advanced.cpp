@@ -41,6 +41,7 @@ void make_index_plan(kernels::IndexPlan& plan, const char* name, const Tensor& s
         values = dense(values);
         stride = single_stride(values, position, count_dims);
     }
+    check_same_device(name, strided, values);
     int64_t size = strided.item_bytes();
     plan.operation = name;
     plan.count = 1;
@@ -51,6 +52,7 @@ void make_index_plan(kernels::IndexPlan& plan, const char* name, const Tensor& s
     plan.dtype = strided.dtype();
     for (int d = 0; d < strided.dim(); d++) {
         if (d >= int(indices.size()) || !indices[size_t(d)].defined()) continue;
+        check_same_device(name, strided, indices[size_t(d)]);
         int k = plan.indices++;
         plan.index[k] = indices[size_t(d)].as<int64_t>();
         plan.dims[k] = d;
@@ -119,7 +121,10 @@ struct Advanced {
 
 private:
     void expand_masks(const char* name, const Tensor& x, const std::vector<Tensor>& indices) {
-        for (const Tensor& t : indices) {
+        for (const Tensor& given : indices) {
+            // The CPU's indices go with any device's tensor.
+            Tensor t =
+                given.defined() && given.device().is_cpu() ? to_device(given, x.device()) : given;
             if (!t.defined() || (t.dtype() != DType::Bool && t.dtype() != DType::UInt8)) {
                 items.push_back(t);
                 continue;
@@ -191,7 +196,11 @@ Tensor sole_mask(const Tensor& x, const std::vector<Tensor>& indices) {
         sizes.push_back(1);
         strides.push_back(1);
     }
-    return alias(*mask, sizes, strides, mask->offset());
+    // The CPU's masks, too, go with any device's tensor.
+    Tensor here = to_device(*mask, x.device());
+    if (!same(here.strides(), mask->strides()))
+        std::copy(here.strides().begin(), here.strides().end(), strides.begin());
+    return alias(here, sizes, strides, here.offset());
 }
 
 }  // namespace
@@ -199,7 +208,8 @@ Tensor sole_mask(const Tensor& x, const std::vector<Tensor>& indices) {
 Tensor index(const Tensor& x, const std::vector<Tensor>& indices) {
     const char* name = "index";
     if (indices.size() == 1 && indices[0].defined() && indices[0].dim() == x.dim())
-        if (sole_mask(x, indices).defined()) return masked_select(x, indices[0]);
+        if (sole_mask(x, indices).defined())
+            return masked_select(x, to_device(indices[0], x.device()));
     kernels::index_get.require(x.device(), x.dtype());
     Advanced a(name, x, indices);
     Tensor out = empty(a.result, x.options()), values = out;

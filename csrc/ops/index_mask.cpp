@@ -19,16 +19,16 @@ namespace {
 
 // How many items of each block of a dense tensor are not zero.
 struct Counts {
-    std::vector<int64_t> blocks;
+    Tensor blocks;
     int64_t total = 0;
 
-    Counts(const char* name, const Tensor& items) {
+    explicit Counts(const Tensor& items) {
         kernels::nonzero_count.require(items.device(), items.dtype());
-        EMBER_CHECK(items.device().is_cpu(), "%s: expected a tensor on the CPU", name);
-        blocks.resize(size_t(kernels::nonzero_blocks(items.numel())));
+        blocks = empty({{kernels::nonzero_blocks(items.numel())}}, {DType::Int64, items.device()});
         launch(kernels::nonzero_count, items.device(), items.numel() / 8, items.data(),
-               items.dtype(), items.numel(), blocks.data());
-        for (int64_t n : blocks) total += n;
+               items.dtype(), items.numel(), blocks.as<int64_t>());
+        Tensor counts = to_device(blocks, {});
+        for (int64_t i = 0; i < counts.numel(); i++) total += counts.as<int64_t>()[i];
     }
 };
 
@@ -43,14 +43,14 @@ Tensor dense_as(const Tensor& t, IntSpan sizes) {
 
 kernels::Masked masked(const Tensor& mask, const Counts& counts, const Tensor& full,
                        const Tensor& packed) {
-    return {mask.data(), mask.numel(),  counts.blocks.data(),
+    return {mask.data(), mask.numel(),  counts.blocks.as<int64_t>(),
             full.data(), packed.data(), full.dtype()};
 }
 
 // The indices of the nonzero items, a row an item; `columns` lays them out dim by dim.
-Tensor nonzero_items(const char* name, const Tensor& x, bool columns) {
+Tensor nonzero_items(const Tensor& x, bool columns) {
     Tensor items = dense(x);
-    Counts counts(name, items);
+    Counts counts(items);
     int64_t ndim = x.dim();
     Tensor out = columns ? empty({{ndim, counts.total}}, {DType::Int64, x.device()})
                          : empty({{counts.total, ndim}}, {DType::Int64, x.device()});
@@ -60,7 +60,7 @@ Tensor nonzero_items(const char* name, const Tensor& x, bool columns) {
     args.dtype = items.dtype();
     args.ndim = items.dim();
     args.sizes = items.impl()->sizes;
-    args.counts = counts.blocks.data();
+    args.counts = counts.blocks.as<int64_t>();
     args.out = out.as<int64_t>();
     args.row_stride = columns ? 1 : ndim;
     args.dim_stride = columns ? counts.total : 1;
@@ -73,10 +73,11 @@ Tensor nonzero_items(const char* name, const Tensor& x, bool columns) {
 Tensor masked_select(const Tensor& x, const Tensor& mask, const Dest& dest) {
     const char* name = "masked_select";
     check_mask(name, mask);
+    check_same_device(name, x, mask);
     kernels::masked_select.require(x.device(), x.dtype());
     Dims sizes = broadcast_sizes(name, x.sizes(), mask.sizes());
     Tensor full = dense_as(apart(x, dest), sizes), chosen = dense_as(apart(mask, dest), sizes);
-    Counts counts(name, chosen);
+    Counts counts(chosen);
     Tensor out = read_target(name, x, {{counts.total}}, dest, needs_grad(x));
     Tensor packed = out.is_contiguous() ? out : empty(out.sizes(), out.options());
     launch(kernels::masked_select, x.device(), full.numel(), masked(chosen, counts, full, packed));
@@ -94,6 +95,8 @@ Tensor masked_select(const Tensor& x, const Tensor& mask, const Dest& dest) {
 Tensor masked_scatter(const Tensor& x, const Tensor& mask, const Tensor& source, const Dest& dest) {
     const char* name = "masked_scatter";
     check_mask(name, mask);
+    check_same_device(name, x, mask);
+    check_same_device(name, x, source);
     EMBER_CHECK(x.dtype() == source.dtype(),
                 "masked_scatter: expected self and source to have one dtype, got %s and %s",
                 dtype_name(x.dtype()), dtype_name(source.dtype()));
@@ -103,7 +106,7 @@ Tensor masked_scatter(const Tensor& x, const Tensor& mask, const Tensor& source,
                 "masked_scatter: self of shape %s does not match the broadcast shape %s",
                 to_string(x.sizes()).c_str(), to_string(sizes).c_str());
     Tensor chosen = dense_as(apart(mask, dest), sizes);
-    Counts counts(name, chosen);
+    Counts counts(chosen);
     EMBER_CHECK(counts.total <= source.numel(),
                 "masked_scatter: the mask has %ld items set, but source has only %ld items",
                 long(counts.total), long(source.numel()));
@@ -134,19 +137,18 @@ Tensor masked_scatter(const Tensor& x, const Tensor& mask, const Tensor& source,
 }
 
 Tensor nonzero(const Tensor& x, const Dest& dest) {
-    if (dest.fresh()) return transpose(nonzero_items("nonzero", x, true), 0, 1);
+    if (dest.fresh()) return transpose(nonzero_items(x, true), 0, 1);
     const Tensor& out = dest.tensor();
     EMBER_CHECK(out.dtype() == DType::Int64, "nonzero: out must be int64, got %s",
                 dtype_name(out.dtype()));
     check_out("nonzero", out, DType::Int64, false);
-    Tensor items = nonzero_items("nonzero", x, false);
+    Tensor items = nonzero_items(x, false);
     resize_out("nonzero", out, items.sizes());
     return copy_(out, items);
 }
 
 std::vector<Tensor> nonzero_tuple(const Tensor& x) {
-    Tensor items =
-        nonzero_items("nonzero", x.dim() > 0 ? x : alias(x, {{1}}, {{1}}, x.offset()), true);
+    Tensor items = nonzero_items(x.dim() > 0 ? x : alias(x, {{1}}, {{1}}, x.offset()), true);
     std::vector<Tensor> out;
     for (int d = 0; d < items.impl()->sizes[0]; d++) {
         int64_t count = items.impl()->sizes[1];

@@ -76,6 +76,8 @@ struct ClassProblem {
             !w.defined() || (w.dim() == 1 && w.numel() == k.classes && w.dtype() == x.dtype()),
             "%s: weight must have shape (%ld,) and dtype %s, got %s and %s", name, long(k.classes),
             dtype_name(x.dtype()), to_string(w.sizes()).c_str(), dtype_name(w.dtype()));
+        check_same_device(name, x, t);
+        check_same_device(name, x, w);
         input = contiguous(x);
         target = contiguous(to_dtype(t, DType::Int64));
         weight = w.defined() ? contiguous(w) : w;
@@ -132,9 +134,9 @@ Tensor cross_entropy_with_classes(const Tensor& input, const Tensor& target, con
     Tensor loss = problem.loss_tensor();
     DType statistics = input.dtype() == DType::Float64 ? DType::Float64 : DType::Float32;
     Tensor logsumexp = empty(problem.target.sizes(), {statistics, input.device()});
-    double total_weight = 0;
+    Tensor total_weight = empty({}, {DType::Float64, input.device()});
     launch(kernels::cross_entropy, input.device(), problem.input.numel() * 2, problem.k,
-           loss.data(), logsumexp.data(), &total_weight);
+           loss.data(), logsumexp.data(), total_weight.as<double>());
     if (!needs_grad(input)) return loss;
     record("CrossEntropyBackward0", loss, {input},
            [x = Saved(input), t = Saved(target), w = Saved(weight), logsumexp, total_weight,
@@ -149,12 +151,14 @@ Tensor cross_entropy_with_classes(const Tensor& input, const Tensor& target, con
                        class_shares(problem.k, problem.input, problem.target, problem.weight, dim);
                    Tensor slope =
                        sub(mul(softmax(logits, dim, std::nullopt), sum(q, {dim}, true)), q);
-                   return bw.set(0, mul(slope, row_gradient(g, problem.k, total_weight, dim)));
+                   return bw.set(0, mul(slope, row_gradient(g, problem.k,
+                                                            read_item<double>(total_weight), dim)));
                }
                Tensor grad = contiguous(g), out = empty(logits.sizes(), logits.options());
                launch(kernels::cross_entropy_backward, logits.device(), logits.numel() * 2,
                       problem.k, static_cast<const void*>(grad.data()),
-                      static_cast<const void*>(logsumexp.data()), &total_weight, out.data());
+                      static_cast<const void*>(logsumexp.data()),
+                      static_cast<const double*>(total_weight.as<double>()), out.data());
                bw.set(0, out);
            });
     return loss;
@@ -208,9 +212,9 @@ Tensor nll_loss(const Tensor& input, const Tensor& target, const Tensor& weight,
     ClassProblem problem("nll_loss", input, target, weight, ignore_index, r);
     kernels::nll_loss.require(input.device(), input.dtype());
     Tensor loss = problem.loss_tensor();
-    double total_weight = 0;
+    Tensor total_weight = empty({}, {DType::Float64, input.device()});
     launch(kernels::nll_loss, input.device(), problem.target.numel() * 2, problem.k, loss.data(),
-           &total_weight);
+           total_weight.as<double>());
     if (!needs_grad(input)) return loss;
     record("NllLossBackward0", loss, {input},
            [input_options = input.options(), shape = Dims(input.sizes()), t = Saved(target),
@@ -221,11 +225,14 @@ Tensor nll_loss(const Tensor& input, const Tensor& target, const Tensor& weight,
                if (modes::grad_enabled()) {
                    int dim = problem.class_dim;
                    Tensor q = class_shares(problem.k, like, problem.target, problem.weight, dim);
-                   return bw.set(0, mul(neg(q), row_gradient(g, problem.k, total_weight, dim)));
+                   return bw.set(
+                       0, mul(neg(q),
+                              row_gradient(g, problem.k, read_item<double>(total_weight), dim)));
                }
                Tensor grad = contiguous(g);
                launch(kernels::nll_loss_backward, like.device(), like.numel(), problem.k,
-                      static_cast<const void*>(grad.data()), &total_weight, like.data());
+                      static_cast<const void*>(grad.data()),
+                      static_cast<const double*>(total_weight.as<double>()), like.data());
                bw.set(0, like);
            });
     return loss;
@@ -331,7 +338,7 @@ Tensor binary_cross_entropy(const Tensor& input, const Tensor& target, const Ten
         Tensor low = amin(input, {}, false, {}), high = amax(input, {}, false, {});
         Tensor inside = logical_and(ge(low, wrapped_number(number(0.0))),
                                     le(high, wrapped_number(number(1.0))), {});
-        EMBER_CHECK(*inside.as<bool>(), "%s: all elements of input should be between 0 and 1",
+        EMBER_CHECK(read_item<bool>(inside), "%s: all elements of input should be between 0 and 1",
                     name);
     }
     Tensor loss = element_loss(kBinaryCrossEntropy, input, target);

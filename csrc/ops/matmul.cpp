@@ -24,10 +24,7 @@ int64_t estimated_ns(const kernels::Gemm& g) {
 void check_types(const char* name, const Tensor& a, const Tensor& b) {
     EMBER_CHECK(a.dtype() == b.dtype(), "%s: both tensors must have one dtype, got %s and %s", name,
                 dtype_name(a.dtype()), dtype_name(b.dtype()));
-    EMBER_CHECK(a.device().type == b.device().type,
-                "%s: all tensors must be on one device, got %s and "
-                "%s",
-                name, to_string(a.device()).c_str(), to_string(b.device()).c_str());
+    check_same_device(name, a, b);
     kernels::gemm.require(a.device(), a.dtype());
 }
 
@@ -111,6 +108,7 @@ Tensor product(const char* name, const Tensor& a, const Tensor& b, const Dest& d
                   same(dest.tensor().sizes(), sizes) && dest.tensor().dtype() == a.dtype() &&
                   dest.tensor().impl()->storage != a.impl()->storage &&
                   dest.tensor().impl()->storage != b.impl()->storage;
+    if (!dest.fresh()) check_same_device(name, a, dest.tensor());
     if (direct) check_out(name, dest.tensor(), a.dtype(), needs_grad(a, b));
     Tensor out = direct ? dest.tensor() : empty(sizes, a.options());
     if (out.numel() > 0) run_batched(problem(a, b, out), a, b, out);

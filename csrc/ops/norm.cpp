@@ -33,6 +33,7 @@ void* data_of(const Tensor& t) { return t.defined() ? t.data() : nullptr; }
 Tensor parameter(const char* name, const char* what, const Tensor& p, const Tensor& x,
                  IntSpan sizes) {
     if (!p.defined()) return p;
+    check_same_device(name, x, p);
     EMBER_CHECK(same(p.sizes(), sizes), "%s: %s must have shape %s, got %s", name, what,
                 to_string(sizes).c_str(), to_string(p.sizes()).c_str());
     bool wide = kHalves.has(x.dtype()) && p.dtype() == DType::Float32;

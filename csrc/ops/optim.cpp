@@ -33,8 +33,8 @@ void check_like(const char* name, const Tensor& param, const Tensor& other, cons
                 "%s: %s must have the parameter's shape %s and dtype %s, got %s and %s", name, what,
                 to_string(param.sizes()).c_str(), dtype_name(param.dtype()),
                 to_string(other.sizes()).c_str(), dtype_name(other.dtype()));
-    EMBER_CHECK(param.device().type == other.device().type, "%s: %s must be on %s, got %s", name,
-                what, to_string(param.device()).c_str(), to_string(other.device()).c_str());
+    EMBER_CHECK(param.device() == other.device(), "%s: %s must be on %s, got %s", name, what,
+                to_string(param.device()).c_str(), to_string(other.device()).c_str());
 }
 
 // Memory in the order of `like`'s, for a kernel that walks all operands as one run; what is laid
@@ -187,15 +187,17 @@ Tensor list_norm(const TensorList& tensors, double p) {
     double total = 0;
     DType result = tensors.empty() ? modes::default_dtype() : result_type(tensors);
     for_each_run("norm", tensors, false, [&](auto& items, DType dtype, Device device) {
-        double part = 0;
+        Tensor norm = empty({}, {DType::Float64, device});
         launch(kernels::list_norm, device, 0, static_cast<const kernels::ListItem*>(items.data()),
-               int64_t(items.size()), dtype, p, &part);
+               int64_t(items.size()), dtype, p, norm.as<double>());
+        double part = read_item<double>(norm);
         bool larger = part > total || std::isnan(part);
         total = p == 2 ? std::hypot(total, part) : larger ? part : total;
     });
     Tensor out = wrapped_number(number(total));
     out.impl()->wrapped_number = false;
-    return to_dtype(out, result);
+    out = to_dtype(out, result);
+    return tensors.empty() ? out : to_device(out, tensors[0].device());
 }
 
 void list_scale_(const TensorList& tensors, double factor) {

@@ -3,6 +3,8 @@
 #include <cmath>
 #include <limits>
 
+#include "ops/copy.h"
+
 namespace ember {
 
 void* (*unlock_interpreter)() = nullptr;
@@ -75,10 +77,14 @@ bool can_cast(DType from, DType to) {
 void check_number_fits(const char* name, const Tensor& value, DType dtype) {
     if (dtype == DType::Bool || dtype == DType::Float64 || value.dtype() == dtype) return;
     Tensor wide = empty({}, {DType::Float64, {}});
-    const Tensor* operands[] = {&wide, &value};
-    Plan plan;
-    make_plan(plan, operands, 1, DType::Float64);
-    launch(kernels::copy, wide.device(), 1, plan);
+    if (EMBER_LIKELY(value.device().is_cpu())) {
+        const Tensor* operands[] = {&wide, &value};
+        Plan plan;
+        make_plan(plan, operands, 1, DType::Float64);
+        launch(kernels::copy, wide.device(), 1, plan);
+    } else {
+        copy_(wide, value);
+    }
     double v = *wide.as<double>();
     bool fits;
     if (is_integral(dtype)) {
@@ -199,12 +205,16 @@ void flat_plan(Plan& plan, Operands operands) {
 void make_plan(Plan& plan, Operands operands, int outputs, DType compute) {
     plan.operands = int(operands.size());
     plan.outputs = outputs;
+    plan.on_host = 0;
     plan.compute = compute;
     plan.numel = operands[0]->numel();
     for (size_t i = 0; i < operands.size(); i++) {
         plan.operand[i].data = static_cast<char*>(operands[i]->data());
         plan.operand[i].dtype = operands[i]->dtype();
     }
+    if (EMBER_UNLIKELY(!operands[0]->device().is_cpu()))
+        for (size_t i = 0; i < operands.size(); i++)
+            plan.on_host |= uint32_t(operands[i]->device().is_cpu()) << i;
     if (flat(operands)) {
         flat_plan(plan, operands);
         return;
@@ -282,7 +292,7 @@ Tensor fresh_output(Operands inputs, IntSpan sizes, TensorOptions options) {
 Device common_device(const char* name, Operands inputs) {
     const Tensor* decides = inputs[0];
     for (const Tensor* t : inputs.subspan(1)) {
-        if (t->device().type == decides->device().type) continue;
+        if (t->device() == decides->device()) continue;
         if (t->dim() == 0 && t->device().is_cpu()) continue;
         EMBER_CHECK(decides->dim() == 0 && decides->device().is_cpu(),
                     "%s: all tensors must be on one device, got %s and %s", name,
@@ -292,8 +302,11 @@ Device common_device(const char* name, Operands inputs) {
     return decides->device();
 }
 
-void check_dest(const char* name, const Dest& dest, Operands inputs, IntSpan sizes, DType result) {
+void check_dest(const char* name, const Dest& dest, Operands inputs, IntSpan sizes, DType result,
+                Device device) {
     const Tensor& out = dest.tensor();
+    EMBER_CHECK(out.device() == device, "%s: all tensors must be on one device, got %s and %s",
+                name, to_string(device).c_str(), to_string(out.device()).c_str());
     bool wants_grad = false;
     for (const Tensor* t : inputs) wants_grad |= t->requires_grad();
     if (dest.is_in_place()) {
@@ -352,7 +365,7 @@ Tensor pointwise(const kernels::Pointwise& slot, const char* name, Operands inpu
             apart[i] = dense_copy(*operands[i]);
             operands[i] = &apart[i];
         }
-        check_dest(name, dest, inputs, sizes, options.out);
+        check_dest(name, dest, inputs, sizes, options.out, device);
     }
     if (out.numel() > 0) {
         // The result is rounded to its own dtype before a wider `out=` takes it.

@@ -26,6 +26,13 @@ EMBER_EXPORT void check_out(const char* name, const Tensor& out, DType result,
 // `out` with `sizes`: resized when it has others (as PyTorch resizes `out=`).
 EMBER_EXPORT void resize_out(const char* name, const Tensor& out, IntSpan sizes);
 
+// Raises unless both are on one device; `other` may be undefined.
+inline void check_same_device(const char* name, const Tensor& t, const Tensor& other) {
+    EMBER_CHECK(!other.defined() || t.device() == other.device(),
+                "%s: all tensors must be on one device, got %s and %s", name,
+                to_string(t.device()).c_str(), to_string(other.device()).c_str());
+}
+
 struct PointwiseOptions {
     DType compute;             // inputs convert to it
     DType out;                 // dtype of a fresh result

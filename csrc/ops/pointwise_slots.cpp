@@ -1,4 +1,6 @@
+#include "kernels/activation.h"
 #include "kernels/pointwise.h"
+#include "kernels/special.h"
 #include "ops/launch.h"
 
 namespace ember::kernels {
@@ -44,41 +46,18 @@ EMBER_SLOT(floor)
 EMBER_SLOT(ceil)
 EMBER_SLOT(round)
 EMBER_SLOT(trunc)
-EMBER_SLOT(exp)
-EMBER_SLOT(exp2)
-EMBER_SLOT(expm1)
-EMBER_SLOT(log)
-EMBER_SLOT(log2)
-EMBER_SLOT(log10)
-EMBER_SLOT(log1p)
 EMBER_SLOT(sqrt)
 EMBER_SLOT(rsqrt)
-EMBER_SLOT(sin)
-EMBER_SLOT(cos)
-EMBER_SLOT(erf)
-EMBER_SLOT(tanh)
-EMBER_SLOT(sigmoid)
 EMBER_SLOT(relu)
-EMBER_SLOT(silu)
-EMBER_SLOT(gelu)
-EMBER_SLOT(gelu_tanh)
-EMBER_SLOT(softplus)
-EMBER_SLOT(log_sigmoid)
-EMBER_SLOT(leaky_relu)
 EMBER_SLOT(clamp)
-EMBER_SLOT(tanh_backward)
-EMBER_SLOT(sigmoid_backward)
-EMBER_SLOT(relu_backward)
-EMBER_SLOT(silu_backward)
-EMBER_SLOT(gelu_backward)
-EMBER_SLOT(gelu_tanh_backward)
-EMBER_SLOT(leaky_relu_backward)
-EMBER_SLOT(clamp_backward)
-EMBER_SLOT(mse)
 EMBER_SLOT(bce)
-EMBER_SLOT(bce_with_logits)
-EMBER_SLOT(mse_backward)
-EMBER_SLOT(bce_backward)
-EMBER_SLOT(bce_with_logits_backward)
+EMBER_SLOT(nextafter)
+
+#define EMBER_POINTWISE(inputs, name, ...) EMBER_SLOT(name)
+#include "kernels/formulas/math.inc"
+#define EMBER_POINTWISE(inputs, name, ...) EMBER_SLOT(name)
+#include "kernels/formulas/activation.inc"
+#define EMBER_SPECIAL(kind, inputs, name, ...) EMBER_SLOT(name)
+#include "kernels/formulas/special.inc"
 
 }  // namespace ember::kernels

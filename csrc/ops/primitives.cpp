@@ -20,6 +20,7 @@ Tensor ones(IntSpan sizes, TensorOptions options) {
 Tensor clone(const Tensor& t) { return ops::clone(t, MemoryFormat::Preserve); }
 void copy_in_place(const Tensor& to, const Tensor& from) { ops::copy_(to, from); }
 Tensor cast(const Tensor& t, DType dtype) { return ops::to_dtype(t, dtype); }
+Tensor to_device(const Tensor& t, Device device) { return ops::to_device(t, device); }
 Tensor sum_to_size(const Tensor& t, IntSpan sizes) { return ops::sum_to_size(t, Dims(sizes)); }
 Tensor as_strided(const Tensor& t, IntSpan sizes, IntSpan strides, int64_t offset) {
     return ops::as_strided(t, Dims(sizes), Dims(strides), offset);
@@ -67,8 +68,7 @@ Tensor as_strided_backward(const Tensor& grad, IntSpan base_sizes, IntSpan base_
 }
 
 bool has_nan(const Tensor& t) {
-    Tensor any = ops::any(ops::isnan(t), std::nullopt, false, {});
-    return *any.as<bool>();
+    return ops::read_item<bool>(ops::any(ops::isnan(t), std::nullopt, false, {}));
 }
 
 }  // namespace ember::autograd::primitives

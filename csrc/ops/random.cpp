@@ -27,7 +27,12 @@ namespace ember::ops {
 
 namespace {
 
-Generator& chosen(Generator* generator) { return generator ? *generator : thread_generator(); }
+Generator& chosen(const char* name, Generator* generator, Device device) {
+    if (!generator) return device.is_cpu() ? thread_generator() : default_generator(device);
+    EMBER_CHECK(generator->device() == device, "%s: expected a generator of %s, got one of %s",
+                name, to_string(device).c_str(), to_string(generator->device()).c_str());
+    return *generator;
+}
 
 // Fills `self` by a kernel under the generator's mutex; a layout with holes or overlaps goes by a
 // dense copy.
@@ -43,11 +48,11 @@ Tensor fill(const S& slot, const char* name, const Tensor& self, Generator* gene
     bool dense = self.is_dense();
     Tensor target = dense ? self : empty(self.sizes(), self.options());
     if (self.numel() > 0) {
-        Generator& source = chosen(generator);
+        Generator& source = chosen(name, generator, self.device());
         std::scoped_lock lock(source.mutex());
         kernels::RandomFill out{target.data(), target.numel(), target.dtype(),
                                 self.is_contiguous()};
-        launch(slot, self.device(), int64_t(double(self.numel()) * ns), out, source.twister(),
+        launch(slot, self.device(), int64_t(double(self.numel()) * ns), out, source.source(),
                args...);
     }
     if (!dense) {
@@ -235,12 +240,13 @@ Tensor bernoulli_tensor_(const Tensor& self, const Tensor& p, Generator* generat
                 dtype_name(p.dtype()));
     GradModeGuard no_grad(false);
     Tensor chances =
-        empty(self.sizes(), {p.dtype() == DType::Float64 ? DType::Float64 : DType::Float32, {}});
+        empty(self.sizes(),
+              {p.dtype() == DType::Float64 ? DType::Float64 : DType::Float32, self.device()});
     copy_(chances, p);
     Tensor outside = logical_or(lt(chances, wrapped_number(number(0.0))),
                                 gt(chances, wrapped_number(number(1.0))), {});
     outside = logical_or(outside, isnan(chances), {});
-    EMBER_CHECK(!*any(outside, std::nullopt, false, {}).as<bool>(),
+    EMBER_CHECK(!read_item<bool>(any(outside, std::nullopt, false, {})),
                 "bernoulli: expected all p to be in [0, 1]");
     // The kernel wants probabilities in the order of the output's memory.
     Tensor target = self.is_contiguous() ? self : empty(self.sizes(), self.options());
@@ -265,8 +271,9 @@ Tensor bernoulli(const Tensor& p, Generator* generator, const Dest& out) {
 Tensor normal_tensors(const Tensor& mean, const Tensor& std, Generator* generator) {
     GradModeGuard no_grad(false);
     Tensor scale = detach(std);
-    EMBER_CHECK(!*any(lt(scale, wrapped_number(number(0.0))), std::nullopt, false, {}).as<bool>(),
-                "normal: expects all elements of std >= 0.0");
+    EMBER_CHECK(
+        !read_item<bool>(any(lt(scale, wrapped_number(number(0.0))), std::nullopt, false, {})),
+        "normal: expects all elements of std >= 0.0");
     Dims sizes = broadcast_sizes("normal", mean.sizes(), std.sizes());
     Tensor both[] = {mean, std};
     Tensor out = randn(sizes, generator, {float_result_type(both), mean.device()});
@@ -292,11 +299,11 @@ Tensor multinomial(const Tensor& input, int64_t num_samples, bool replacement,
                 long(num_samples), long(n));
     Tensor zero = wrapped_number(number(0.0));
     Tensor bad = logical_or(logical_not(isfinite(input), {}), lt(input, zero), {});
-    EMBER_CHECK(!*any(bad, std::nullopt, false, {}).as<bool>(),
+    EMBER_CHECK(!read_item<bool>(any(bad, std::nullopt, false, {})),
                 "multinomial: probability tensor contains either `inf`, `nan` or element < 0");
     Dims last{-1};
     Tensor total = sum(input, last, true);
-    EMBER_CHECK(!*any(le(total, zero), std::nullopt, false, {}).as<bool>(),
+    EMBER_CHECK(!read_item<bool>(any(le(total, zero), std::nullopt, false, {})),
                 "multinomial: invalid multinomial distribution (sum of probabilities <= 0)");
     int64_t rows = input.dim() == 2 ? input.size(0) : 1;
     Dims shape(input.sizes());
@@ -306,7 +313,7 @@ Tensor multinomial(const Tensor& input, int64_t num_samples, bool replacement,
     if (!replacement || num_samples == 1) {
         Tensor q = empty_like(input);
         exponential_(q, 1, generator);
-        Tensor keys = contiguous(to_dtype(div(input, q), DType::Float64));
+        Tensor keys = to_device(contiguous(to_dtype(div(input, q), DType::Float64)), {});
         std::vector<int64_t> order(static_cast<size_t>(n));
         for (int64_t r = 0; r < rows; r++) {
             const double* key = keys.as<double>() + r * n;
@@ -317,10 +324,10 @@ Tensor multinomial(const Tensor& input, int64_t num_samples, bool replacement,
                               });
             std::copy(order.begin(), order.begin() + num_samples, chosen_index + r * num_samples);
         }
-        return out;
+        return to_device(out, input.device());
     }
-    Tensor p = contiguous(to_dtype(input, DType::Float64));
-    Tensor draws = rand(shape, generator, {DType::Float64, {}});
+    Tensor p = to_device(contiguous(to_dtype(input, DType::Float64)), {});
+    Tensor draws = to_device(rand(shape, generator, {DType::Float64, input.device()}), {});
     std::vector<double> cumulative(static_cast<size_t>(n));
     for (int64_t r = 0; r < rows; r++) {
         double running = 0;
@@ -334,7 +341,7 @@ Tensor multinomial(const Tensor& input, int64_t num_samples, bool replacement,
             chosen_index[r * num_samples + s] = at - cumulative.begin();
         }
     }
-    return out;
+    return to_device(out, input.device());
 }
 
 Tensor dropout(const Tensor& input, double p, bool training, bool inplace) {
@@ -349,10 +356,10 @@ Tensor dropout(const Tensor& input, double p, bool training, bool inplace) {
     Tensor mask = empty_like(x, DType::Bool), out = empty_like(x);
     kernels::dropout.require(x.device(), x.dtype());
     {
-        Generator& source = thread_generator();
+        Generator& source = chosen("dropout", nullptr, x.device());
         std::scoped_lock lock(source.mutex());
         launch(kernels::dropout, x.device(), x.numel() * 2, x.data(), out.data(), mask.as<bool>(),
-               x.numel(), x.dtype(), source.twister(), p);
+               x.numel(), x.dtype(), source.source(), p);
     }
     // The factor as the kernel has it, rounded to the dtype: gradients are PyTorch's to the bit.
     bool wide = input.dtype() == DType::Float64;

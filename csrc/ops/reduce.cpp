@@ -85,6 +85,7 @@ Tensor output(const char* name, const Tensor& x, const Reduced& reduced, bool ke
     if (dest.fresh()) return empty(sizes, {dtype, x.device()});
     const Tensor& out = dest.tensor();
     check_out(name, out, dtype, needs_grad(x));
+    check_same_device(name, x, out);
     resize_out(name, out, sizes);
     EMBER_CHECK(!out.has_overlap(), "%s: the out tensor overlaps itself", name);
     return out;
@@ -175,7 +176,7 @@ namespace {
 // d prod / dx_i is the product of the others: by division where no item is zero; otherwise, over a
 // dim, products of what stands before and after i.
 Tensor prod_backward(const Tensor& g, const Tensor& x, const Tensor& y, int64_t dim) {
-    if (!all(x, std::nullopt, false, {}).as<bool>()[0]) {
+    if (!read_item<bool>(all(x, std::nullopt, false, {}))) {
         int64_t n = x.size(dim);
         std::vector<Tensor> parts;
         for (int64_t i = 0; i < n; i++) {

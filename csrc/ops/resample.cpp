@@ -229,9 +229,9 @@ Tensor select_items(const char* name, const Tensor& input, int rank,
     }
     Tensor x = input;
     for (int i = 0; i < rank; i++) {
-        Tensor index = empty(Dims{int64_t(from[i].size())}, {DType::Int64, x.device()});
+        Tensor index = empty(Dims{int64_t(from[i].size())}, {DType::Int64, {}});
         std::copy(from[i].begin(), from[i].end(), index.as<int64_t>());
-        x = index_select(x, i - rank, index);
+        x = index_select(x, i - rank, to_device(index, x.device()));
     }
     return x;
 }

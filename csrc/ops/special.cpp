@@ -8,47 +8,6 @@
 #include "ops/formula.h"
 #include "ops/view.h"
 
-namespace ember::kernels {
-
-EMBER_SLOT(tan)
-EMBER_SLOT(asin)
-EMBER_SLOT(acos)
-EMBER_SLOT(atan)
-EMBER_SLOT(sinh)
-EMBER_SLOT(cosh)
-EMBER_SLOT(asinh)
-EMBER_SLOT(acosh)
-EMBER_SLOT(atanh)
-EMBER_SLOT(frac)
-EMBER_SLOT(erfc)
-EMBER_SLOT(erfcx)
-EMBER_SLOT(erfinv)
-EMBER_SLOT(ndtr)
-EMBER_SLOT(ndtri)
-EMBER_SLOT(log_ndtr)
-EMBER_SLOT(lgamma)
-EMBER_SLOT(digamma)
-EMBER_SLOT(polygamma)
-EMBER_SLOT(i0)
-EMBER_SLOT(i0e)
-EMBER_SLOT(i1)
-EMBER_SLOT(i1e)
-EMBER_SLOT(bessel_j0)
-EMBER_SLOT(bessel_j1)
-EMBER_SLOT(bessel_y0)
-EMBER_SLOT(bessel_y1)
-EMBER_SLOT(sinc)
-EMBER_SLOT(entr)
-EMBER_SLOT(logit)
-EMBER_SLOT(nan_to_num)
-EMBER_SLOT(frexp_mantissa)
-EMBER_SLOT(frexp_exponent)
-EMBER_SLOT(signbit)
-EMBER_SLOT(isposinf)
-EMBER_SLOT(isneginf)
-
-}  // namespace ember::kernels
-
 namespace ember::ops {
 
 namespace {

@@ -6,26 +6,6 @@
 #include "ops/special.h"
 
 // Special functions of two tensors; see special.h.
-namespace ember::kernels {
-
-EMBER_SLOT(atan2)
-EMBER_SLOT(hypot)
-EMBER_SLOT(copysign)
-EMBER_SLOT(nextafter)
-EMBER_SLOT(fmax)
-EMBER_SLOT(fmin)
-EMBER_SLOT(zeta)
-EMBER_SLOT(xlogy)
-EMBER_SLOT(xlog1py)
-EMBER_SLOT(logaddexp)
-EMBER_SLOT(logaddexp2)
-EMBER_SLOT(gcd)
-EMBER_SLOT(lcm)
-EMBER_SLOT(shift_left)
-EMBER_SLOT(shift_right)
-
-}  // namespace ember::kernels
-
 namespace ember::ops {
 
 // The end of a composition: what `out=` or in place get is the fresh result's copy.

@@ -10,26 +10,33 @@ namespace {
 
 using Format = std::optional<MemoryFormat>;
 
-// `layout` and `pin_memory` are accepted: only strided layouts and unpinned memory exist.
+// In page-locked memory where that is asked for; `layout` is accepted, all are strided.
+Tensor placed(Tensor t, bool pin_memory, bool requires_grad) {
+    return ops::with_grad(pin_memory ? ops::pin_memory(t) : t, requires_grad);
+}
 Tensor zeros(const Dims& size, const Dest& out, std::optional<DType> dtype, PyObject*,
-             std::optional<Device> device, bool, bool requires_grad) {
-    return ops::zeros_op(size, out, dtype, device, requires_grad);
+             std::optional<Device> device, bool pin_memory, bool requires_grad) {
+    return placed(ops::zeros_op(size, out, dtype, device, false), pin_memory && out.fresh(),
+                  requires_grad && out.fresh());
 }
 Tensor ones(const Dims& size, const Dest& out, std::optional<DType> dtype, PyObject*,
-            std::optional<Device> device, bool, bool requires_grad) {
-    return ops::ones_op(size, out, dtype, device, requires_grad);
+            std::optional<Device> device, bool pin_memory, bool requires_grad) {
+    return placed(ops::ones_op(size, out, dtype, device, false), pin_memory && out.fresh(),
+                  requires_grad && out.fresh());
 }
 Tensor full(const Dims& size, Number value, const Dest& out, std::optional<DType> dtype, PyObject*,
-            std::optional<Device> device, bool, bool requires_grad) {
-    return ops::full_op(size, value, out, dtype, device, requires_grad);
+            std::optional<Device> device, bool pin_memory, bool requires_grad) {
+    return placed(ops::full_op(size, value, out, dtype, device, false), pin_memory && out.fresh(),
+                  requires_grad && out.fresh());
 }
 Tensor empty(const Dims& size, std::optional<DType> dtype, PyObject*, std::optional<Device> device,
              bool pin_memory, bool requires_grad, Format format) {
-    return ops::empty_op(size, dtype, device, requires_grad, format, pin_memory);
+    return placed(ops::empty_op(size, dtype, device, false, format), pin_memory, requires_grad);
 }
 Tensor empty_strided(const Dims& size, const Dims& stride, std::optional<DType> dtype, PyObject*,
-                     std::optional<Device> device, bool, bool requires_grad) {
-    return ops::empty_strided_op(size, stride, dtype, device, requires_grad);
+                     std::optional<Device> device, bool pin_memory, bool requires_grad) {
+    return placed(ops::empty_strided_op(size, stride, dtype, device, false), pin_memory,
+                  requires_grad);
 }
 template <Tensor (*F)(const Tensor&, std::optional<DType>, std::optional<Device>, bool, Format)>
 Tensor like(const Tensor& input, std::optional<DType> dtype, PyObject*,

@@ -63,7 +63,10 @@ Tensor new_tensor(const Tensor& self, PyObject* data, std::optional<DType> dtype
 }
 
 PyObject* item(const Tensor& t) { return item_of(t); }
-PyObject* tolist(const Tensor& t) { return list_of(t, 0, static_cast<const char*>(t.data())); }
+PyObject* tolist(const Tensor& t) {
+    Tensor here = ops::to_device(t, {});
+    return list_of(here, 0, static_cast<const char*>(here.data()));
+}
 
 // ---- Tensor(…): sizes, or data in the default dtype
 

@@ -136,6 +136,9 @@ PyObject* dlpack(const Tensor& t, PyObject* stream, PyObject* max_version, PyObj
     if (t.requires_grad())
         raise(ErrorKind::Buffer,
               "__dlpack__: can't export a tensor that requires gradient, use tensor.detach()");
+    if (!t.device().is_cpu())
+        raise(ErrorKind::Buffer, "__dlpack__: only tensors of the CPU can be exported, got %s",
+              to_string(t.device()).c_str());
     if (stream != Py_None)
         raise(ErrorKind::Buffer, "__dlpack__: a CPU tensor takes no stream, got %s",
               Py_TYPE(stream)->tp_name);

@@ -221,8 +221,9 @@ PyObject* array_of(const Tensor& t) {
     if (!format_of(t.dtype()))
         raise_type("numpy: numpy has no dtype %s; convert the tensor first, say with .float()",
                    dtype_name(t.dtype()));
-    EMBER_CHECK(t.device().is_cpu(), "numpy: the tensor is on %s; copy it with .cpu() first",
-                to_string(t.device()).c_str());
+    if (!t.device().is_cpu())
+        raise_type("numpy: the tensor is on %s; copy it with .cpu() first",
+                   to_string(t.device()).c_str());
     static PyTypeObject* type = make_lender_type();
     static PyObject* asarray = [] {
         Held numpy(Held::checked(PyImport_ImportModule("numpy")));

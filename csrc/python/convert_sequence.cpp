@@ -1,6 +1,7 @@
 #include <cmath>
 #include <limits>
 
+#include "ops/copy.h"
 #include "python/conversions.h"
 
 // Tensors from numbers and nested sequences: one pass finds the shape, one the dtype, one fills.
@@ -282,7 +283,8 @@ PyObject* item_at(DType dtype, const void* p) {
 PyObject* item_of(const Tensor& t) {
     EMBER_CHECK(t.numel() == 1, "item: a Tensor with %ld elements cannot be converted to Scalar",
                 long(t.numel()));
-    return item_at(t.dtype(), t.data());
+    Tensor here = ops::to_device(t, {});
+    return item_at(here.dtype(), here.data());
 }
 
 PyObject* list_of(const Tensor& t, int dim, const char* data) {

@@ -39,6 +39,7 @@ bool fill_module(PyObject* module) {
     bind_activation(table);
     bind_matmul(table);
     bind_index(table);
+    bind_cuda(table);
     bind_sort(table);
     bind_shape(table);
     bind_spatial(table);

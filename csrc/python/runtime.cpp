@@ -45,10 +45,8 @@ PyObject* generator_new(PyTypeObject*, PyObject* args, PyObject* kwargs) {
                                      &device))
         return nullptr;
     return guarded([&] {
-        if (device && !read_device(device, "Generator").is_cpu())
-            raise("Generator: generators exist for the CPU only, got %s",
-                  to_string(read_device(device, "Generator")).c_str());
-        return make_generator(new Generator(), true);
+        Device place = device ? resolve_device(read_device(device, "Generator")) : Device();
+        return make_generator(new Generator(Generator::kDefaultSeed, place), true);
     });
 }
 
@@ -80,7 +78,7 @@ uint64_t read_seed(PyObject* o) {
 }
 
 Tensor state_of(const Generator& generator) {
-    Tensor state = empty({{int64_t(Generator::kStateBytes)}}, {DType::UInt8, {}});
+    Tensor state = empty({{int64_t(generator.state_bytes())}}, {DType::UInt8, {}});
     generator.get_state(state.as<uint8_t>());
     return state;
 }
@@ -88,8 +86,8 @@ Tensor state_of(const Generator& generator) {
 void set_state_of(Generator& generator, PyObject* o) {
     if (!is_tensor(o)) raise_type("set_state: expected a Tensor, got %s", Py_TYPE(o)->tp_name);
     const Tensor& state = tensor_of(o);
-    if (state.dtype() != DType::UInt8 || !state.is_contiguous())
-        raise_type("set_state: RNG state must be a contiguous uint8 tensor");
+    if (state.dtype() != DType::UInt8 || !state.is_contiguous() || !state.device().is_cpu())
+        raise_type("set_state: RNG state must be a contiguous uint8 tensor of the CPU");
     generator.set_state(state.as<uint8_t>(), size_t(state.numel()));
 }
 
@@ -121,7 +119,9 @@ PyObject* generator_clone(PyObject* self, PyObject*) {
         return make_generator(copy, true);
     });
 }
-PyObject* generator_device(PyObject*, void*) { return wrap_device({}); }
+PyObject* generator_device(PyObject* self, void*) {
+    return wrap_device(as_generator(self)->generator->device());
+}
 
 PyMethodDef generator_methods[] = {
     {"manual_seed", generator_manual_seed, METH_O, "Seeds the generator and returns it."},
@@ -134,7 +134,7 @@ PyMethodDef generator_methods[] = {
     {nullptr, nullptr, 0, nullptr},
 };
 PyGetSetDef generator_getset[] = {
-    {"device", generator_device, nullptr, "Always cpu.", nullptr},
+    {"device", generator_device, nullptr, "Whose tensors it fills.", nullptr},
     {nullptr, nullptr, nullptr, nullptr, nullptr},
 };
 
@@ -144,9 +144,9 @@ bool add_generator(PyObject* module) {
         {Py_tp_dealloc, reinterpret_cast<void*>(generator_dealloc)},
         {Py_tp_methods, generator_methods},
         {Py_tp_getset, generator_getset},
-        {Py_tp_doc,
-         const_cast<char*>("Generator(device='cpu')\n\nA source of random numbers of its "
-                           "own: mt19937, with PyTorch's streams.")},
+        {Py_tp_doc, const_cast<char*>(
+                        "Generator(device='cpu')\n\nA source of random numbers of its own: mt19937 "
+                        "with PyTorch's streams on the CPU, Philox on a GPU.")},
         {0, nullptr},
     };
     PyType_Spec spec = {"ember.Generator", sizeof(GeneratorObject), 0, Py_TPFLAGS_DEFAULT, slots};
@@ -160,12 +160,17 @@ bool add_generator(PyObject* module) {
 
 PyObject* manual_seed(PyObject* seed) {
     thread_generator().manual_seed(read_seed(seed));
+    seed_gpu_generators(read_seed(seed));
     PyObject* module = PyImport_ImportModule("ember._C");
     PyObject* shared = module ? PyObject_GetAttrString(module, "default_generator") : nullptr;
     Py_XDECREF(module);
     if (!shared) throw PythonError();
     return shared;
 }
+PyObject* gpu_generator(int64_t index) {
+    return make_generator(&default_generator({DeviceType::CUDA, int8_t(index)}), false);
+}
+void seed_gpus(PyObject* seed) { seed_gpu_generators(read_seed(seed)); }
 PyObject* initial_seed() { return PyLong_FromUnsignedLongLong(thread_generator().initial_seed()); }
 PyObject* seed() { return PyLong_FromUnsignedLongLong(thread_generator().seed()); }
 Tensor get_rng_state() { return state_of(thread_generator()); }
@@ -208,8 +213,12 @@ Generator* generator_of(PyObject* o) { return as_generator(o)->generator; }
 bool add_runtime(PyObject* module) { return add_generator(module); }
 
 void bind_runtime(BindTable& t) {
-    bind<&manual_seed>(t, kFunction, "manual_seed(seed)",
-                       "Seeds the default generator and returns it. seed: any integer of 64 bits.");
+    bind<&manual_seed>(
+        t, kFunction, "manual_seed(seed)",
+        "Seeds the default generators, those of GPUs too, and returns the CPU's. seed: "
+        "any integer of 64 bits.");
+    bind<&gpu_generator>(t, kFunction, "_cuda_generator(index)", "A GPU's default generator.");
+    bind<&seed_gpus>(t, kFunction, "_cuda_seed_all(seed)", "Seeds the generators of all GPUs.");
     bind<&initial_seed>(t, kFunction, "initial_seed()", "The default generator's last seed.");
     bind<&seed>(t, kFunction, "seed()", "Seeds the default generator from the system's entropy.");
     bind<&get_rng_state>(t, kFunction, "get_rng_state()",

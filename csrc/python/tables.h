@@ -17,6 +17,7 @@ void bind_matmul(BindTable& table);
 void bind_nn(BindTable& table);
 void bind_activation(BindTable& table);
 void bind_index(BindTable& table);
+void bind_cuda(BindTable& table);
 void bind_sort(BindTable& table);
 void bind_shape(BindTable& table);
 void bind_special(BindTable& table);

@@ -170,6 +170,7 @@ PyObject* reduce(PyObject* self, PyObject*) {
     {
         GradModeGuard no_grad(false);
         if (!t.is_dense()) items = ops::clone(t, MemoryFormat::Contiguous);
+        items = ops::to_device(items, {});  // loaded into the CPU's memory, wherever it was
     }
     Held bytes(Held::checked(PyBytes_FromStringAndSize(static_cast<const char*>(items.data()),
                                                        t.numel() * t.item_bytes())));

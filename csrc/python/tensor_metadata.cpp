@@ -98,9 +98,9 @@ Tensor cuda(const Tensor& t, std::optional<Device> device, bool non_blocking,
     EMBER_CHECK(!to.is_cpu(), "cuda: expected a CUDA device, got %s", to_string(to).c_str());
     return ops::to(t, to, std::nullopt, non_blocking, false, format);
 }
-// There is one kind of host memory, and any process' own is its own.
-Tensor pin_memory(const Tensor& t) { return t; }
-bool is_pinned(const Tensor&) { return false; }
+Tensor pin_memory(const Tensor& t) { return ops::pin_memory(t); }
+bool is_pinned_memory(const Tensor& t) { return is_pinned(t); }
+// Any process' memory is its own.
 Tensor share_memory_(const Tensor& t) { return t; }
 bool is_shared(const Tensor&) { return false; }
 
@@ -111,7 +111,7 @@ using Place = std::optional<Device>;
 
 Tensor new_empty(const Tensor& t, const Dims& size, Type dtype, Place device, bool requires_grad) {
     return ops::empty_op(size, dtype.value_or(t.dtype()), device.value_or(t.device()),
-                         requires_grad, std::nullopt, false);
+                         requires_grad, std::nullopt);
 }
 Tensor new_filled(const char* name, const Tensor& t, const Dims& size, Number value, Type dtype,
                   Place device, bool requires_grad) {
@@ -180,10 +180,11 @@ void bind_metadata(BindTable& t) {
     bind<&cpu>(t, kMethod, "cpu(input, memory_format=None)", "The tensor in the CPU's memory.");
     bind<&cuda>(t, kMethod, "cuda(input, device=None, non_blocking=False, memory_format=None)",
                 "The tensor in a CUDA device's memory. RuntimeError where there is none.");
-    bind<&pin_memory>(
-        t, kMethod, "pin_memory(input)",
-        "The tensor itself: without a CUDA device there is nothing to pin memory for.");
-    bind<&is_pinned>(t, kMethod, "is_pinned(input)", "Always False on the CPU.");
+    bind<&pin_memory>(t, kMethod, "pin_memory(input)",
+                      "The tensor in page-locked memory, from which a GPU's copies need not wait; "
+                      "itself where there is no GPU.");
+    bind<&is_pinned_memory>(t, kMethod, "is_pinned(input)",
+                            "Whether the memory is page-locked for a GPU.");
     bind<&share_memory_>(t, kMethod, "share_memory_(input)",
                          "The tensor itself: threads share memory anyway, processes get copies.");
     bind<&is_shared>(t, kMethod, "is_shared(input)", "Whether processes share the memory: False.");

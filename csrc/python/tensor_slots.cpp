@@ -377,7 +377,7 @@ int set_grad(PyObject* self, PyObject* value, void*) {
         EMBER_CHECK(!g.is(t), "grad: a tensor cannot be its own gradient");
         EMBER_CHECK(g.dtype() == t.dtype(), "grad: expected dtype %s, got %s",
                     dtype_name(t.dtype()), dtype_name(g.dtype()));
-        EMBER_CHECK(g.device().type == t.device().type, "grad: expected a gradient on %s, got %s",
+        EMBER_CHECK(g.device() == t.device(), "grad: expected a gradient on %s, got %s",
                     to_string(t.device()).c_str(), to_string(g.device()).c_str());
         EMBER_CHECK(same(g.sizes(), t.sizes()), "grad: expected shape %s, got %s",
                     to_string(t.sizes()).c_str(), to_string(g.sizes()).c_str());

@@ -8,6 +8,7 @@ another instruction-set level.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -18,6 +19,9 @@ FLOATS = ("float32", "float64", "float16", "bfloat16")
 INTS = ("uint8", "int8", "int16", "int32", "int64")
 ALL = (*FLOATS, *INTS, "bool")
 NUMBERS = (*FLOATS, *INTS)
+
+# Where Ember's tensors lie: conftest.py sets it from pytest's --device. References stay on the CPU.
+DEVICE = os.environ.get("EMBER_TEST_DEVICE", "cpu")
 
 # The distance from 1 to the next number, the smallest normal number, the largest.
 EPS = {"float64": 2.0**-52, "float32": 2.0**-23, "float16": 2.0**-10, "bfloat16": 2.0**-7}
@@ -40,6 +44,12 @@ def to_bfloat16(values: np.ndarray) -> np.ndarray:
 
 def from_bfloat16(bits: np.ndarray) -> np.ndarray:
     return (bits.astype(np.uint32) << 16).view(np.float32)
+
+
+def from_numpy(lib: Any, values: np.ndarray) -> Any:
+    """A tensor of `lib` with these values, Ember's on the device under test."""
+    tensor = lib.from_numpy(values)
+    return tensor.to(DEVICE) if lib.__name__ == "ember" and DEVICE != "cpu" else tensor
 
 
 def _strides(shape: Sequence[int], layout: str) -> tuple[list[int], int]:
@@ -100,7 +110,7 @@ class Arr:
             with np.errstate(over="ignore", invalid="ignore"):
                 stored = values.astype(kind)
         if self.layout == "plain":
-            tensor = lib.from_numpy(np.array(stored, order="C"))
+            tensor = from_numpy(lib, np.array(stored, order="C"))
             return tensor.view(lib.bfloat16) if kind == "bfloat16" else tensor
         strides, offset = _strides(self.shape, self.layout)
         reach = (
@@ -111,7 +121,7 @@ class Arr:
             np.lib.stride_tricks.as_strided(
                 memory[offset:], self.shape, [s * memory.itemsize for s in strides]
             )[...] = stored
-        base = lib.from_numpy(memory)
+        base = from_numpy(lib, memory)
         if kind == "bfloat16":
             base = base.view(lib.bfloat16)
         return base.as_strided(self.shape, strides, offset)

@@ -31,7 +31,7 @@ def is_tensor(x: Any) -> bool:
 
 def to_numpy(t: Any) -> np.ndarray:
     """The values; bfloat16 becomes float32."""
-    t = t.detach()
+    t = t.detach().cpu()
     if dtype_name(t) == "bfloat16":
         lib = torch if torch is not None and isinstance(t, torch.Tensor) else ember
         return from_bfloat16(t.view(lib.int16).numpy().view(np.uint16))

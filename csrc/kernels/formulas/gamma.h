@@ -92,4 +92,14 @@ EMBER_FORMULA double polygamma(int64_t n, double x) {
     return (n % 2 ? 1 : -1) * factorial * zeta(double(n) + 1, x);
 }
 
+// log |gamma(x)|.
+EMBER_FORMULA double log_gamma(double x) {
+#ifdef __CUDA_ARCH__
+    return ::lgamma(x);
+#else
+    int sign;  // lgamma itself would write to a global
+    return ::lgamma_r(x, &sign);
+#endif
+}
+
 }  // namespace ember::formulas
