@@ -260,6 +260,29 @@ def test_sparse_embedding():
     both(program, 1e-5)
 
 
+@pytest.mark.parametrize("maximize", [False, True])
+def test_sparse_adam(maximize):
+    def program(f):
+        e = f.nn.Embedding(10, 3, sparse=True)
+        with f.no_grad():
+            e.weight.copy_(dense(f, 10, 3))
+        optimizer = f.optim.SparseAdam(e.parameters(), lr=0.1, maximize=maximize)
+        for i in range(4):
+            optimizer.zero_grad()
+            e(f.tensor([[1, 2, 2], [5, i, 9]])).square().sum().backward()
+            optimizer.step()
+        state = optimizer.state[e.weight]
+        return [e.weight, state["exp_avg"], state["exp_avg_sq"]]
+
+    both(program, 1e-5)
+    w = ember.ones(3, requires_grad=True)
+    w.sum().backward()
+    with pytest.raises(RuntimeError, match="dense"):
+        ember.optim.SparseAdam([w]).step()
+    with pytest.raises(ValueError, match="betas"):
+        ember.optim.SparseAdam([w], betas=(1.0, 0.9))
+
+
 def test_sparse_embedding_refuses():
     w = ember.ones(5, 2, requires_grad=True)
     x = ember.tensor([1, 1])

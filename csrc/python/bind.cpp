@@ -99,6 +99,7 @@ void Signature::prepare(int taken) {
             std::string_view types = part.substr(colon, equals - colon);
             p.number_ok = types.find("Number") != types.npos;
             p.none_given = types.find("None") != types.npos;
+            p.sequence = types.find("tuple") != types.npos;
         }
         if (equals < part.size()) {
             p.fallback = literal(trim(part.substr(equals + 1)));
@@ -146,7 +147,7 @@ bool Signature::sort(PyObject* const* args, Py_ssize_t nargs, PyObject* kwnames,
     Py_ssize_t used = 0;
     while (used < nargs && at < positional) {
         if (EMBER_UNLIKELY(params[at].rest)) {
-            // f(2, 3) and f((2, 3)) mean the same; f() means an empty size.
+            // f(2, 3) and f((2, 3)) mean the same.
             Py_ssize_t left = nargs - used;
             if (left == 1 && (PyTuple_Check(args[used]) || PyList_Check(args[used]))) {
                 slots[at++] = args[used++];
@@ -193,10 +194,6 @@ bool Signature::sort(PyObject* const* args, Py_ssize_t nargs, PyObject* kwnames,
     for (int i = at; i < count; i++) {
         if (slots[i]) continue;
         if (EMBER_UNLIKELY(!params[i].fallback)) {
-            if (params[i].rest && !kwnames) {
-                slots[i] = *made = PyTuple_New(0);
-                continue;
-            }
             return mismatch(quiet, "%s() missing 1 required positional argument: \"%U\"",
                             params[i].function, params[i].name);
         }
@@ -272,6 +269,13 @@ PyObject* copy_to_out(PyObject* result, PyObject* out, const Param& param) {
                      param.function, n, Py_TYPE(out)->tp_name);
         throw PythonError();
     }
+    for (Py_ssize_t i = 0; i < n; i++) {
+        PyObject *from = PyTuple_GET_ITEM(result, i), *to = PySequence_Fast_GET_ITEM(out, i);
+        if (!is_tensor(from) || !is_tensor(to)) continue;
+        DType expected = tensor_of(from).dtype(), got = tensor_of(to).dtype();
+        EMBER_CHECK(expected == got, "%s: expected out %ld of dtype %s, got %s", param.function,
+                    long(i), dtype_name(expected), dtype_name(got));
+    }
     Held written{PyTuple_New(n)};
     for (Py_ssize_t i = 0; written.o && i < n; i++) {
         PyObject* one = copy_to_out(Py_NewRef(PyTuple_GET_ITEM(result, i)),
@@ -280,6 +284,11 @@ PyObject* copy_to_out(PyObject* result, PyObject* out, const Param& param) {
     }
     if (!written.o || PyTuple_CheckExact(result)) return Py_XNewRef(written.o);
     return PyObject_CallOneArg(reinterpret_cast<PyObject*>(Py_TYPE(result)), written.o);
+}
+
+void check_out_dtype(const Tensor& out, DType dtype, const Param& param) {
+    EMBER_CHECK(out.dtype() == dtype, "%s: dtype %s does not match dtype of out parameter %s",
+                param.function, dtype_name(dtype), dtype_name(out.dtype()));
 }
 
 PyObject* to_python(const std::vector<Tensor>& tensors, Signature&) {

@@ -294,6 +294,8 @@ PyObject* wrap_size(IntSpan sizes) {
     return size;
 }
 
+bool is_layout(PyObject* o) { return Py_TYPE(o) == layout_type; }
+bool is_strided(PyObject* layout) { return as_enum(layout)->value == 0; }
 bool is_memory_format(PyObject* o) { return Py_TYPE(o) == format_type; }
 MemoryFormat memory_format_of(PyObject* o) { return MemoryFormat(as_enum(o)->value); }
 

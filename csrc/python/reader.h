@@ -33,6 +33,7 @@ struct Param {
     bool number_ok = false;   // annotated `Tensor | Number`
     bool rest = false;        // `*size`: takes all further positions, or one sequence
     bool none_given = false;  // annotated `Tensor | None`
+    bool sequence = false;    // annotated `tuple`: one int does not do
     bool none_ok() const { return none_given || fallback == Py_None; }
     const char* text() const { return PyUnicode_AsUTF8(name); }
 };
@@ -95,7 +96,8 @@ struct Arg<std::vector<Tensor>> : Arg<const std::vector<Tensor>&> {
 template <>
 struct Arg<const Dims&> {
     static bool accepts(PyObject* o, const Param& p) {
-        return accepts_ints(o) || (o == Py_None && p.none_ok());
+        return (accepts_ints(o) && !(p.sequence && accepts_int(o))) ||
+               (o == Py_None && p.none_ok());
     }
     Arg(PyObject* o, const Param& p) {
         if (o != Py_None || !p.none_ok()) dims_ = read_ints(o, p);
@@ -172,6 +174,15 @@ struct Arg<Device> {
 
 private:
     Device value_;
+};
+
+// `layout=`: functions make strided tensors alone. NotImplementedError for other layouts.
+struct StridedLayout {};
+template <>
+struct Arg<StridedLayout> {
+    static bool accepts(PyObject* o, const Param&) { return o == Py_None || is_layout(o); }
+    Arg(PyObject* o, const Param& p);
+    StridedLayout get() const { return {}; }
 };
 
 template <>

@@ -40,6 +40,8 @@ _NAMES = {
         "_settings": "compile get_float32_matmul_precision set_float32_matmul_precision",
         "_shapes": "atleast_1d atleast_2d atleast_3d block_diag broadcast_shapes cartesian_prod "
         "combinations meshgrid unravel_index vander",
+        "_statistics": "corrcoef cov fill gradient histogram histogramdd is_nonzero logspace "
+        "positive",
         "_tensor_str": "get_printoptions printoptions set_printoptions",
         "nn.functional": "alpha_dropout bilinear celu_ cosine_similarity feature_alpha_dropout "
         "pairwise_distance pdist rrelu rrelu_ selu_ threshold_",
@@ -154,6 +156,8 @@ for _name in (
     "col_indices ccol_indices row_indices sparse_mask"
 ).split():
     setattr(Tensor, _name, _LazyMethod(_name, "sparse._convert"))
+for _name in "apply_ corrcoef cov histogram is_nonzero map_ positive".split():
+    setattr(Tensor, _name, _LazyMethod(_name, "_statistics"))
 Tensor.sparse_resize_ = _LazyMethod("sparse_resize_", "sparse._operations")
 for _name in ("smm", "sspaddmm"):
     setattr(Tensor, _name, _LazyMethod(_name, "sparse"))

@@ -16,6 +16,7 @@ from . import (
     sorting,
     spatial,
     special,
+    statistics,
     views,
 )
 
@@ -36,6 +37,7 @@ SPECS = [
     *creation.SPECS,
     *sorting.SPECS,
     *shapes.SPECS,
+    *statistics.SPECS,
 ]
 BY_NAME = {spec.name: spec for spec in SPECS}
 assert len(BY_NAME) == len(SPECS), "two rows have the same name"
