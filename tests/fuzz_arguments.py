@@ -212,7 +212,22 @@ class Arguments:
         """A tensor that has nothing to do with the others."""
         if self.chance(0.002):  # more elements than 32 bits count
             return self.torch.ones(1, dtype=self.torch.int8).expand(2**31 + 8)
+        if self.chance(0.05):
+            return self.sparse()
         return self.tensor(self.shape(), self.draw([*FLOATS, *INTEGERS, *COMPLEX, "bool"]))
+
+    def sparse(self) -> Any:
+        """A sparse matrix, some of whose indices may lie outside of it."""
+        count, high = self.rng.randrange(5), self.draw([3, 3, 3, 4, 2**62])
+        values = self.tensor([count], self.draw([*FLOATS, *INTEGERS]))
+        columns = [self.rng.randrange(high) for _ in range(count)]
+        if self.chance(0.5):
+            rows = [self.rng.randrange(3) for _ in range(count)]
+            return self.torch.sparse_coo_tensor([rows, columns], values, (3, 3))
+        pointers = [self.rng.randrange(-1, 6) for _ in range(2)] if self.chance(0.2) else [0, count]
+        pointers = self.torch.tensor([0, *pointers, count])
+        columns = self.torch.tensor(columns, dtype=self.torch.int64)
+        return self.torch.sparse_csr_tensor(pointers, columns, values, (3, 3))
 
     # ---- Plausible values by a parameter's name
 

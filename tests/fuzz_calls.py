@@ -35,7 +35,7 @@ from fuzz_arguments import Arguments, signatures
 from fuzz_recipes import RECIPES
 
 MODULES = ["", "nn.functional", "nn.init", "nn.utils", "autograd", "autograd.functional", "linalg"]
-MODULES += ["special", "random", "utils.checkpoint"]
+MODULES += ["special", "sparse", "random", "utils.checkpoint"]
 
 BINARY = "add sub mul truediv floordiv mod pow matmul and or xor eq ne lt le gt ge".split()
 UNARY = "neg abs invert bool int float index len iter repr array dlpack".split()
@@ -160,6 +160,8 @@ class Call:
         return f"{self.name}({', '.join(parts)})"
 
     def describe(self, value: Any) -> str:
+        if isinstance(value, self.torch.Tensor) and value.layout is not self.torch.strided:
+            return f"<{value!r}>"
         if isinstance(value, self.torch.Tensor):
             text = f"<{value.dtype} {tuple(value.shape)} strides {tuple(value.stride())}"
             text += " requires_grad" if value.requires_grad else ""

@@ -43,6 +43,8 @@ MISSING: dict[str, tuple[set[str], str]] = {
     "cummin": (REAL, SCANS),
     "rnn": ({"float32", "float64"}, RECURRENT),
     "rnn_backward": ({"float32", "float64"}, RECURRENT),
+    "sparse_matmul": ({"float32", "float64"}, "sparse products are the CPU's so far"),
+    "sparse_sample": ({"float32", "float64"}, "sparse products are the CPU's so far"),
     "scatter_reduce": (NUMERIC, "its reductions need an order to be deterministic: not written"),
     "complex": ({"float32", "float64"}, "complex numbers have no kernels of their own there"),
 }

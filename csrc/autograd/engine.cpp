@@ -21,12 +21,20 @@ bool sole_owner(const Tensor& t) {
            impl.storage->refs.load(std::memory_order_acquire) == 1 && !impl.view_base;
 }
 
+Tensor (*sum_of_wrappers)(const Tensor& a, const Tensor& b) = nullptr;
+
+bool has_wrapper(const Tensor& a, const Tensor& b) {
+    return a.impl()->wrapper || b.impl()->wrapper;
+}
+
 void add_gradient(Tensor& sum, Tensor grad) {
     if (!sum.defined()) {
         sum = std::move(grad);
-    } else if (!modes::grad_enabled() && sole_owner(sum) && sum.dtype() == grad.dtype() &&
-               !sum.has_overlap()) {
+    } else if (!modes::grad_enabled() && !has_wrapper(sum, grad) && sole_owner(sum) &&
+               sum.dtype() == grad.dtype() && !sum.has_overlap()) {
         prim::add_in_place(sum, grad);
+    } else if (EMBER_UNLIKELY(has_wrapper(sum, grad))) {
+        sum = sum_of_wrappers(sum, grad);
     } else {
         sum = prim::add(sum, grad);
     }
@@ -247,6 +255,9 @@ private:
     void receive(int index, uint32_t input_nr, Tensor grad) {
         Entry& entry = map_[index];
         if (entry.grads.empty()) entry.grads.resize(std::max(entry.node->outputs.size(), 1));
+        // Formulas would read the items that it does not have.
+        EMBER_CHECK(!grad.impl()->wrapper || entry.node->leaf(),
+                    "backward: %s cannot take a sparse gradient", entry.node->name().c_str());
         std::optional<StreamGuard> receiver;
         if (Device gpu = gpu_of(*entry.node); EMBER_UNLIKELY(!gpu.is_cpu())) {
             // Made on the current stream, added up and used on the receiver's.
@@ -446,10 +457,16 @@ void accumulate_grad(const Tensor& leaf, Tensor grad) {
     bool graph = modes::grad_enabled();
     if (meta.grad.defined()) {
         Tensor sum = meta.grad;  // .grad may be set to another while a kernel runs
-        if (graph)
+        if (EMBER_UNLIKELY(has_wrapper(sum, grad)))
+            meta.grad = sum_of_wrappers(sum, grad);
+        else if (graph)
             meta.grad = prim::add(sum, grad);
         else
             prim::add_in_place(sum, grad);
+        return;
+    }
+    if (EMBER_UNLIKELY(grad.impl()->wrapper)) {
+        meta.grad = std::move(grad);
         return;
     }
     bool steal = !graph && sole_owner(grad) && same(grad.strides(), leaf.strides()) &&
@@ -505,6 +522,8 @@ uint64_t next_hook_id() {
     static std::atomic<uint64_t> next{0};
     return next++;
 }
+
+void set_sum_of_wrappers(Tensor (*sum)(const Tensor&, const Tensor&)) { sum_of_wrappers = sum; }
 
 void set_failure_report(void (*report)(const Node&)) { failure_report = report; }
 

@@ -27,6 +27,9 @@ EMBER_EXPORT void queue_callback(std::function<void()> f);
 
 EMBER_EXPORT uint64_t next_hook_id();
 
+// Adds gradients of which one or both are wrappers (see TensorImpl); csrc/python knows their class.
+EMBER_EXPORT void set_sum_of_wrappers(Tensor (*sum)(const Tensor& a, const Tensor& b));
+
 // Anomaly mode: where the forward of a node's operation is taken from, who hears of a node whose
 // backward fails (an exception is on its way), and forgetting the NaN noted first.
 EMBER_EXPORT void set_trace_source(std::string (*source)());

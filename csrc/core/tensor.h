@@ -49,6 +49,8 @@ struct TensorImpl {
     bool private_version : 1 = false;  // `.data` and its views: changes go unnoticed by autograd
     bool owns_pyobject : 1 = false;    // the Python object outlived its last Python reference
     bool retains_grad : 1 = false;
+    // Stands for items that its Python class keeps elsewhere; the memory is a zero for all.
+    bool wrapper : 1 = false;
     ViewOrigin view_origin = ViewOrigin::Plain;
     uint32_t output_nr = 0;     // which output of grad_fn this is
     uint32_t attr_version = 0;  // base version at which a view's grad_fn was made

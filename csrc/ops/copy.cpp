@@ -333,6 +333,9 @@ Tensor constant_pad(const Tensor& x, const Dims& padding, Number value) {
                     "pad: the input size %ld, plus negative padding %ld and %ld resulted in a "
                     "negative output size",
                     long(size), long(before), long(after));
+        EMBER_CHECK(before >= -size && after >= -size,
+                    "pad: negative padding %ld and %ld takes more than the input size %ld",
+                    long(before), long(after), long(size));
         int64_t from = std::min(size, std::max<int64_t>(0, -before));
         int64_t to = std::max(from, size - std::max<int64_t>(0, -after));
         inner = slice(inner, d, from, to, 1);

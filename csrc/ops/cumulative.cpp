@@ -164,21 +164,21 @@ Tensor logcumsumexp(const Tensor& x, int64_t dim, const Dest& dest) {
 namespace {
 
 TensorPair running_extreme(const kernels::CumulativeSlot& slot, const char* name, const char* node,
-                           const Tensor& x, int64_t dim, const OutPair& out) {
+                           const Tensor& x, int64_t dim) {
     int at = wrap_dim(name, dim, x.dim());
     Tensor indices = empty(x.sizes(), {DType::Int64, x.device()});
     Tensor values = run(slot, x, at, false, indices.as<int64_t>());
     record_picks(node, values, x, at, indices, true);
-    return into(name, out, values, indices, needs_grad(x));
+    return {values, indices};
 }
 
 }  // namespace
 
-TensorPair cummax(const Tensor& x, int64_t dim, const OutPair& out) {
-    return running_extreme(kernels::cummax, "cummax", "CummaxBackward0", x, dim, out);
+TensorPair cummax(const Tensor& x, int64_t dim) {
+    return running_extreme(kernels::cummax, "cummax", "CummaxBackward0", x, dim);
 }
-TensorPair cummin(const Tensor& x, int64_t dim, const OutPair& out) {
-    return running_extreme(kernels::cummin, "cummin", "CumminBackward0", x, dim, out);
+TensorPair cummin(const Tensor& x, int64_t dim) {
+    return running_extreme(kernels::cummin, "cummin", "CumminBackward0", x, dim);
 }
 
 Tensor diff(const Tensor& x, int64_t n, int64_t dim, const Tensor& prepend, const Tensor& append,

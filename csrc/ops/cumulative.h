@@ -8,8 +8,8 @@ namespace ember::ops {
 Tensor cumsum(const Tensor& x, int64_t dim, std::optional<DType> dtype, const Dest& dest);
 Tensor cumprod(const Tensor& x, int64_t dim, std::optional<DType> dtype, const Dest& dest);
 Tensor logcumsumexp(const Tensor& x, int64_t dim, const Dest& dest);
-TensorPair cummax(const Tensor& x, int64_t dim, const OutPair& out);
-TensorPair cummin(const Tensor& x, int64_t dim, const OutPair& out);
+TensorPair cummax(const Tensor& x, int64_t dim);
+TensorPair cummin(const Tensor& x, int64_t dim);
 // The n-th difference; `prepend` and `append` may be undefined.
 Tensor diff(const Tensor& x, int64_t n, int64_t dim, const Tensor& prepend, const Tensor& append,
             const Dest& out);

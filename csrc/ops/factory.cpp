@@ -44,25 +44,12 @@ DType dtype_of_number(Number n) {
                                            : DType::Bool;
 }
 
-Tensor filled(const char* name, const Dims& size, Number value, const Dest& out,
-              std::optional<DType> dtype, std::optional<Device> device, bool requires_grad) {
+Tensor filled(const char* name, const Dims& size, Number value, std::optional<DType> dtype,
+              std::optional<Device> device) {
     TensorOptions options = options_of(dtype, device);
-    check_number_fits(name, wrapped_number(value),
-                      out.fresh() ? options.dtype : out.tensor().dtype());
-    if (out.fresh()) {
-        checked_numel(name, size, options.dtype);
-        return with_grad(full(size, value, options), requires_grad);
-    }
-    const Tensor& to = out.tensor();
-    EMBER_CHECK(!dtype || *dtype == to.dtype(),
-                "%s: dtype %s does not match dtype of out parameter %s", name, dtype_name(*dtype),
-                dtype_name(to.dtype()));
-    check_in_place(name, to);
-    checked_numel(name, size, to.dtype());
-    resize_out(name, to, size);
-    fill(to, value);
-    to.bump_version();
-    return to;
+    check_number_fits(name, wrapped_number(value), options.dtype);
+    checked_numel(name, size, options.dtype);
+    return full(size, value, options);
 }
 
 Tensor like(const Tensor& x, std::optional<DType> dtype, std::optional<Device> device,
@@ -106,20 +93,17 @@ Tensor empty_op(const Dims& size, std::optional<DType> dtype, std::optional<Devi
     return with_grad(t, requires_grad);
 }
 
-Tensor zeros_op(const Dims& size, const Dest& out, std::optional<DType> dtype,
-                std::optional<Device> device, bool requires_grad) {
-    return filled("zeros", size, number(int64_t(0)), out, dtype, device, requires_grad);
+Tensor zeros_op(const Dims& size, std::optional<DType> dtype, std::optional<Device> device) {
+    return filled("zeros", size, number(int64_t(0)), dtype, device);
 }
 
-Tensor ones_op(const Dims& size, const Dest& out, std::optional<DType> dtype,
-               std::optional<Device> device, bool requires_grad) {
-    return filled("ones", size, number(int64_t(1)), out, dtype, device, requires_grad);
+Tensor ones_op(const Dims& size, std::optional<DType> dtype, std::optional<Device> device) {
+    return filled("ones", size, number(int64_t(1)), dtype, device);
 }
 
-Tensor full_op(const Dims& size, Number fill_value, const Dest& out, std::optional<DType> dtype,
-               std::optional<Device> device, bool requires_grad) {
-    DType d = out.fresh() ? dtype_of_number(fill_value) : out.tensor().dtype();
-    return filled("full", size, fill_value, out, dtype.value_or(d), device, requires_grad);
+Tensor full_op(const Dims& size, Number fill_value, std::optional<DType> dtype,
+               std::optional<Device> device) {
+    return filled("full", size, fill_value, dtype.value_or(dtype_of_number(fill_value)), device);
 }
 
 Tensor empty_strided_op(const Dims& size, const Dims& stride, std::optional<DType> dtype,

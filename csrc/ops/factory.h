@@ -12,12 +12,10 @@ Tensor full(IntSpan sizes, Number value, TensorOptions options);
 // The remaining functions take dtype, device and requires_grad as PyTorch does.
 Tensor empty_op(const Dims& size, std::optional<DType> dtype, std::optional<Device> device,
                 bool requires_grad, std::optional<MemoryFormat> memory_format);
-Tensor zeros_op(const Dims& size, const Dest& out, std::optional<DType> dtype,
-                std::optional<Device> device, bool requires_grad);
-Tensor ones_op(const Dims& size, const Dest& out, std::optional<DType> dtype,
-               std::optional<Device> device, bool requires_grad);
-Tensor full_op(const Dims& size, Number fill_value, const Dest& out, std::optional<DType> dtype,
-               std::optional<Device> device, bool requires_grad);
+Tensor zeros_op(const Dims& size, std::optional<DType> dtype, std::optional<Device> device);
+Tensor ones_op(const Dims& size, std::optional<DType> dtype, std::optional<Device> device);
+Tensor full_op(const Dims& size, Number fill_value, std::optional<DType> dtype,
+               std::optional<Device> device);
 Tensor empty_strided_op(const Dims& size, const Dims& stride, std::optional<DType> dtype,
                         std::optional<Device> device, bool requires_grad);
 Tensor empty_like_op(const Tensor& input, std::optional<DType> dtype, std::optional<Device> device,

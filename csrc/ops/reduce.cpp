@@ -395,6 +395,7 @@ std::tuple<Tensor, Tensor> extreme_dim(const kernels::ReduceIndex& slot, const c
 
 Tensor index_of(const kernels::ReduceIndex& slot, const char* name, const Tensor& x,
                 std::optional<int64_t> dim, bool keepdim) {
+    EMBER_CHECK(x.dtype() != DType::Bool, "%s: does not support bool input", name);
     GradModeGuard no_grad(false);
     if (dim) return index_along(slot, name, x, wrap_dim(name, *dim, x.dim()), keepdim, nullptr);
     Tensor flat = reshape(x, {-1});
@@ -556,6 +557,44 @@ Tensor count_nonzero(const Tensor& x, const std::optional<Dims>& dim) {
     Reduced("count_nonzero", x, span_of(dim));  // checks the dims
     GradModeGuard no_grad(false);
     return sum(ne(x, wrapped_number(number(int64_t(0)))), dim, false, std::nullopt, {});
+}
+
+namespace {
+
+// 0 for NaN. What is left out gets 0 times its gradient.
+Tensor without_nan(const char* name, const Tensor& x, const std::optional<Dims>& dim) {
+    for (int64_t d : dim ? *dim : Dims()) wrap_dim(name, d, x.dim());
+    EMBER_CHECK(!is_complex(x.dtype()), "%s: does not support complex inputs", name);
+    if (!is_floating(x.dtype())) return x;
+    Tensor out = [&] {
+        GradModeGuard no_grad(false);
+        return where(isnan(x), wrapped_number(number(0.0)), x);
+    }();
+    if (needs_grad(x))
+        record("NansumBackward0", out, {x},
+               [kept = logical_not(isnan(x), {})](Backward& bw, const Tensor& g) {
+                   bw.set(0, mul(g, to_dtype(kept, g.dtype())));
+               });
+    return out;
+}
+
+}  // namespace
+
+Tensor nansum(const Tensor& x, const std::optional<Dims>& dim, bool keepdim,
+              std::optional<DType> dtype, const Dest& dest) {
+    if (!dest.fresh() && !dtype && is_floating(x.dtype()))
+        check_out("nansum", dest.tensor(), x.dtype(), needs_grad(x));
+    return sum(without_nan("nansum", x, dim), dim, keepdim, dtype, dest);
+}
+
+Tensor nanmean(const Tensor& x, const std::optional<Dims>& dim, bool keepdim,
+               std::optional<DType> dtype, const Dest& dest) {
+    EMBER_CHECK(is_floating(x.dtype()),
+                "nanmean: expected input to have floating point dtype but got %s",
+                dtype_name(x.dtype()));
+    Tensor total = sum(without_nan("nanmean", x, dim), dim, keepdim, dtype, {});
+    Tensor count = sum(logical_not(isnan(x), {}), dim, keepdim, std::nullopt, {});
+    return div(total, count, std::nullopt, dest);
 }
 
 }  // namespace ember::ops

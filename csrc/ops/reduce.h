@@ -10,6 +10,10 @@ namespace ember::ops {
 
 Tensor sum(const Tensor& x, const std::optional<Dims>& dim, bool keepdim,
            std::optional<DType> dtype, const Dest& dest);
+Tensor nansum(const Tensor& x, const std::optional<Dims>& dim, bool keepdim,
+              std::optional<DType> dtype, const Dest& dest);
+Tensor nanmean(const Tensor& x, const std::optional<Dims>& dim, bool keepdim,
+               std::optional<DType> dtype, const Dest& dest);
 Tensor mean(const Tensor& x, const std::optional<Dims>& dim, bool keepdim,
             std::optional<DType> dtype, const Dest& dest);
 Tensor prod(const Tensor& x, std::optional<int64_t> dim, bool keepdim, std::optional<DType> dtype,

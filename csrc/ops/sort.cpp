@@ -32,18 +32,6 @@ Tensor into(const char* name, const Dest& out, const Tensor& value, bool needs_g
     return copy_(out.tensor(), value);
 }
 
-TensorPair into(const char* name, const OutPair& out, Tensor values, Tensor indices,
-                bool needs_grad) {
-    if (!out) return {values, indices};
-    if (out->size() != 2) raise_type("%s: out must be a pair of tensors", name);
-    const Tensor &first = (*out)[0], &second = (*out)[1];
-    EMBER_CHECK(first.dtype() == values.dtype() && second.dtype() == indices.dtype(),
-                "%s: out must have dtypes %s and int64, got %s and %s", name,
-                dtype_name(values.dtype()), dtype_name(first.dtype()), dtype_name(second.dtype()));
-    return {into(name, Dest::out(first), values, needs_grad),
-            into(name, Dest::out(second), indices, needs_grad)};
-}
-
 void record_picks(const char* node, const Tensor& values, const Tensor& x, int dim,
                   const Tensor& indices, bool repeats) {
     if (!needs_grad(x)) return;
@@ -121,53 +109,51 @@ TensorPair ranked(const char* name, const Tensor& x, int dim, int64_t k, kernels
 }
 
 // Values and indices (with `dim` of size 1) of one item a slice: recorded, and without the dim.
-TensorPair finish(const char* name, const char* node, const Tensor& x, int dim, bool keepdim,
-                  TensorPair found, const OutPair& out) {
+TensorPair finish(const char* node, const Tensor& x, int dim, bool keepdim, TensorPair found) {
     auto& [values, indices] = found;
     record_picks(node, values, x, dim, indices, false);
     bool drop = !keepdim && x.dim() > 0;
-    return into(name, out, drop ? squeeze_dims(values, {dim}) : values,
-                drop ? squeeze_dims(indices, {dim}) : indices, needs_grad(x));
+    if (!drop) return found;
+    return {squeeze_dims(values, {dim}), squeeze_dims(indices, {dim})};
 }
 
 }  // namespace
 
-TensorPair sort(const Tensor& x, int64_t dim, bool descending, std::optional<bool>,
-                const OutPair& out) {
+TensorPair sort(const Tensor& x, int64_t dim, bool descending, std::optional<bool>) {
     int at = wrap_dim("sort", dim, x.dim());
     int64_t n = x.dim() > 0 ? x.impl()->sizes[at] : 1;
     auto [values, indices] = first_items(kernels::sort, x, at, n, descending, true);
     record_picks("SortBackward0", values, x, at, indices, false);
-    return into("sort", out, values, indices, needs_grad(x));
+    return {values, indices};
 }
 
 Tensor argsort(const Tensor& x, int64_t dim, bool descending, bool stable) {
     GradModeGuard no_grad(false);
     wrap_dim("argsort", dim, x.dim());
-    return std::get<1>(sort(x, dim, descending, stable, {}));
+    return std::get<1>(sort(x, dim, descending, stable));
 }
 
 Tensor msort(const Tensor& x, const Dest& out) {
-    return into("msort", out, std::get<0>(sort(x, 0, false, true, {})), needs_grad(x));
+    return into("msort", out, std::get<0>(sort(x, 0, false, true)), needs_grad(x));
 }
 
-TensorPair topk(const Tensor& x, int64_t k, int64_t dim, bool largest, bool, const OutPair& out) {
+TensorPair topk(const Tensor& x, int64_t k, int64_t dim, bool largest, bool) {
     int at = wrap_dim("topk", dim, x.dim());
     int64_t n = x.dim() > 0 ? x.impl()->sizes[at] : 1;
     EMBER_CHECK(k >= 0 && k <= n, "topk: selected index k out of range: 0 to %ld, got %ld", long(n),
                 long(k));
     auto [values, indices] = first_items(kernels::topk, x, at, k, largest, false);
     record_picks("TopkBackward0", values, x, at, indices, false);
-    return into("topk", out, values, indices, needs_grad(x));
+    return {values, indices};
 }
 
-TensorPair kthvalue(const Tensor& x, int64_t k, int64_t dim, bool keepdim, const OutPair& out) {
+TensorPair kthvalue(const Tensor& x, int64_t k, int64_t dim, bool keepdim) {
     int at = wrap_dim("kthvalue", dim, x.dim());
     int64_t n = x.dim() > 0 ? x.impl()->sizes[at] : 1;
     EMBER_CHECK(k >= 1 && k <= n, "kthvalue: k must be in 1 to %ld, the size of dim %d, got %ld",
                 long(n), at, long(k));
-    return finish("kthvalue", "KthvalueBackward0", x, at, keepdim,
-                  ranked("kthvalue", x, at, k - 1, kernels::Rank::Kth), out);
+    return finish("KthvalueBackward0", x, at, keepdim,
+                  ranked("kthvalue", x, at, k - 1, kernels::Rank::Kth));
 }
 
 namespace {
@@ -197,9 +183,9 @@ Tensor middle(const char* name, const char* node, const Tensor& x, kernels::Rank
 }
 
 TensorPair middle_along(const char* name, const char* node, const Tensor& x, int64_t dim,
-                        bool keepdim, kernels::Rank rank, const OutPair& out) {
+                        bool keepdim, kernels::Rank rank) {
     int at = wrap_dim(name, dim, x.dim());
-    return finish(name, node, x, at, keepdim, ranked(name, x, at, 0, rank), out);
+    return finish(node, x, at, keepdim, ranked(name, x, at, 0, rank));
 }
 
 }  // namespace
@@ -210,15 +196,15 @@ Tensor median_all(const Tensor& x) {
 Tensor nanmedian_all(const Tensor& x) {
     return middle("nanmedian", "NanmedianBackward0", x, kernels::Rank::NanMedian);
 }
-TensorPair median(const Tensor& x, int64_t dim, bool keepdim, const OutPair& out) {
-    return middle_along("median", "MedianBackward1", x, dim, keepdim, kernels::Rank::Median, out);
+TensorPair median(const Tensor& x, int64_t dim, bool keepdim) {
+    return middle_along("median", "MedianBackward1", x, dim, keepdim, kernels::Rank::Median);
 }
-TensorPair nanmedian(const Tensor& x, int64_t dim, bool keepdim, const OutPair& out) {
+TensorPair nanmedian(const Tensor& x, int64_t dim, bool keepdim) {
     return middle_along("nanmedian", "NanmedianBackward1", x, dim, keepdim,
-                        kernels::Rank::NanMedian, out);
+                        kernels::Rank::NanMedian);
 }
 
-TensorPair mode(const Tensor& x, int64_t dim, bool keepdim, const OutPair& out) {
+TensorPair mode(const Tensor& x, int64_t dim, bool keepdim) {
     int at = wrap_dim("mode", dim, x.dim());
     Tensor values, indices;
     {
@@ -228,19 +214,19 @@ TensorPair mode(const Tensor& x, int64_t dim, bool keepdim, const OutPair& out) 
         if (n == 0)
             raise_index("mode: expected reduction dim %d to have non-zero size, got shape %s", at,
                         to_string(x.sizes()).c_str());
-        auto [sorted, order] = sort(rows, -1, false, true, {});
+        auto [sorted, order] = sort(rows, -1, false, true);
         // How many equal items stand up to each one: its distance from where its run starts.
         Tensor place =
             arange(number(n), std::nullopt, number(int64_t(1)), DType::Int64, x.device(), false);
         Tensor starts = ne(narrow(sorted, -1, 1, n - 1), narrow(sorted, -1, 0, n - 1));
         Tensor first = constant_pad(mul(to_dtype(starts, DType::Int64), narrow(place, 0, 1, n - 1)),
                                     {1, 0}, number(int64_t(0)));
-        Tensor length = sub(place, std::get<0>(cummax(first, -1, {})));
+        Tensor length = sub(place, std::get<0>(cummax(first, -1)));
         Tensor best = argmax(length, -1, true);
         values = moved_back(gather(sorted, -1, best), x, at, false);
         indices = moved_back(gather(order, -1, best), x, at, false);
     }
-    return finish("mode", "ModeBackward0", x, at, keepdim, {values, indices}, out);
+    return finish("ModeBackward0", x, at, keepdim, {values, indices});
 }
 
 namespace {
@@ -263,7 +249,7 @@ Tensor quantiles(const char* name, const Tensor& x, const Tensor& q, std::option
                 name, int(interpolation.size()), interpolation.data());
     int at = dim ? wrap_dim(name, *dim, x.dim()) : 0;
     Tensor flat = dim && x.dim() > 0 ? transpose(x, at, -1) : reshape(x, {-1});
-    Tensor sorted = std::get<0>(sort(flat, -1, false, true, {}));
+    Tensor sorted = std::get<0>(sort(flat, -1, false, true));
     Tensor ranks;  // (…, q)
     {
         GradModeGuard no_grad(false);

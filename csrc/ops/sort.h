@@ -10,23 +10,19 @@
 // Order and search. NaN counts as larger than every number; sorting is stable always.
 namespace ember::ops {
 
-// `out=` of a function with two results.
-using OutPair = std::optional<std::vector<Tensor>>;
 using TensorPair = std::tuple<Tensor, Tensor>;
 
-TensorPair sort(const Tensor& x, int64_t dim, bool descending, std::optional<bool> stable,
-                const OutPair& out);
+TensorPair sort(const Tensor& x, int64_t dim, bool descending, std::optional<bool> stable);
 Tensor argsort(const Tensor& x, int64_t dim, bool descending, bool stable);
 Tensor msort(const Tensor& x, const Dest& out);
-TensorPair topk(const Tensor& x, int64_t k, int64_t dim, bool largest, bool sorted,
-                const OutPair& out);
+TensorPair topk(const Tensor& x, int64_t k, int64_t dim, bool largest, bool sorted);
 // k counts from 1.
-TensorPair kthvalue(const Tensor& x, int64_t k, int64_t dim, bool keepdim, const OutPair& out);
+TensorPair kthvalue(const Tensor& x, int64_t k, int64_t dim, bool keepdim);
 Tensor median_all(const Tensor& x);
 Tensor nanmedian_all(const Tensor& x);
-TensorPair median(const Tensor& x, int64_t dim, bool keepdim, const OutPair& out);
-TensorPair nanmedian(const Tensor& x, int64_t dim, bool keepdim, const OutPair& out);
-TensorPair mode(const Tensor& x, int64_t dim, bool keepdim, const OutPair& out);
+TensorPair median(const Tensor& x, int64_t dim, bool keepdim);
+TensorPair nanmedian(const Tensor& x, int64_t dim, bool keepdim);
+TensorPair mode(const Tensor& x, int64_t dim, bool keepdim);
 // q: a number or a vector, whose dim comes first in the result.
 Tensor quantile(const Tensor& x, const Tensor& q, std::optional<int64_t> dim, bool keepdim,
                 std::string_view interpolation, const Dest& out);
@@ -55,8 +51,6 @@ Tensor histc(const Tensor& x, int64_t bins, Number min, Number max, const Dest& 
 // x with `dim` last, dense, without a record; a zero-dim x as (1,).
 Tensor with_last(const Tensor& x, int dim);
 // Writes results to `out=` where it was given.
-TensorPair into(const char* name, const OutPair& out, Tensor values, Tensor indices,
-                bool needs_grad);
 Tensor into(const char* name, const Dest& out, const Tensor& value, bool needs_grad);
 // Records values = x gathered along `dim` at `indices`; `repeats`: an item may be taken twice.
 void record_picks(const char* node, const Tensor& values, const Tensor& x, int dim,

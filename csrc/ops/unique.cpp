@@ -62,7 +62,7 @@ void restore_slices(Unique& result, const Tensor& x, int dim) {
 Unique unique(const Tensor& x, std::optional<int64_t> dim) {
     GradModeGuard no_grad(false);
     if (!dim) {
-        auto [sorted, order] = sort(reshape(x, {-1}), 0, false, true, {});
+        auto [sorted, order] = sort(reshape(x, {-1}), 0, false, true);
         Unique result = runs(sorted, order);
         result.inverse = reshape(result.inverse, Dims(x.sizes()));
         return result;
@@ -193,7 +193,7 @@ Tensor isin(const Tensor& elements, const Tensor& test_elements, bool, bool inve
     if (items.numel() == 0) {
         found = zeros(x.sizes(), {DType::Bool, x.device()});
     } else {
-        Tensor sorted = std::get<0>(sort(items, 0, false, true, {}));
+        Tensor sorted = std::get<0>(sort(items, 0, false, true));
         Tensor place = search("isin", sorted, x, false, false, {}, {});
         place = clamp(place, std::nullopt, number(items.numel() - 1), {});
         found = eq(take(sorted, place), x);

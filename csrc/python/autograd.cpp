@@ -145,7 +145,7 @@ SmallVector<Tensor, 2> read_grads(const char* function, PyObject* o, Py_ssize_t 
         if (item != Py_None && !is_tensor(item))
             raise_type("%s: gradients can be either Tensors or None, but got %s", function,
                        Py_TYPE(item)->tp_name);
-        grads.push_back(item == Py_None ? Tensor() : tensor_of(item));
+        grads.push_back(item == Py_None ? Tensor() : with_items(function, tensor_of(item)));
     }
     return grads;
 }
@@ -211,6 +211,27 @@ PyObject* module_backward(PyObject*, PyObject* const* args, Py_ssize_t nargs, Py
     }
 }
 
+// A strided gradient stands first: that is the sum its class knows.
+Tensor sum_of_wrappers(const Tensor& a, const Tensor& b) {
+    PyGILState_STATE state = PyGILState_Ensure();
+    struct Release {
+        PyGILState_STATE state;
+        ~Release() { PyGILState_Release(state); }
+    } release{state};
+    bool swap = a.impl()->wrapper && !b.impl()->wrapper;
+    PyRef x = PyRef::steal(wrap(swap ? b : a)), y = PyRef::steal(wrap(swap ? a : b));
+    PyRef sum = PyRef::steal(x && y ? PyNumber_Add(x.get(), y.get()) : nullptr);
+    if (!sum) throw PythonError();
+    return tensor_of(sum.get());
+}
+
+bool any_overrides(PyObject* o) {
+    if (!PyTuple_Check(o) && !PyList_Check(o)) return overrides(o);
+    for (Py_ssize_t i = 0; i < PySequence_Fast_GET_SIZE(o); i++)
+        if (overrides(PySequence_Fast_GET_ITEM(o, i))) return true;
+    return false;
+}
+
 PyObject* module_grad(PyObject*, PyObject* const* args, Py_ssize_t nargs, PyObject* kwnames) {
     static constexpr const char* names[] = {"outputs",          "inputs",       "grad_outputs",
                                             "retain_graph",     "create_graph", "allow_unused",
@@ -219,6 +240,11 @@ PyObject* module_grad(PyObject*, PyObject* const* args, Py_ssize_t nargs, PyObje
     try {
         sort_arguments("grad", names, args, nargs, kwnames, slots);
         if (!slots[0] || !slots[1]) raise_type("grad() needs the arguments 'outputs' and 'inputs'");
+        if (any_overrides(slots[0]) || any_overrides(slots[1])) {
+            PyRef module = PyRef::steal(PyImport_ImportModule("ember._C"));
+            PyObject* func = module ? PyObject_GetAttrString(module.get(), "_grad") : nullptr;
+            return call_override(func, args, nargs, kwnames);
+        }
         Edges roots("grad", slots[0]), targets("grad", slots[1]);
         SmallVector<Tensor, 2> grads = read_grads("grad", slots[2], roots.size());
         autograd::BackwardOptions options;
@@ -435,6 +461,7 @@ bool add_autograd(PyObject* module) {
     PyType_Modified(tensor_type);
     autograd::set_trace_source(python_stack);
     autograd::set_failure_report(warn_of_failure);
+    autograd::set_sum_of_wrappers(sum_of_wrappers);
     return add_hooks(module) && add_node_type(module) && add_function_type(module) &&
            add_grad_mode(module) && add_saved_hooks(module) &&
            PyModule_AddFunctions(module, functions) == 0;

@@ -100,6 +100,7 @@ void Signature::prepare(int taken) {
             p.number_ok = types.find("Number") != types.npos;
             p.complex_ok = types.find("complex") != types.npos;
             p.none_given = types.find("None") != types.npos;
+            p.sequence = types.find("tuple") != types.npos;
         }
         if (equals < part.size()) {
             p.fallback = literal(trim(part.substr(equals + 1)));
@@ -150,7 +151,7 @@ bool Signature::sort(PyObject* const* args, Py_ssize_t nargs, PyObject* kwnames,
     Py_ssize_t used = 0;
     while (used < nargs && at < positional) {
         if (EMBER_UNLIKELY(params[at].rest)) {
-            // f(2, 3) and f((2, 3)) mean the same; f() means an empty size.
+            // f(2, 3) and f((2, 3)) mean the same.
             Py_ssize_t left = nargs - used;
             if (left == 1 && (PyTuple_Check(args[used]) || PyList_Check(args[used]))) {
                 slots[at++] = args[used++];
@@ -197,10 +198,6 @@ bool Signature::sort(PyObject* const* args, Py_ssize_t nargs, PyObject* kwnames,
     for (int i = at; i < count; i++) {
         if (slots[i]) continue;
         if (EMBER_UNLIKELY(!params[i].fallback)) {
-            if (params[i].rest && !kwnames) {
-                slots[i] = *made = PyTuple_New(0);
-                continue;
-            }
             return mismatch(quiet, "%s() missing 1 required positional argument: \"%U\"",
                             params[i].function, params[i].name);
         }
@@ -276,6 +273,13 @@ PyObject* copy_to_out(PyObject* result, PyObject* out, const Param& param) {
                      param.function, n, Py_TYPE(out)->tp_name);
         throw PythonError();
     }
+    for (Py_ssize_t i = 0; i < n; i++) {
+        PyObject *from = PyTuple_GET_ITEM(result, i), *to = PySequence_Fast_GET_ITEM(out, i);
+        if (!is_tensor(from) || !is_tensor(to)) continue;
+        DType expected = tensor_of(from).dtype(), got = tensor_of(to).dtype();
+        EMBER_CHECK(expected == got, "%s: expected out %ld of dtype %s, got %s", param.function,
+                    long(i), dtype_name(expected), dtype_name(got));
+    }
     Held written{PyTuple_New(n)};
     for (Py_ssize_t i = 0; written.o && i < n; i++) {
         PyObject* one = copy_to_out(Py_NewRef(PyTuple_GET_ITEM(result, i)),
@@ -284,6 +288,11 @@ PyObject* copy_to_out(PyObject* result, PyObject* out, const Param& param) {
     }
     if (!written.o || PyTuple_CheckExact(result)) return Py_XNewRef(written.o);
     return PyObject_CallOneArg(reinterpret_cast<PyObject*>(Py_TYPE(result)), written.o);
+}
+
+void check_out_dtype(const Tensor& out, DType dtype, const Param& param) {
+    EMBER_CHECK(out.dtype() == dtype, "%s: dtype %s does not match dtype of out parameter %s",
+                param.function, dtype_name(dtype), dtype_name(out.dtype()));
 }
 
 PyObject* to_python(const std::vector<Tensor>& tensors, Signature&) {
@@ -338,43 +347,34 @@ void BindTable::alias(const char* name, const char* of) {
 
 bool BindTable::install(PyObject* module, PyTypeObject* type) {
     core_module = module;
-    PyObject* dict = type->tp_dict;
-    auto put_method = [&](PyMethodDef* def) {
-        PyObject* descriptor = PyDescr_NewMethod(type, def);
-        if (!descriptor) return false;
-        bool ok = PyDict_SetItemString(dict, def->ml_name, descriptor) == 0;
-        Py_DECREF(descriptor);
+    PyObject *dict = type->tp_dict, *functions = PyModule_GetDict(module);
+    auto put = [](PyObject* to, const std::string& name, PyObject* object) {  // steals
+        bool ok = object && PyDict_SetItemString(to, name.c_str(), object) == 0;
+        Py_XDECREF(object);
         return ok;
     };
-    auto put_alias = [&](const Binding& b, const char* suffix) {
-        PyObject* descriptor = PyDict_GetItemString(dict, (b.of->name + suffix).c_str());
-        return descriptor && PyDict_SetItemString(dict, (b.name + suffix).c_str(), descriptor) == 0;
+    auto known = [](PyObject* in, const std::string& name) {
+        return Py_XNewRef(PyDict_GetItemString(in, name.c_str()));
     };
-    PyObject* name = PyModule_GetNameObject(module);
+    PyObject* module_name = PyModule_GetNameObject(module);
     for (Binding* b : bindings) {
-        if (b->of) {
-            if (b->forms & kFunction) {
-                PyObject* f = PyObject_GetAttrString(module, b->of->name.c_str());
-                if (!f || PyModule_AddObjectRef(module, b->name.c_str(), f) < 0) return false;
-                Py_DECREF(f);
-            }
-            if (b->forms & kMethod && !put_alias(*b, "")) return false;
-            if (b->forms & kInPlace && !put_alias(*b, "_")) return false;
-            continue;
-        }
-        if (b->forms & kFunction) {
-            PyObject* f = PyCFunction_NewEx(&b->function, nullptr, name);
-            if (!f || PyModule_AddObjectRef(module, b->function.ml_name, f) < 0) return false;
-            Py_DECREF(f);
-        }
-        if (b->forms & kMethod && !put_method(&b->method)) return false;
-        if (b->forms & kInPlace && !put_method(&b->in_place)) return false;
-        if (b->forms & kInPlaceFunction &&
-            PyModule_AddObjectRef(module, b->in_place.ml_name,
-                                  PyDict_GetItemString(dict, b->in_place.ml_name)) < 0)
-            return false;
+        std::string changing = b->name + "_";
+        bool ok = true;
+        if (b->forms & kFunction)
+            ok = put(functions, b->name,
+                     b->of ? known(functions, b->of->name)
+                           : PyCFunction_NewEx(&b->function, nullptr, module_name));
+        if (ok && b->forms & kMethod)
+            ok = put(dict, b->name,
+                     b->of ? known(dict, b->of->name) : PyDescr_NewMethod(type, &b->method));
+        if (ok && b->forms & kInPlace)
+            ok =
+                put(dict, changing,
+                    b->of ? known(dict, b->of->name + "_") : PyDescr_NewMethod(type, &b->in_place));
+        if (ok && b->forms & kInPlaceFunction) ok = put(functions, changing, known(dict, changing));
+        if (!ok) return false;
     }
-    Py_XDECREF(name);
+    Py_XDECREF(module_name);
     PyType_Modified(type);
     return true;
 }

@@ -60,6 +60,8 @@ inline PyObject* to_python(DType d, Signature&) { return wrap_dtype(d); }
 PyObject* to_python(const std::vector<Tensor>& tensors, Signature&);
 // Copies a result (stolen) to `out`, a tensor or a tuple of them, and returns that.
 PyObject* copy_to_out(PyObject* result, PyObject* out, const Param& param);
+// RuntimeError where a dtype was asked for that `out` has not.
+void check_out_dtype(const Tensor& out, DType dtype, const Param& param);
 PyObject* pack_result(Signature& signature, std::initializer_list<PyObject*> items);
 template <class... T>
 PyObject* to_python(std::tuple<T...> items, Signature& s) {
@@ -112,6 +114,8 @@ struct Call<F, InPlace> {
         PyObject *out = slots[kParams], *dtype = nullptr;
         int at = signature.dtype_at;
         if (is_tensor(out)) plain_tensor_of(out);
+        if (at >= 0 && is_dtype(slots[at]) && is_tensor(out))
+            check_out_dtype(tensor_of(out), dtype_of(slots[at]), signature.params[kParams]);
         if (at >= 0 && slots[at] == Py_None && is_tensor(out))
             slots[at] = dtype = wrap_dtype(tensor_of(out).dtype());
         PyObject* result = run(slots);

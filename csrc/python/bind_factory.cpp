@@ -10,66 +10,54 @@ namespace {
 
 using Format = std::optional<MemoryFormat>;
 
-// In page-locked memory where that is asked for; `layout` is accepted, all are strided.
+// In page-locked memory where that is asked for.
 Tensor placed(Tensor t, bool pin_memory, bool requires_grad) {
     return ops::with_grad(pin_memory ? ops::pin_memory(t) : t, requires_grad);
 }
-Tensor zeros(const Dims& size, const Dest& out, std::optional<DType> dtype, PyObject*,
+Tensor zeros(const Dims& size, std::optional<DType> dtype, StridedLayout,
              std::optional<Device> device, bool pin_memory, bool requires_grad) {
-    return placed(ops::zeros_op(size, out, dtype, device, false), pin_memory && out.fresh(),
-                  requires_grad && out.fresh());
+    return placed(ops::zeros_op(size, dtype, device), pin_memory, requires_grad);
 }
-Tensor ones(const Dims& size, const Dest& out, std::optional<DType> dtype, PyObject*,
+Tensor ones(const Dims& size, std::optional<DType> dtype, StridedLayout,
             std::optional<Device> device, bool pin_memory, bool requires_grad) {
-    return placed(ops::ones_op(size, out, dtype, device, false), pin_memory && out.fresh(),
-                  requires_grad && out.fresh());
+    return placed(ops::ones_op(size, dtype, device), pin_memory, requires_grad);
 }
-Tensor full(const Dims& size, Number value, const Dest& out, std::optional<DType> dtype, PyObject*,
+Tensor full(const Dims& size, Number value, std::optional<DType> dtype, StridedLayout,
             std::optional<Device> device, bool pin_memory, bool requires_grad) {
-    return placed(ops::full_op(size, value, out, dtype, device, false), pin_memory && out.fresh(),
-                  requires_grad && out.fresh());
+    return placed(ops::full_op(size, value, dtype, device), pin_memory, requires_grad);
 }
-Tensor empty(const Dims& size, std::optional<DType> dtype, PyObject*, std::optional<Device> device,
-             bool pin_memory, bool requires_grad, Format format) {
+Tensor empty(const Dims& size, std::optional<DType> dtype, StridedLayout,
+             std::optional<Device> device, bool pin_memory, bool requires_grad, Format format) {
     return placed(ops::empty_op(size, dtype, device, false, format), pin_memory, requires_grad);
 }
-Tensor empty_strided(const Dims& size, const Dims& stride, std::optional<DType> dtype, PyObject*,
-                     std::optional<Device> device, bool pin_memory, bool requires_grad) {
+Tensor empty_strided(const Dims& size, const Dims& stride, std::optional<DType> dtype,
+                     StridedLayout, std::optional<Device> device, bool pin_memory,
+                     bool requires_grad) {
     return placed(ops::empty_strided_op(size, stride, dtype, device, false), pin_memory,
                   requires_grad);
 }
 template <Tensor (*F)(const Tensor&, std::optional<DType>, std::optional<Device>, bool, Format)>
-Tensor like(const Tensor& input, std::optional<DType> dtype, PyObject*,
+Tensor like(const Tensor& input, std::optional<DType> dtype, StridedLayout,
             std::optional<Device> device, bool requires_grad, Format format) {
     return F(input, dtype, device, requires_grad, format);
 }
-Tensor full_like(const Tensor& input, Number value, std::optional<DType> dtype, PyObject*,
+Tensor full_like(const Tensor& input, Number value, std::optional<DType> dtype, StridedLayout,
                  std::optional<Device> device, bool requires_grad, Format format) {
     return ops::full_like(input, value, dtype, device, requires_grad, format);
 }
-Tensor arange_into(const Dest& out, Number start, std::optional<Number> end, Number step) {
-    const Tensor& to = out.tensor();
-    Tensor values = ops::arange(start, end, step, to.dtype(), to.device(), false);
-    check_in_place("arange", to);
-    ops::resize_out("arange", to, Dims(values.sizes()));
-    return ops::copy_(to, values);
-}
-Tensor arange_end(Number end, const Dest& out, std::optional<DType> dtype, PyObject*,
+Tensor arange_end(Number end, std::optional<DType> dtype, StridedLayout,
                   std::optional<Device> device, bool requires_grad) {
-    return out.fresh() ? ops::arange(end, std::nullopt, ops::number(int64_t(1)), dtype, device,
-                                     requires_grad)
-                       : arange_into(out, end, std::nullopt, ops::number(int64_t(1)));
+    return ops::arange(end, std::nullopt, ops::number(int64_t(1)), dtype, device, requires_grad);
 }
-Tensor arange(Number start, Number end, Number step, const Dest& out, std::optional<DType> dtype,
-              PyObject*, std::optional<Device> device, bool requires_grad) {
-    return out.fresh() ? ops::arange(start, end, step, dtype, device, requires_grad)
-                       : arange_into(out, start, end, step);
+Tensor arange(Number start, Number end, Number step, std::optional<DType> dtype, StridedLayout,
+              std::optional<Device> device, bool requires_grad) {
+    return ops::arange(start, end, step, dtype, device, requires_grad);
 }
-Tensor linspace(double start, double end, int64_t steps, std::optional<DType> dtype, PyObject*,
+Tensor linspace(double start, double end, int64_t steps, std::optional<DType> dtype, StridedLayout,
                 std::optional<Device> device, bool requires_grad) {
     return ops::linspace(start, end, steps, dtype, device, requires_grad);
 }
-Tensor eye(int64_t n, std::optional<int64_t> m, std::optional<DType> dtype, PyObject*,
+Tensor eye(int64_t n, std::optional<int64_t> m, std::optional<DType> dtype, StridedLayout,
            std::optional<Device> device, bool requires_grad) {
     return ops::eye(n, m, dtype, device, requires_grad);
 }
@@ -88,7 +76,8 @@ void bind_factory(BindTable& t) {
 #define EMBER_PINNED "dtype=None, layout=None, device=None, pin_memory=False, requires_grad=False"
     bind<&zeros>(t, kFunction, "zeros(*size, out=None, " EMBER_PINNED ")", "A tensor of zeros.");
     bind<&ones>(t, kFunction, "ones(*size, out=None, " EMBER_PINNED ")", "A tensor of ones.");
-    bind<&full>(t, kFunction, "full(size, fill_value: complex, *, out=None, " EMBER_PINNED ")",
+    bind<&full>(t, kFunction,
+                "full(size: tuple, fill_value: complex, *, out=None, " EMBER_PINNED ")",
                 "A tensor filled with a number, whose kind gives the dtype.");
     bind<&empty>(t, kFunction, "empty(*size, out=None, " EMBER_PINNED ", memory_format=None)",
                  "A tensor of uninitialised memory.");

@@ -44,7 +44,8 @@ void bind_nn(BindTable& t) {
          "log_softmax(input, dim=None, _stacklevel=3, dtype=None)"},
         "log(softmax(input, dim)), without overflow. Floating point only.");
     bind<&ops::layer_norm>(
-        t, kFunction, "layer_norm(input, normalized_shape, weight=None, bias=None, eps=1e-05)",
+        t, kFunction,
+        "layer_norm(input, normalized_shape: tuple, weight=None, bias=None, eps=1e-05)",
         "(input - mean) / sqrt(var + eps) * weight + bias over the last dims, whose sizes are "
         "normalized_shape (Ba, Kiros and Hinton, 2016). RuntimeError where shapes do not fit.");
     bind<&ops::batch_norm>(

@@ -11,26 +11,26 @@ TensorOptions options(std::optional<DType> dtype, std::optional<Device> device, 
 }
 
 template <Tensor (*F)(const Dims&, Generator*, TensorOptions)>
-Tensor filled(const Dims& size, Generator* generator, std::optional<DType> dtype, PyObject*,
+Tensor filled(const Dims& size, Generator* generator, std::optional<DType> dtype, StridedLayout,
               std::optional<Device> device, bool requires_grad, bool) {
     return ops::with_grad(F(size, generator, options(dtype, device, modes::default_dtype())),
                           requires_grad);
 }
 template <Tensor (*F)(const Tensor&, double, double, Generator*), int From, int To>
-Tensor like(const Tensor& input, Generator* generator, std::optional<DType> dtype, PyObject*,
+Tensor like(const Tensor& input, Generator* generator, std::optional<DType> dtype, StridedLayout,
             std::optional<Device> device, bool requires_grad, std::optional<MemoryFormat> format) {
     Tensor out = ops::empty_like_op(input, dtype, device, false, format);
     return ops::with_grad(F(out, From, To, generator), requires_grad);
 }
 Tensor randint_high(int64_t high, const Dims& size, Generator* generator,
-                    std::optional<DType> dtype, PyObject*, std::optional<Device> device,
+                    std::optional<DType> dtype, StridedLayout, std::optional<Device> device,
                     bool requires_grad) {
     return ops::with_grad(
         ops::randint(0, high, size, generator, options(dtype, device, DType::Int64)),
         requires_grad);
 }
 Tensor randint(int64_t low, int64_t high, const Dims& size, Generator* generator,
-               std::optional<DType> dtype, PyObject*, std::optional<Device> device,
+               std::optional<DType> dtype, StridedLayout, std::optional<Device> device,
                bool requires_grad) {
     return ops::with_grad(
         ops::randint(low, high, size, generator, options(dtype, device, DType::Int64)),
@@ -47,7 +47,7 @@ Tensor randint_like_high(const Tensor& input, int64_t high, std::optional<DType>
                          std::optional<Device> device) {
     return randint_like(input, 0, high, dtype, device);
 }
-Tensor randperm(int64_t n, Generator* generator, std::optional<DType> dtype, PyObject*,
+Tensor randperm(int64_t n, Generator* generator, std::optional<DType> dtype, StridedLayout,
                 std::optional<Device> device, bool requires_grad) {
     return ops::with_grad(ops::randperm(n, generator, options(dtype, device, DType::Int64)),
                           requires_grad);
@@ -56,7 +56,7 @@ Tensor bernoulli_p(const Tensor& input, double p, Generator* generator) {
     return ops::bernoulli_(empty_like(input), p, generator);
 }
 Tensor normal_sized(double mean, double std, const Dims& size, Generator* generator,
-                    std::optional<DType> dtype, PyObject*, std::optional<Device> device) {
+                    std::optional<DType> dtype, StridedLayout, std::optional<Device> device) {
     return ops::normal_(empty(size, options(dtype, device, modes::default_dtype())), mean, std,
                         generator);
 }

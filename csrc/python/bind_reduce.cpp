@@ -33,6 +33,15 @@ Tensor min_other(const Tensor& x, const Tensor& other, const Dest& out) {
     return ops::minimum(x, other, out);
 }
 
+std::tuple<Tensor, Tensor> aminmax(const Tensor& x, std::optional<int64_t> dim, bool keepdim) {
+    EMBER_CHECK(dim || x.numel() > 0,
+                "aminmax: cannot compute aminmax over an empty dimension as the operation has no "
+                "identity");
+    Dims dims;
+    if (dim) dims.push_back(wrap_dim("aminmax", *dim, x.dim()));
+    return {ops::amin(x, dims, keepdim, {}), ops::amax(x, dims, keepdim, {})};
+}
+
 Tensor norm(const Tensor& x, PyObject* p, const std::optional<Dims>& dim, bool keepdim,
             const Dest& out, std::optional<DType> dtype) {
     double order = 2;
@@ -55,6 +64,15 @@ Tensor vector_norm(const Tensor& x, double order, const std::optional<Dims>& dim
 
 void bind_reduce(BindTable& t) {
     constexpr int both = kFunction | kMethod;
+    bind<&aminmax>(t, kFunction | kMethod,
+                   "aminmax(input, *, dim=None, keepdim=False, out=None) -> (min, max)",
+                   "The smallest and the largest item, of all or along dim.");
+    bind<&ops::nansum>(t, kFunction | kMethod,
+                       "nansum(input, dim=None, keepdim=False, *, dtype=None, out=None)",
+                       "The sum of what is not NaN.");
+    bind<&ops::nanmean>(t, kFunction | kMethod,
+                        "nanmean(input, dim=None, keepdim=False, *, dtype=None, out=None)",
+                        "The mean of what is not NaN; NaN where there is nothing else.");
     bind<&ops::sum>(t, both, "sum(input, dim=None, keepdim=False, *, dtype=None, out=None)",
                     "The sum over `dim` (an int or several; all dims by default). Integers and "
                     "bool sum in int64. "

@@ -20,7 +20,7 @@ Tensor from_tensor(const Tensor& x, const DataOptions& options) {
 }  // namespace
 
 Tensor tensor_from_data(const char* name, PyObject* data, const DataOptions& options) {
-    if (is_tensor(data)) return from_tensor(tensor_of(data), options);
+    if (is_tensor(data)) return from_tensor(with_items(name, tensor_of(data)), options);
     if (is_array(data)) return from_tensor(tensor_from_array(name, data), options);
     bool plain = PyList_Check(data) || PyTuple_Check(data) || is_text(data);
     if (!plain && !PyLong_CheckExact(data) && !PyFloat_CheckExact(data) && !PyType_Check(data) &&
@@ -100,7 +100,7 @@ Tensor construct(PyObject* args, DType dtype, bool typed) {
     if (PyTuple_Check(data) && !PyTuple_CheckExact(data))  // an ember.Size
         return empty(read_ints(data, size), options);
     if (is_tensor(data)) {
-        Tensor same = tensor_of(data);
+        Tensor same = with_items("Tensor", tensor_of(data));
         if (typed && same.dtype() != dtype)
             raise_type("Tensor: expected a tensor of %s, got %s", dtype_name(dtype),
                        dtype_name(same.dtype()));

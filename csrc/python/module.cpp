@@ -52,6 +52,7 @@ bool fill_module(PyObject* module) {
     bind_shape(table);
     bind_spatial(table);
     bind_rnn(table);
+    bind_sparse(table);
     bind_special(table);
     return table.install(module, tensor_type) && add_conversions(module) && add_autograd(module);
 }

@@ -294,6 +294,8 @@ PyObject* wrap_size(IntSpan sizes) {
     return size;
 }
 
+bool is_layout(PyObject* o) { return Py_TYPE(o) == layout_type; }
+bool is_strided(PyObject* layout) { return as_enum(layout)->value == 0; }
 bool is_memory_format(PyObject* o) { return Py_TYPE(o) == format_type; }
 MemoryFormat memory_format_of(PyObject* o) { return MemoryFormat(as_enum(o)->value); }
 
@@ -316,7 +318,9 @@ bool add_objects(PyObject* module) {
         formats_by_value[i] = make_enum(module, format_type, i, formats[i]);
         if (!formats_by_value[i]) return false;
     }
-    if (!make_enum(module, layout_type, 0, "strided")) return false;
+    int layout = 0;
+    for (const char* name : {"strided", "sparse_coo", "sparse_csr", "sparse_csc"})
+        if (!make_enum(module, layout_type, layout++, name)) return false;
     auto add = [&](const char* name, PyTypeObject* type) {
         return PyModule_AddObjectRef(module, name, reinterpret_cast<PyObject*>(type)) == 0;
     };

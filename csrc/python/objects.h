@@ -20,6 +20,8 @@ bool is_device(PyObject* o);
 Device read_device(PyObject* o, const char* name);
 PyObject* wrap_size(IntSpan sizes);  // ember.Size
 bool is_memory_format(PyObject* o);
+bool is_layout(PyObject* o);
+bool is_strided(PyObject* layout);
 MemoryFormat memory_format_of(PyObject* o);
 bool is_generator(PyObject* o);
 Generator* generator_of(PyObject* o);

@@ -170,6 +170,14 @@ bool type_overrides(PyTypeObject* type) {
     return !protocol_off && override_of(type) != nullptr;
 }
 
+const Tensor& with_items(const char* name, const Tensor& t) {
+    if (EMBER_UNLIKELY(t.impl()->wrapper))
+        raise(ErrorKind::NotImplemented, "%s: expected a strided tensor, got a %s", name,
+              t.impl()->pyobject ? Py_TYPE(static_cast<PyObject*>(t.impl()->pyobject))->tp_name
+                                 : "wrapper");
+    return t;
+}
+
 void leave_to_override() {
     leaving = true;
     throw Leaving();

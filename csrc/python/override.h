@@ -20,6 +20,9 @@ inline bool is_plain(PyObject* o) {
 bool type_overrides(PyTypeObject* type);
 inline bool overrides(PyObject* o) { return !is_plain(o) && type_overrides(Py_TYPE(o)); }
 
+// Raises NotImplementedError for a tensor without items of its own, which `name` would read.
+const Tensor& with_items(const char* name, const Tensor& t);
+
 // Thrown out of the function that reads its arguments; its caller then calls the override.
 struct Leaving {};
 [[noreturn]] void leave_to_override();

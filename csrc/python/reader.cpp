@@ -122,7 +122,7 @@ bool accepts_ints(PyObject* o) {
 
 Dims read_ints(PyObject* o, const Param& p) {
     Dims dims;
-    if (accepts_int(o)) {
+    if (accepts_int(o) && !p.sequence) {
         dims.push_back(read_int(o, p));
         return dims;
     }
@@ -219,6 +219,13 @@ Arg<DType>::Arg(PyObject* o, const Param& p) {
         value_ = DType::Complex128;
     else
         wrong_type(p, "dtype", o);
+}
+
+Arg<StridedLayout>::Arg(PyObject* o, const Param& p) {
+    if (!accepts(o, p)) wrong_type(p, "layout", o);
+    if (o != Py_None && !is_strided(o))
+        raise(ErrorKind::NotImplemented, "%s: makes strided tensors alone; see ember.sparse",
+              p.function);
 }
 
 Arg<MemoryFormat>::Arg(PyObject* o, const Param& p) {

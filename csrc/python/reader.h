@@ -34,6 +34,7 @@ struct Param {
     bool rest = false;        // `*size`: takes all further positions, or one sequence
     bool complex_ok = false;  // annotated `complex`
     bool none_given = false;  // annotated `Tensor | None`
+    bool sequence = false;    // annotated `tuple`: one int does not do
     bool none_ok() const { return none_given || fallback == Py_None; }
     const char* text() const { return PyUnicode_AsUTF8(name); }
 };
@@ -108,7 +109,8 @@ private:
 template <>
 struct Arg<const Dims&> {
     static bool accepts(PyObject* o, const Param& p) {
-        return accepts_ints(o) || (o == Py_None && p.none_ok());
+        return (accepts_ints(o) && !(p.sequence && accepts_int(o))) ||
+               (o == Py_None && p.none_ok());
     }
     Arg(PyObject* o, const Param& p) {
         if (o != Py_None || !p.none_ok()) dims_ = read_ints(o, p);
@@ -187,6 +189,15 @@ struct Arg<Device> {
 
 private:
     Device value_;
+};
+
+// `layout=`: functions make strided tensors alone. NotImplementedError for other layouts.
+struct StridedLayout {};
+template <>
+struct Arg<StridedLayout> {
+    static bool accepts(PyObject* o, const Param&) { return o == Py_None || is_layout(o); }
+    Arg(PyObject* o, const Param& p);
+    StridedLayout get() const { return {}; }
 };
 
 template <>

@@ -28,6 +28,7 @@ void bind_runtime(BindTable& table);
 void bind_optim(BindTable& table);
 void bind_spatial(BindTable& table);
 void bind_rnn(BindTable& table);
+void bind_sparse(BindTable& table);
 
 bool add_autograd(PyObject* module);     // autograd.cpp
 bool add_conversions(PyObject* module);  // conversions.cpp: numpy, DLPack, tensor(), item, tolist

@@ -139,6 +139,15 @@ PyObject* divmod(PyObject* a, PyObject* b) {
     return rest ? Py_BuildValue("NN", quotient, rest) : nullptr;
 }
 
+PyObject* invert(PyObject* self) {
+    DType dtype = tensor_of(self).dtype();
+    if (!overrides(self) && !is_integral(dtype) && dtype != DType::Bool) {
+        PyErr_Format(PyExc_TypeError, "~ is only implemented for integers and bool, got %s",
+                     dtype_name(dtype));
+        return nullptr;
+    }
+    return unary<ops::bitwise_not, "__invert__">(self);
+}
 PyObject* absolute(PyObject* self) { return unary<ops::abs, "abs">(self); }
 PyObject* positive(PyObject* self) {
     return overrides(self) ? override_method("__pos__", {self}) : Py_NewRef(self);
@@ -387,7 +396,7 @@ int set_data(PyObject* self, PyObject* value, void*) {
         return -1;
     }
     try {
-        set_tensor_data(tensor_of(self), tensor_of(value));
+        set_tensor_data(tensor_of(self), with_items("data", tensor_of(value)));
         return 0;
     } catch (...) {
         translate_exception();
@@ -505,7 +514,7 @@ void add_tensor_slots(std::vector<PyType_Slot>& slots) {
              slot(binary<fresh<ops::bitwise_left_shift>, "__lshift__", "__rlshift__">)},
             {Py_nb_rshift,
              slot(binary<fresh<ops::bitwise_right_shift>, "__rshift__", "__rrshift__">)},
-            {Py_nb_invert, slot(unary<ops::bitwise_not, "__invert__">)},
+            {Py_nb_invert, slot(invert)},
             {Py_nb_negative, slot(unary<ops::neg, "neg">)},
             {Py_nb_positive, slot(positive)},
             {Py_nb_absolute, slot(absolute)},

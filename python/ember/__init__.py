@@ -23,7 +23,7 @@ newaxis = None
 # names with the submodule each is in.
 _MODULES = set(
     "amp autograd backends cpu cuda distributions fft jit linalg nn optim overrides serialization "
-    "special storage testing utils version".split()
+    "sparse special storage testing utils version".split()
 )
 _MATRIX_METHODS = (
     "addbmm addmv addr cholesky cholesky_inverse cholesky_solve cross det inner inverse kron "
@@ -43,6 +43,8 @@ _NAMES = {
         "_shapes": "atleast_1d atleast_2d atleast_3d block_diag broadcast_shapes cartesian_prod "
         "combinations meshgrid unravel_index vander",
         "_spectral": "istft stft",
+        "_statistics": "corrcoef cov fill gradient histogram histogramdd is_nonzero logspace "
+        "positive",
         "_tensor_str": "get_printoptions printoptions set_printoptions",
         "amp": "GradScaler autocast",
         "amp.autocast_mode": "get_autocast_cpu_dtype get_autocast_dtype get_autocast_gpu_dtype "
@@ -54,6 +56,8 @@ _NAMES = {
         "storage": "BFloat16Storage BoolStorage ByteStorage CharStorage ComplexDoubleStorage "
         "ComplexFloatStorage DoubleStorage FloatStorage HalfStorage IntStorage LongStorage "
         "ShortStorage TypedStorage UntypedStorage",
+        "sparse": "hspmm smm sparse_compressed_tensor sparse_coo_tensor sparse_csc_tensor "
+        "sparse_csr_tensor spmm dsmm sspaddmm",
     }.items()
     for name in names.split()
 }
@@ -160,6 +164,12 @@ class _LazyMethod:
 for _module, _names in {
     "_matrix": _MATRIX_METHODS + " addbmm_ addmv_ addr_ renorm_",
     "_spectral": "istft stft",
+    "_statistics": "apply_ corrcoef cov histogram is_nonzero map_ positive",
+    "sparse": "smm sspaddmm",
+    "sparse._convert": "to_sparse to_sparse_coo to_sparse_csr to_sparse_csc to_dense coalesce "
+    "is_coalesced _coalesced_ indices _indices values _values _nnz sparse_dim dense_dim "
+    "crow_indices col_indices ccol_indices row_indices sparse_mask",
+    "sparse._operations": "sparse_resize_",
     "storage": "set_ storage untyped_storage",
 }.items():
     for _name in _names.split():

@@ -103,6 +103,8 @@ class Encoder:
             return
         kind = type(obj)
         writer = self._writers.get(kind)
+        if writer is None and isinstance(obj, ember.Tensor) and obj.layout is not ember.strided:
+            writer = self._writers[kind] = self._sparse
         if writer is None:
             obj = self._plain_number(obj)
             kind = type(obj)
@@ -266,6 +268,14 @@ class Encoder:
         self._tensor(x, requires_grad=False)
         self._write(x.requires_grad)
         self._ordered_dict(OrderedDict())
+        self._emit(b"tR")
+
+    def _sparse(self, x: Any) -> None:
+        self._global("torch._utils _rebuild_sparse_tensor")
+        self._emit(b"(")
+        self._call("torch.serialization _get_layout", str(x.layout).replace("ember", "torch"))
+        parts = x.__reduce_ex__(2)[1][1]
+        self._write(parts)
         self._emit(b"tR")
 
     def _storage(self, x: Any) -> None:

@@ -218,10 +218,10 @@ def _cut(tensor: Any) -> Any:
     return tensor
 
 
-def _with_suffixes(text: str, suffixes: list[str], indent: int) -> str:
+def _with_suffixes(text: str, suffixes: list[str], indent: int, new_line: bool = False) -> str:
     width = len(text) - text.rfind("\n") + 1
-    for suffix in suffixes:
-        if width + len(suffix) + 2 > _options.linewidth:
+    for i, suffix in enumerate(suffixes):
+        if (new_line and i == 0) or width + len(suffix) + 2 > _options.linewidth:
             text += ",\n" + " " * indent + suffix
             width = indent + len(suffix)
         else:
@@ -260,6 +260,38 @@ def _str(tensor: Any) -> str:
         elif tensor.requires_grad:
             suffixes.append("requires_grad=True")
         return _with_suffixes(prefix + text, suffixes, indent)
+
+
+def _sparse_str(tensor: Any) -> str:
+    """Return ``repr(tensor)`` of a sparse tensor."""
+    with ember.no_grad():
+        if tensor.layout is ember.sparse_coo:
+            parts = {"indices": tensor._indices(), "values": tensor._values()}
+        elif tensor.layout is ember.sparse_csr:
+            parts = {"crow_indices": tensor.crow_indices(), "col_indices": tensor.col_indices()}
+        else:
+            parts = {"ccol_indices": tensor.ccol_indices(), "row_indices": tensor.row_indices()}
+        parts.setdefault("values", tensor._items.detach())
+        texts = []
+        for name, part in parts.items():
+            indent = len("tensor(" + name + "=tensor(")
+            text = "[]" if part.numel() == 0 else _contents(part, indent)
+            if part.numel() == 0:
+                text += f", size={tuple(part.shape)}"
+            texts.append(f"{name}=tensor({text})")
+        suffixes = [f"size={tuple(tensor.shape)}", f"nnz={tensor._nnz()}"]
+        if tensor.device.type != "cpu":
+            suffixes.insert(0, f"device='{tensor.device}'")
+        if tensor.dtype not in _unmarked(ember.get_default_dtype()):
+            suffixes.append(f"dtype={tensor.dtype}")
+        suffixes.append(f"layout={tensor.layout}")
+        if tensor.grad_fn is not None:
+            suffixes.append(f"grad_fn=<{tensor.grad_fn.name().rsplit('::', 1)[-1]}>")
+        elif tensor.requires_grad:
+            suffixes.append("requires_grad=True")
+        indent = len("tensor(")
+        text = "tensor(" + (",\n" + " " * indent).join(texts)
+        return _with_suffixes(text, suffixes, indent, tensor.layout is ember.sparse_coo)
 
 
 def _unmarked(default: Any) -> tuple:

@@ -508,6 +508,28 @@ def _build_tensor_v2(
     return decoder.tensor(storage, offset, size, stride, requires_grad, hooks, metadata=metadata)
 
 
+def _build_layout(decoder: Decoder, name: Any) -> Any:
+    for layout in (ember.sparse_coo, ember.sparse_csr, ember.sparse_csc):
+        if name == str(layout).replace("ember", "torch"):
+            return layout
+    raise _damaged(f"a tensor of layout {name!r:.60}")
+
+
+def _build_sparse(decoder: Decoder, layout: Any, parts: Any) -> Any:
+    if type(layout) is not ember.layout or type(parts) is not tuple or len(parts) not in (3, 4):
+        raise _damaged("a sparse tensor without a layout or its parts")
+    coo = layout is ember.sparse_coo
+    tensors, size = parts[: 2 if coo else 3], parts[2 if coo else -1]
+    if type(size) is not ember.Size or any(type(t) is not ember.Tensor for t in tensors):
+        raise _damaged("a sparse tensor of something else than tensors and a size")
+    from .sparse._tensor import rebuild
+
+    try:
+        return rebuild(layout, parts)
+    except (RuntimeError, TypeError, IndexError) as error:
+        raise _damaged(str(error)) from error
+
+
 _UNTYPED = ("torch.storage.UntypedStorage", "torch.UntypedStorage")
 _STORAGES = {storage: dtype for dtype, storage in STORAGE_OF.items()}
 _BUILDERS: dict[str, Callable | None] = {
@@ -524,6 +546,8 @@ _BUILDERS: dict[str, Callable | None] = {
     "torch._utils._rebuild_tensor": _build_tensor,
     "torch._utils._rebuild_tensor_v2": _build_tensor_v2,
     "torch._utils._rebuild_tensor_v3": Decoder.tensor,
+    "torch._utils._rebuild_sparse_tensor": _build_sparse,
+    "torch.serialization._get_layout": _build_layout,
     "torch._utils._rebuild_parameter": Decoder._parameter,
     "torch._utils._rebuild_parameter_with_state": Decoder._parameter,
     "torch._tensor._rebuild_from_type_v2": Decoder._typed,

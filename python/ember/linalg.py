@@ -576,3 +576,15 @@ def vander(x: Tensor, *, N: int | None = None) -> Tensor:
     if not x.dtype.is_floating_point:
         x = x.to(_C.int64)
     return x.unsqueeze(-1) ** _C.arange(n, dtype=x.dtype)
+
+
+from ._linalg_checked import (  # noqa: E402  needs the functions above
+    cholesky_ex,
+    inv_ex,
+    lu_factor_ex,
+    solve_ex,
+    tensorinv,
+    tensorsolve,
+)
+
+__all__ += ["cholesky_ex", "inv_ex", "lu_factor_ex", "solve_ex", "tensorinv", "tensorsolve"]

@@ -20,6 +20,7 @@ from . import (
     spatial,
     special,
     spectral,
+    statistics,
     views,
 )
 
@@ -44,6 +45,7 @@ SPECS = [
     *complexes.SPECS,
     *complex_matrices.SPECS,
     *spectral.SPECS,
+    *statistics.SPECS,
 ]
 BY_NAME = {spec.name: spec for spec in SPECS}
 assert len(BY_NAME) == len(SPECS), "two rows have the same name"

@@ -110,7 +110,7 @@ CREATION = [
     Spec("zeros", sized(), ALL, bad=BAD_SIZES),
     Spec("ones", sized(), ALL, bad=BAD_SIZES),
     Spec("full", _full, ALL, bad=(Bad(case((2, -3), 1), "RuntimeError"), Bad(case((2,), 300, dtype=DType("uint8")), "RuntimeError"),
-                                  Bad(case((2,), "x"), "TypeError"), Bad(case((2,),), "TypeError"))),
+                                  Bad(case((2,), "x"), "TypeError"), Bad(case((2,),), "TypeError"), Bad(case(2, 3), "TypeError"))),
     _like("zeros_like"), _like("ones_like"), _like("full_like", 2),
     Spec("arange", _arange, (*FLOATS, "int16", "int32", "int64", "uint8"),
          tol=ulps(2, "start + i * step, computed in double or in steps of the dtype",

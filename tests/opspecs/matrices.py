@@ -411,4 +411,44 @@ LINALG = [
            bad=(), grad=False),
 ]  # fmt: skip
 
-SPECS = [*PRODUCTS, *NORMS, *LINALG]
+
+def _failing(dtype: str, rng: np.random.Generator) -> Iterable[Case]:
+    """Matrices of which some have no inverse and are not definite."""
+    yield case(given([[1, 2], [2, 4]], dtype))
+    yield case(given([[[2, 0], [0, 3]], [[0, 0], [0, 1]], [[1, 0], [0, -1]]], dtype))
+    yield case(
+        given([[[4, 1, 0], [1, 3, 0], [0, 0, -1]], [[1, 0, 0], [0, 0, 0], [0, 0, 1]]], dtype)
+    )
+
+
+def _infos(lib: Any) -> Callable:
+    def f(a: Any) -> Any:
+        eye = lib.eye(a.shape[-1], dtype=a.dtype)
+        return (
+            lib.linalg.inv_ex(a).info, lib.linalg.solve_ex(a, eye).info,
+            lib.linalg.lu_factor_ex(a).info, lib.linalg.cholesky_ex(a).info,
+            lib.linalg.cholesky_ex(a, upper=True).info,
+        )  # fmt: skip
+
+    return f
+
+
+def _boxes(*shapes: tuple) -> Callable:
+    """Square matrices as tensors of these shapes."""
+    return lambda d, r: [
+        case(Arr(square(d, r, n=6).data.reshape(s), d), *more) for s, *more in shapes
+    ]
+
+
+CHECKED = [
+    linear("linalg.inv_ex", _squares, bad=(*NOT_SQUARE, Bad(case(SINGULAR, check_errors=True), "RuntimeError", "RuntimeError"))),
+    linear("linalg.cholesky_ex", _squares, symmetric(_lib("linalg.cholesky_ex")), bad=()),
+    linear("linalg.solve_ex", _and_b(_squares), bad=(Bad(case(A, A), "RuntimeError"), Bad(case(SINGULAR, SINGULAR, check_errors=True), "RuntimeError", "RuntimeError"))),
+    linear("linalg.lu_factor_ex", _squares),
+    linear("linalg.infos", _failing, _infos, grad=False, bad=()),
+    linear("linalg.tensorinv", _boxes(((2, 3, 6),), ((6, 2, 3), 1)), bad=(Bad(case(A), "RuntimeError"), Bad(case(S, 0), "RuntimeError"))),
+    linear("linalg.tensorsolve", lambda d, r: [case(*c.args, arr(r, (2, 3), d)) for c in _boxes(((2, 3, 6),), ((2, 3, 2, 3),))(d, r)],
+           bad=(Bad(case(A, V), "RuntimeError"),)),
+]  # fmt: skip
+
+SPECS = [*PRODUCTS, *NORMS, *LINALG, *CHECKED]

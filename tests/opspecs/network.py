@@ -161,7 +161,7 @@ NORMS = [
         large=lambda rng: case(arr(rng, LARGE, "float32"), LARGE[1:], arr(rng, LARGE[1:], "float32"),
                                arr(rng, LARGE[1:], "float32")),
         bad=(Bad(case(A, (2,)), "RuntimeError"), Bad(case(A, ()), "RuntimeError"),
-             Bad(case(A, (4, 2, 3)), "RuntimeError"),
+             Bad(case(A, (4, 2, 3)), "RuntimeError"), Bad(case(A, 3), "TypeError"),
              Bad(case(A, (3,), given([1.0, 2], "float32")), "RuntimeError"),
              Bad(case(A, (3,), None, given([1.0, 2], "float32")), "RuntimeError"),
              Bad(case(I2, (3,)), "RuntimeError", "NotImplementedError")),

@@ -216,6 +216,7 @@ JOINS = [
          grad_cases=_pad_grads, strides=False,
          large=lambda rng: case(arr(rng, (7, 301, 503), "float32"), (3, 5, 1, 2)),
          bad=(Bad(case(X, (1,)), "RuntimeError"), Bad(case(X, (-2, -2)), "RuntimeError"),
+              Bad(case(X, (-4, 5)), "RuntimeError"), Bad(case(X, (5, -4)), "RuntimeError"),
               Bad(case(X, (1, 1, 1, 1, 1, 1)), "RuntimeError"), Bad(case(X, (1, 1), "up"), "NotImplementedError|RuntimeError"),
               Bad(case(given(np.ones((1, 2, 3)), "float32"), (3, 0), "reflect"), "RuntimeError"),
               Bad(case(given(np.ones((1, 2, 3)), "float32"), (4, 0), "circular"), "RuntimeError"))),

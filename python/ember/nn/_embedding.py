@@ -44,10 +44,14 @@ def embedding(
     scale_grad_by_freq : bool
         Divide a row's gradient by how often `input` names it.
     sparse : bool
-        Has no effect: gradients are dense.
+        Give `weight`, which must be a leaf, a sparse gradient.
     """
     if max_norm is not None:
         _limit_norms(input, weight, max_norm, norm_type)
+    if sparse and weight.requires_grad and _C.is_grad_enabled():
+        from ..sparse._embedding import SparseEmbedding
+
+        return SparseEmbedding.apply(input, weight, padding_idx, scale_grad_by_freq)
     return _C.embedding(input, weight, padding_idx, None, norm_type, scale_grad_by_freq, sparse)
 
 

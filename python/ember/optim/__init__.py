@@ -20,6 +20,7 @@ _NAMES = {
     "RAdam": "rules",
     "RMSprop": "rules",
     "Rprop": "rprop",
+    "SparseAdam": "sparse_adam",
 }
 
 __all__ = ["SGD", "Adam", "AdamW", "Optimizer", "lr_scheduler", "swa_utils", *_NAMES]
