@@ -21,8 +21,12 @@ bool operand(PyObject* o, Tensor& made, const Tensor*& tensor) {
         tensor = &tensor_of(o);
         return true;
     }
-    if (!is_any_number(o)) return false;
-    made = ops::wrapped_number(read_number(o));
+    if (PyFloat_CheckExact(o)) {
+        made = ops::wrapped_number(ops::number(PyFloat_AS_DOUBLE(o)));
+    } else {
+        if (!is_any_number(o)) return false;
+        made = ops::wrapped_number(read_number(o));
+    }
     tensor = &made;
     return true;
 }
