@@ -1,6 +1,7 @@
 #include "ops/plan.h"
 
 #include <cmath>
+#include <cstring>
 #include <limits>
 
 #include "ops/copy.h"
@@ -388,7 +389,7 @@ Tensor pointwise(const kernels::Pointwise& any_slot, const char* name, Operands 
         if (rounds) operands[0] = &rounded;
         Plan plan;
         make_plan(plan, Operands(operands, inputs.size() + 1), 1, options.compute);
-        std::copy(options.immediate, options.immediate + 4, plan.immediate);
+        std::memcpy(plan.immediate, options.immediate, sizeof plan.immediate);
         launch(slot, device, int64_t(double(plan.numel) * options.ns_per_item), plan);
         if (rounds) {
             const Tensor* move[] = {&out, &rounded};

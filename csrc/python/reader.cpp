@@ -47,7 +47,9 @@ int64_t index_value(PyObject* o, const Param& p) {
 bool is_number(PyObject* o) {
     return PyFloat_Check(o) || PyLong_Check(o) || (is_foreign_number(o) && !is_complex_number(o));
 }
-bool is_any_number(PyObject* o) { return is_number(o) || is_complex_number(o); }
+bool is_any_number(PyObject* o) {
+    return PyFloat_Check(o) || PyLong_Check(o) || is_complex_number(o) || is_foreign_number(o);
+}
 
 Number read_number(PyObject* o) {
     Number n;
@@ -185,6 +187,10 @@ Arg<bool>::Arg(PyObject* o, const Param& p) {
 }
 
 Arg<Number>::Arg(PyObject* o, const Param& p) {
+    if (PyLong_CheckExact(o)) {
+        value_.i = index_value(o, p);
+        return;
+    }
     if (is_tensor(o)) {
         const Tensor& t = plain_tensor_of(o);
         if (t.numel() != 1) wrong_type(p, "Number", o);

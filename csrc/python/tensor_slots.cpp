@@ -32,8 +32,12 @@ Operand convert_operand(PyObject* o, Tensor& made, const Tensor*& tensor) {
         tensor = &tensor_of(o);
         return overrides(o) ? Operand::Overridden : Operand::Ready;
     }
-    if (!is_any_number(o)) return overrides(o) ? Operand::Overridden : Operand::Foreign;
-    made = ops::wrapped_number(read_number(o));
+    if (PyFloat_CheckExact(o)) {
+        made = ops::wrapped_number(ops::number(PyFloat_AS_DOUBLE(o)));
+    } else {
+        if (!is_any_number(o)) return overrides(o) ? Operand::Overridden : Operand::Foreign;
+        made = ops::wrapped_number(read_number(o));
+    }
     tensor = &made;
     return Operand::Ready;
 }
