@@ -113,7 +113,8 @@ def test_reductions(view: tuple, data: Any) -> None:
             same(t.amax(dims, keepdim=keep), a.max(dims, keepdims=keep))
     same(t.sum(), np.asarray(a.sum(dtype=wide)))
     if a.size:
-        assert t.argmax().item() == a.argmax()
+        if a.dtype != bool:
+            assert t.argmax().item() == a.argmax()
         d = data.draw(st.integers(0, a.ndim - 1)) if a.ndim else None
         if d is not None:
             values, indices = t.max(d)

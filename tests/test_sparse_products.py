@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+import io
+
 import ember
 import numpy as np
 import pytest
@@ -281,6 +284,41 @@ def test_sparse_adam(maximize):
         ember.optim.SparseAdam([w]).step()
     with pytest.raises(ValueError, match="betas"):
         ember.optim.SparseAdam([w], betas=(1.0, 0.9))
+
+
+def test_in_a_module():
+    """A sparse buffer and a sparse parameter: copies, state, casts, files."""
+
+    class Graph(ember.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.register_buffer("links", sample(ember, 4, 4, 6, dtype="float32"))
+            self.weight = ember.nn.Parameter(sample(ember, 4, 4, 6, seed=2, dtype="float32"))
+
+        def forward(self, x):
+            return self.links @ (self.weight @ x)
+
+    graph = Graph()
+    x = ember.ones(4, 2)
+    expected = graph(x)
+    expected.sum().backward()
+    assert graph.weight.grad.is_sparse
+    twin = copy.deepcopy(graph)
+    assert isinstance(twin.weight, ember.nn.Parameter)
+    assert len(list(twin.parameters())) == 1
+    assert ember.equal(twin(x), expected)
+    file = io.BytesIO()
+    ember.save(graph.state_dict(), file)
+    file.seek(0)
+    with ember.no_grad():
+        twin.weight.mul_(2)
+    twin.load_state_dict(ember.load(file))
+    assert ember.equal(twin(x), expected)
+    twin.double()
+    assert twin.links.dtype is twin.weight.dtype is ember.float64
+    assert ember.allclose(twin(x.double()).float(), expected)
+    twin.zero_grad()
+    assert twin.weight.grad is None
 
 
 def test_sparse_embedding_refuses():

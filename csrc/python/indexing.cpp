@@ -214,7 +214,8 @@ Tensor get_item(const Tensor& x, PyObject* key) {
 }
 
 // As PyTorch looks for overrides in an index: itself, or an item of a tuple.
-bool key_overrides(PyObject* key) {
+inline bool key_overrides(PyObject* key) {
+    if (EMBER_LIKELY(PyLong_CheckExact(key) || PySlice_Check(key))) return false;
     if (!PyTuple_Check(key)) return overrides(key);
     for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(key); i++)
         if (overrides(PyTuple_GET_ITEM(key, i))) return true;

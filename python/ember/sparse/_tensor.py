@@ -64,9 +64,22 @@ class SparseTensor(Tensor):
     _version = property(lambda self: self._items._version)
     retains_grad = property(lambda self: self._items.retains_grad)
     output_nr = property(lambda self: 0)
-    data = property(lambda self: self._like(self._items.data))
+    dtype = property(lambda self: self._items.dtype)
+    device = property(lambda self: self._items.device)
     T = property(lambda self: FUNCTIONS["t"](self))
     mT = property(lambda self: FUNCTIONS["transpose"](self, -2, -1))
+
+    @property
+    def data(self) -> SparseTensor:
+        return self._like(self._items.data)
+
+    @data.setter
+    def data(self, value: SparseTensor) -> None:
+        if not isinstance(value, SparseTensor) or value.layout is not self.layout:
+            raise RuntimeError(f"data: expected a tensor of layout {self.layout}")
+        self._items.data = value._items.detach()
+        self._index, self._pointers, self._size = value._index, value._pointers, value._size
+        self._coalesced, self._plans = value._coalesced, value._plans
 
     @property
     def requires_grad(self) -> bool:
@@ -144,6 +157,8 @@ class SparseTensor(Tensor):
             if self._pointers is not None:
                 copy._pointers = self._pointers.clone()
             copy._plans = {}
+            if getattr(self, "_is_param", False):
+                copy._is_param = True
             memo[id(self)] = copy
         return memo[id(self)]
 
