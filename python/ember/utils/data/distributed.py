@@ -1,0 +1,5 @@
+"""Where PyTorch has its `DistributedSampler`."""
+
+from .sampler import DistributedSampler
+
+__all__ = ["DistributedSampler"]
