@@ -45,6 +45,7 @@ _NAMES = {
         "nn.functional": "alpha_dropout bilinear celu_ cosine_similarity feature_alpha_dropout "
         "pairwise_distance pdist rrelu rrelu_ selu_ threshold_",
         "serialization": "load save",
+        "_summary": "summary",
     }.items()
     for name in names.split()
 }
