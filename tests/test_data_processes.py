@@ -116,7 +116,7 @@ def test_streams_and_worker_info():
     got = [b.tolist() for b in loader(Stream(11), batch_size=2, num_workers=3)]
     expected = [b.tolist() for b in data.DataLoader(Stream(11), batch_size=2, num_workers=3)]
     assert got == expected
-    rows = [b for b in loader(Who(6), batch_size=None, num_workers=2)]
+    rows = list(loader(Who(6), batch_size=None, num_workers=2))
     assert [r[0] for r in rows] == [0, 1] * 3
     assert {r[1] for r in rows} == {2} and {r[3] for r in rows} == {6}
     assert rows[1][2] == rows[0][2] + 1

@@ -125,8 +125,9 @@ def test_admitted_classes(write):
     assert out["args"] == argparse.Namespace(lr=0.1, name="x")
     assert out["p"].x == 3
     assert type(out["q"]) is Pair and out["q"].a.tolist() == [1.0, 1.0]
-    with serialization.safe_globals([argparse.Namespace, Pair]), pytest.raises(
-        pickle.UnpicklingError, match="Point"
+    with (
+        serialization.safe_globals([argparse.Namespace, Pair]),
+        pytest.raises(pickle.UnpicklingError, match="Point"),
     ):
         loaded(data)
     name = f"{Point.__module__}.Point"

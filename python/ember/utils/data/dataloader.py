@@ -285,9 +285,7 @@ class DataLoader(Generic[T_co]):
             return WorkerPool(self.num_workers, self.dataset, base_seed, self.worker_init_fn)
         from .process import FetchPlan, ProcessPool
 
-        plan = FetchPlan(
-            self.dataset, self._is_stream, batched, self.collate_fn, self.drop_last
-        )
+        plan = FetchPlan(self.dataset, self._is_stream, batched, self.collate_fn, self.drop_last)
         return ProcessPool(
             self.multiprocessing_context, self.num_workers, plan, base_seed, self.worker_init_fn
         )
