@@ -22,7 +22,8 @@ newaxis = None
 # Loaded on first use, so that importing ember stays a matter of milliseconds: submodules, and
 # names with the submodule each is in.
 _MODULES = set(
-    "autograd backends cuda distributions jit linalg nn optim serialization special testing utils version".split()
+    "autograd backends cuda distributions jit linalg nn optim serialization special testing utils "
+    "version".split()
 )
 _MATRIX_METHODS = (
     "addbmm addmv addr cholesky cholesky_inverse cholesky_solve cross det inner inverse kron "
