@@ -108,7 +108,10 @@ def originals(folder: Path) -> dict[str, list[bytes]]:
             written(torch.save, [Calls()], **old),
         ],
         ".safetensors": [path.read_bytes()],
-        ".idx": [idx, b"\0\0\x0d\x01" + struct.pack(">I", 5) + np.arange(5.0, dtype=">f4").tobytes()],
+        ".idx": [
+            idx,
+            b"\0\0\x0d\x01" + struct.pack(">I", 5) + np.arange(5.0, dtype=">f4").tobytes(),
+        ],
     }
 
 

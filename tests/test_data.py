@@ -214,6 +214,11 @@ def test_datasets():
     assert data.Subset(a, [2, 0])[0] == 4
     assert data.StackDataset(a, Squares(3))[2] == (4, 4)
     assert data.StackDataset(x=a)[1] == {"x": 1}
+    stacked = data.StackDataset(a, data.Subset(Squares(9), [8, 7, 6]))
+    assert stacked.__getitems__([2, 0]) == [(4, 36), (0, 64)]
+    assert data.StackDataset(x=a, y=a).__getitems__([1]) == [{"x": 1, "y": 1}]
+    batches = data.DataLoader(stacked, batch_size=2)
+    assert [[c.tolist() for c in b] for b in batches] == [[[0, 1], [64, 49]], [[4], [36]]]
     x = ember.arange(6).view(3, 2)
     assert data.TensorDataset(x, x)[1][0].tolist() == [2, 3]
     with pytest.raises(AssertionError, match="mismatch"):

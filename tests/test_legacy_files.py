@@ -2,6 +2,7 @@
 
 import argparse
 import collections
+import gzip
 import io
 import pickle
 import re
@@ -31,6 +32,11 @@ def test_every_content(protocol, tmp_path):
     assert_alike(ember.load(path, map_location="cpu"), reference)
     with path.open("rb") as file:
         assert_alike(ember.load(file, encoding="latin1"), reference)
+    # A file object whose descriptor is that of other bytes.
+    with gzip.open(tmp_path / "x.gz", "wb") as file:
+        file.write(data)
+    with gzip.open(tmp_path / "x.gz") as file:
+        assert_alike(ember.load(file), reference)
 
 
 def test_shared_memory_survives():
@@ -125,8 +131,9 @@ def test_admitted_classes(write):
     assert out["args"] == argparse.Namespace(lr=0.1, name="x")
     assert out["p"].x == 3
     assert type(out["q"]) is Pair and out["q"].a.tolist() == [1.0, 1.0]
-    with serialization.safe_globals([argparse.Namespace, Pair]), pytest.raises(
-        pickle.UnpicklingError, match="Point"
+    with (
+        serialization.safe_globals([argparse.Namespace, Pair]),
+        pytest.raises(pickle.UnpicklingError, match="Point"),
     ):
         loaded(data)
     name = f"{Point.__module__}.Point"

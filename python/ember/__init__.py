@@ -58,6 +58,7 @@ _NAMES = {
         "ShortStorage TypedStorage UntypedStorage",
         "sparse": "hspmm smm sparse_compressed_tensor sparse_coo_tensor sparse_csc_tensor "
         "sparse_csr_tensor spmm dsmm sspaddmm",
+        "_summary": "summary",
     }.items()
     for name in names.split()
 }

@@ -65,9 +65,9 @@ class LegacyFile:
 
     def __init__(self, file: IO[bytes], admitted: dict[str, Any]) -> None:
         self._admitted = admitted
-        try:
+        if type(file) is io.BufferedReader and type(file.raw) is io.FileIO:
             self._data: Any = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-        except (AttributeError, io.UnsupportedOperation, OSError, ValueError):
+        else:
             file.seek(0)
             self._data = file.read()
         position = 0

@@ -105,7 +105,9 @@ class _Dirichlet(ember.autograd.Function):
         x = np.exp(log_x - log_x.max(-1, keepdims=True))
         x /= x.sum(-1, keepdims=True)
         ctx.alpha, ctx.log_x, ctx.x = values, log_x, x
-        return _tensor(x, alpha)
+        # Inside the simplex also where the dtype rounds to a corner, so that densities stay finite.
+        info = ember.finfo(alpha.dtype)
+        return _tensor(x, alpha).clamp(min=info.tiny, max=1 - info.eps / 2)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:

@@ -245,5 +245,3 @@ class AffineTransform(Transform):
         return ember.broadcast_shapes(shape, *shapes)
 
     inverse_shape = forward_shape
-
-

@@ -140,9 +140,7 @@ class _PartsTransform(Transform):
     def _check(self, *values: Tensor) -> None:
         for value in values:
             if not -value.dim() <= self.dim < value.dim():
-                raise AssertionError(
-                    f"{type(self).__name__}: dim {self.dim} of {value.dim()} dims"
-                )
+                raise AssertionError(f"{type(self).__name__}: dim {self.dim} of {value.dim()} dims")
 
 
 class CatTransform(_PartsTransform):

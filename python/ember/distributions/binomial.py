@@ -101,7 +101,5 @@ class Binomial(Distribution):
     def _single_count(self, what: str) -> int:
         n = int(self.total_count.max())
         if not bool((self.total_count == n).all()):
-            raise NotImplementedError(
-                f"Inhomogeneous total count not supported by `{what}`."
-            )
+            raise NotImplementedError(f"Inhomogeneous total count not supported by `{what}`.")
         return n

@@ -269,9 +269,7 @@ def _multivariate_normal(p: Any, q: Any) -> Tensor:
         )
     difference = q.loc - p.loc
     if isinstance(q, LowRankMultivariateNormal):
-        distance = lowrank_mahalanobis(
-            q._factor, q._diagonal, difference, q._capacitance_tril
-        )
+        distance = lowrank_mahalanobis(q._factor, q._diagonal, difference, q._capacitance_tril)
         # tr(Q^-1 R R^T) by Woodbury's identity.
         within = _solve(q._capacitance_tril, q._factor.mT / q._diagonal.unsqueeze(-2))
         weight = q._diagonal.rsqrt().unsqueeze(-1)
@@ -410,9 +408,7 @@ def _register_across(
 _REAL = (Gumbel, Laplace, Normal)
 _UNBOUNDED = (Exponential, Gamma, *_REAL, Pareto)
 _register_across(Beta, _to_beta, (Uniform,), _UNBOUNDED)
-_register_across(
-    ContinuousBernoulli, _to_continuous_bernoulli, (Beta, Uniform), _UNBOUNDED
-)
+_register_across(ContinuousBernoulli, _to_continuous_bernoulli, (Beta, Uniform), _UNBOUNDED)
 _register_across(
     Exponential, _to_exponential, (Beta, ContinuousBernoulli, Gamma, Pareto, Uniform), _REAL
 )

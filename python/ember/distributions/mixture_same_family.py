@@ -127,4 +127,6 @@ class MixtureSameFamily(Distribution):
             return samples.gather(dim, chosen).squeeze(dim)
 
     def __repr__(self) -> str:
-        return f"MixtureSameFamily(\n  {self.mixture_distribution},\n  {self.component_distribution})"
+        return (
+            f"MixtureSameFamily(\n  {self.mixture_distribution},\n  {self.component_distribution})"
+        )

@@ -73,9 +73,7 @@ class TransformedDistribution(Distribution):
         new = self._get_checked_instance(type(self), _instance)
         new.__dict__.update(self.__dict__)
         shape = ComposeTransform(self.transforms).inverse_shape(batch_shape + self.event_shape)
-        new.base_dist = self.base_dist.expand(
-            shape[: len(shape) - len(self.base_dist.event_shape)]
-        )
+        new.base_dist = self.base_dist.expand(shape[: len(shape) - len(self.base_dist.event_shape)])
         new._batch_shape = batch_shape
         return new
 

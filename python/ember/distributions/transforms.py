@@ -2,9 +2,31 @@
 
 from __future__ import annotations
 
-from ._elementwise import AbsTransform, AffineTransform, CumulativeDistributionTransform, ExpTransform, PowerTransform, SigmoidTransform, SoftplusTransform, TanhTransform
-from ._transform import ComposeTransform, IndependentTransform, ReshapeTransform, Transform, identity_transform
-from ._vector_transforms import CatTransform, LowerCholeskyTransform, PositiveDefiniteTransform, SoftmaxTransform, StackTransform, StickBreakingTransform
+from ._elementwise import (
+    AbsTransform,
+    AffineTransform,
+    CumulativeDistributionTransform,
+    ExpTransform,
+    PowerTransform,
+    SigmoidTransform,
+    SoftplusTransform,
+    TanhTransform,
+)
+from ._transform import (
+    ComposeTransform,
+    IndependentTransform,
+    ReshapeTransform,
+    Transform,
+    identity_transform,
+)
+from ._vector_transforms import (
+    CatTransform,
+    LowerCholeskyTransform,
+    PositiveDefiniteTransform,
+    SoftmaxTransform,
+    StackTransform,
+    StickBreakingTransform,
+)
 
 __all__ = [
     "AbsTransform",

@@ -121,7 +121,10 @@ def vec_to_tril_matrix(vec: Tensor, diag: int = 0) -> Tensor:
     """Return the matrices whose lower triangles, row by row, are the vectors."""
     count = vec.shape[-1]
     # The smallest n with n (n + 1) / 2 plus the diagonals that `diag` adds or leaves out.
-    n = round((-(1 + 2 * diag) + ((1 + 2 * diag) ** 2 + 8 * count + 4 * abs(diag) * (diag + 1)) ** 0.5) / 2)
+    n = round(
+        (-(1 + 2 * diag) + ((1 + 2 * diag) ** 2 + 8 * count + 4 * abs(diag) * (diag + 1)) ** 0.5)
+        / 2
+    )
     rows, columns = ember.tril_indices(n, n, diag)
     if len(rows) != count:
         raise ValueError(

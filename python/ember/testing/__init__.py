@@ -102,7 +102,9 @@ def _walk(actual: Any, expected: Any, where: str, options: dict[str, Any]) -> No
             _walk(actual[key], expected[key], f"{where or ' at '}[{key!r}]", options)
         return
     tensors = isinstance(actual, Tensor), isinstance(expected, Tensor)
-    if actual is None and expected is None:
+    if actual is None or expected is None:
+        if actual is not expected:
+            raise _Mismatch(f"only one is None{where}: {actual!r:.60} and {expected!r:.60}")
         return
     if any(tensors) and not all(tensors):
         raise TypeError(

@@ -3,7 +3,7 @@
 from importlib import import_module
 from typing import Any
 
-_SUBMODULES = ("checkpoint", "data", "dlpack", "hooks", "safetensors")
+_SUBMODULES = ("checkpoint", "data", "dlpack", "hooks", "safetensors", "tensorboard")
 
 
 def __getattr__(name: str) -> Any:

@@ -1,5 +1,6 @@
 """Datasets, samplers and the loader that makes batches of them."""
 
+import importlib
 from typing import Any
 
 from .collate import default_collate, default_convert
@@ -16,6 +17,7 @@ from .dataset import (
 )
 from .sampler import (
     BatchSampler,
+    DistributedSampler,
     RandomSampler,
     Sampler,
     SequentialSampler,
@@ -49,6 +51,8 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
+    if name == "distributed":
+        return importlib.import_module(f"{__name__}.distributed")
     if name in ("load_idx_folder", "read_idx"):
         from . import idx
 

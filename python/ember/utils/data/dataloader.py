@@ -1,4 +1,4 @@
-"""The loader: batches of a dataset, in order, with worker threads, resumable at any batch."""
+"""The loader: batches of a dataset, in order, fetched ahead by workers, resumable at any batch."""
 
 from __future__ import annotations
 
@@ -32,6 +32,27 @@ def get_worker_info() -> Any:
     return None if worker is None else worker.current_worker()
 
 
+def _start_context(context: Any, num_workers: int) -> Any:
+    """The multiprocessing context that the argument names."""
+    import multiprocessing
+
+    if num_workers == 0:
+        raise ValueError("DataLoader: multiprocessing_context needs num_workers > 0")
+    if isinstance(context, str):
+        methods = multiprocessing.get_all_start_methods()
+        if context not in methods:
+            raise ValueError(
+                f"DataLoader: multiprocessing_context must be one of {methods}, got {context!r}"
+            )
+        return multiprocessing.get_context(context)
+    if not isinstance(context, multiprocessing.context.BaseContext):
+        raise TypeError(
+            "DataLoader: multiprocessing_context must be a context or the name of a start method, "
+            f"got {type(context).__name__}"
+        )
+    return context
+
+
 class _Endless(Sampler):
     """The sampler of a stream, which knows no indices."""
 
@@ -57,7 +78,8 @@ class DataLoader(Generic[T_co]):
     sampler, batch_sampler : iterable, optional
         An order of one's own, of indices or of lists of them.
     num_workers : int
-        Threads that fetch ahead; 0 fetches when asked. Ember's random numbers in worker i are
+        Threads, or processes if a ``multiprocessing_context`` is given, that fetch ahead; 0 fetches
+        when asked. Ember's random numbers in worker i are
         those after ``manual_seed(get_worker_info().seed)``, as in PyTorch's worker processes;
         Python's and numpy's global generators are shared by the threads.
     collate_fn : callable, optional
@@ -70,8 +92,12 @@ class DataLoader(Generic[T_co]):
         Seconds to wait for a worker, 0 for ever.
     worker_init_fn : callable, optional
         Called in each worker with its number before it fetches anything.
-    multiprocessing_context, pin_memory_device
-        Accepted for PyTorch's sake; workers are threads.
+    multiprocessing_context : str or context, optional
+        Makes the workers processes, which start in this way (``"fork"``, ``"spawn"``): for a
+        dataset whose Python code would keep threads from running at once. Ember's, numpy's and
+        Python's random numbers in them are those of PyTorch's worker processes.
+    pin_memory_device
+        Accepted for PyTorch's sake.
     generator : Generator, optional
         Where seeds and orders are drawn from.
     prefetch_factor : int, optional
@@ -121,6 +147,8 @@ class DataLoader(Generic[T_co]):
         elif prefetch_factor <= 0:
             raise ValueError(f"DataLoader: prefetch_factor must be positive, got {prefetch_factor}")
 
+        if multiprocessing_context is not None:
+            multiprocessing_context = _start_context(multiprocessing_context, num_workers)
         self._is_stream = isinstance(dataset, IterableDataset)
         if self._is_stream:
             for name, value in (("shuffle", shuffle or None), ("sampler", sampler)):
@@ -211,7 +239,7 @@ class DataLoader(Generic[T_co]):
     def _begin(self, epoch: _Epoch, skip: int) -> Iterator[Any]:
         batched = self.batch_sampler is not None
         memory = None
-        if not self._is_stream:
+        if not self._is_stream and self.multiprocessing_context is None:
             memory = memory_fetch(self.dataset, batched, self.collate_fn)
         indices = None
         if memory is not None and isinstance(self.batch_sampler, BatchSampler):
@@ -240,11 +268,7 @@ class DataLoader(Generic[T_co]):
         if self.num_workers == 0:
             iterator = _Inline(indices, make_fetch(), epoch)
         else:
-            from .worker import WorkerPool
-
-            pool = self._pool or WorkerPool(
-                self.num_workers, self.dataset, base_seed, self.worker_init_fn
-            )
+            pool = self._pool or self._make_pool(base_seed, batched)
             if self.persistent_workers:
                 self._pool = pool
             iterator = _Threaded(self, pool, indices, make_fetch, epoch)
@@ -253,6 +277,18 @@ class DataLoader(Generic[T_co]):
                 next(iterator, None)
         epoch.batches = skip
         return iterator
+
+    def _make_pool(self, base_seed: int, batched: bool) -> Any:
+        if self.multiprocessing_context is None:
+            from .worker import WorkerPool
+
+            return WorkerPool(self.num_workers, self.dataset, base_seed, self.worker_init_fn)
+        from .process import FetchPlan, ProcessPool
+
+        plan = FetchPlan(self.dataset, self._is_stream, batched, self.collate_fn, self.drop_last)
+        return ProcessPool(
+            self.multiprocessing_context, self.num_workers, plan, base_seed, self.worker_init_fn
+        )
 
     # Resuming
 

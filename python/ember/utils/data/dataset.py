@@ -61,6 +61,19 @@ class TensorDataset(Dataset[tuple]):
         return self.tensors[0].size(0)
 
 
+def _items(dataset: Any, indices: list[int]) -> list:
+    """The items at several indices, at once if the dataset knows how."""
+    if not callable(getattr(dataset, "__getitems__", None)):
+        return [dataset[i] for i in indices]
+    items = dataset.__getitems__(indices)
+    if len(items) != len(indices):
+        raise ValueError(
+            f"{type(dataset).__name__}.__getitems__: expected {len(indices)} items, got "
+            f"{len(items)}"
+        )
+    return items
+
+
 class StackDataset(Dataset):
     """Datasets of the same length side by side: items are tuples, or dicts for keywords."""
 
@@ -79,6 +92,13 @@ class StackDataset(Dataset):
         if isinstance(self.datasets, dict):
             return {name: part[index] for name, part in self.datasets.items()}
         return tuple(part[index] for part in self.datasets)
+
+    def __getitems__(self, indices: list[int]) -> list:
+        named = isinstance(self.datasets, dict)
+        parts = self.datasets.values() if named else self.datasets
+        columns = [_items(part, indices) for part in parts]
+        rows = zip(*columns, strict=True)
+        return [dict(zip(self.datasets, row, strict=True)) if named else row for row in rows]
 
     def __len__(self) -> int:
         return self._length
@@ -142,10 +162,7 @@ class Subset(Dataset[T_co]):
         return self.dataset[self.indices[index]]
 
     def __getitems__(self, indices: list[int]) -> list[T_co]:
-        inner = [self.indices[i] for i in indices]
-        if callable(getattr(self.dataset, "__getitems__", None)):
-            return self.dataset.__getitems__(inner)
-        return [self.dataset[i] for i in inner]
+        return _items(self.dataset, [self.indices[i] for i in indices])
 
     def __len__(self) -> int:
         return len(self.indices)

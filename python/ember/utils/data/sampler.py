@@ -199,3 +199,68 @@ class BatchSampler(Sampler[list[int]]):
         if self.drop_last:
             return len(self.sampler) // self.batch_size
         return -(-len(self.sampler) // self.batch_size)
+
+
+class DistributedSampler(Sampler[int]):
+    """The share of one of several programs that train on a dataset together.
+
+    Parameters
+    ----------
+    dataset : sized
+        What is sampled.
+    num_replicas, rank : int
+        How many programs there are, and which one this is. Ember has no process groups to ask.
+    shuffle : bool
+        Whether the order is random: that of ``seed`` plus the epoch (`set_epoch`), everywhere.
+    seed : int
+        The same in all programs.
+    drop_last : bool
+        Whether items are left out for shares of equal size; otherwise the first come again.
+    """
+
+    def __init__(
+        self,
+        dataset: Sized,
+        num_replicas: int | None = None,
+        rank: int | None = None,
+        shuffle: bool = True,
+        seed: int = 0,
+        drop_last: bool = False,
+    ) -> None:
+        if num_replicas is None or rank is None:
+            raise RuntimeError(
+                "DistributedSampler: expected num_replicas and rank; there is no process group"
+            )
+        if not 0 <= rank < num_replicas:
+            raise ValueError(
+                f"Invalid rank {rank}, rank should be in the interval [0, {num_replicas - 1}]"
+            )
+        self.dataset = dataset
+        self.num_replicas = num_replicas
+        self.rank = rank
+        self.epoch = 0
+        self.drop_last = drop_last
+        self.shuffle = shuffle
+        self.seed = seed
+        spare = len(dataset) % num_replicas
+        self.num_samples = len(dataset) // num_replicas + (spare > 0 and not drop_last)
+        self.total_size = self.num_samples * num_replicas
+
+    def __iter__(self) -> Iterator[int]:
+        n = len(self.dataset)
+        if self.shuffle:
+            generator = ember.Generator()
+            generator.manual_seed(self.seed + self.epoch)
+            order = ember.randperm(n, generator=generator).tolist()
+        else:
+            order = list(range(n))
+        if n:
+            order = (order * -(-self.total_size // n))[: self.total_size]
+        return iter(order[self.rank :: self.num_replicas])
+
+    def __len__(self) -> int:
+        return self.num_samples
+
+    def set_epoch(self, epoch: int) -> None:
+        """Say which epoch is next, for an order of its own."""
+        self.epoch = epoch
