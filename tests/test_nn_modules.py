@@ -190,12 +190,15 @@ LOSSES = [
     case("CrossEntropyLoss", ignore_index=1, reduction="sum", inputs=SAMPLES),
     case("CrossEntropyLoss", reduction="none", inputs=[normal(4, 5), chance(4, 5)]),
     case("CrossEntropyLoss", CLASS_WEIGHT, inputs=[normal(2, 5, 3), classes(5, 2, 3)]),
+    case("CrossEntropyLoss", ignore_index=2, label_smoothing=0.1,
+         inputs=[normal(2, 5, 3), classes(5, 2, 3)]),
+    case("CrossEntropyLoss", CLASS_WEIGHT, ignore_index=2, label_smoothing=0.1, inputs=SAMPLES),
     case("BCELoss", inputs=PROBABLE),
     case("BCELoss", chance(5), reduction="sum", inputs=PROBABLE),
     case("BCEWithLogitsLoss", inputs=[normal(4, 5), chance(4, 5)]),
     case("BCEWithLogitsLoss", chance(5), inputs=[normal(4, 5), chance(4, 5)]),
     case("BCEWithLogitsLoss", pos_weight=1 + chance(5), inputs=[normal(4, 5), chance(4, 5)]),
-]
+]  # fmt: skip
 
 
 def to_numpy(tensor):

@@ -22,7 +22,7 @@ _NAMES = {
     }.items()
     for name in names.split()
 }
-_MODULES = {"prune", *_NAMES.values()}
+_MODULES = {"prune", "stateless", *_NAMES.values()}
 
 __all__ = [
     "clip_grad_norm",
@@ -32,6 +32,7 @@ __all__ = [
     "get_total_norm",
     "parameters_to_vector",
     "prune",
+    "stateless",
     "vector_to_parameters",
     *_NAMES,
 ]
