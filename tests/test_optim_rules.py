@@ -1,5 +1,7 @@
 """The other optimizers against PyTorch's: steps, states, checkpoints both ways, bad options."""
 
+import io
+
 import ember
 import pytest
 from ember import optim
@@ -140,6 +142,45 @@ def test_checkpoints_resume_both_ways(name, options):
     for params in (ours, ours2):
         for others in (reference, reference2):
             assert_same(params, others, 1e-6)
+
+
+def through_file(writer, reader, value):
+    file = io.BytesIO()
+    writer.save(value, file)
+    file.seek(0)
+    return reader.load(file)
+
+
+@pytest.mark.parametrize("name", sorted({name for name, _ in CASES}))
+def test_files_resume_both_ways(name):
+    ours, reference, a, b = make_both(name, {})
+    schedules = [
+        lib.optim.lr_scheduler.MultiStepLR(o, [2, 4, 4], 0.5) for lib, o in ((ember, a), (torch, b))
+    ]
+    for step in range(3):
+        set_grads(ours, reference, step)
+        for stepped in (a, b, *schedules):
+            stepped.step()
+    saved = [{"o": o.state_dict(), "s": s.state_dict()} for o, s in ((a, schedules[0]),
+                                                                    (b, schedules[1]))]  # fmt: skip
+    mine, theirs = through_file(ember, torch, saved[0]), through_file(torch, ember, saved[1])
+    ours2 = [p.detach().clone().requires_grad_() for p in ours]
+    reference2 = [q.detach().clone().requires_grad_() for q in reference]
+    a2, b2 = getattr(optim, name)(ours2), getattr(torch.optim, name)(reference2)
+    for lib, o, state in ((ember, a2, theirs), (torch, b2, mine)):
+        schedule = lib.optim.lr_scheduler.MultiStepLR(o, [1])
+        o.load_state_dict(state["o"])
+        schedule.load_state_dict(state["s"])
+        schedules.append(schedule)
+    for step in range(3, 6):
+        set_grads(ours, reference, step)
+        set_grads(ours2, reference2, step)
+        for stepped in (a, b, a2, b2, *schedules):
+            stepped.step()
+    for params in (ours, ours2):
+        for others in (reference, reference2):
+            assert_same(params, others, 1e-6)
+    assert len({float(o.param_groups[0]["lr"]) for o in (a, b, a2, b2)}) == 1
 
 
 @pytest.mark.parametrize("name", sorted({name for name, _ in CASES}))

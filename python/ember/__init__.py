@@ -37,6 +37,7 @@ _NAMES = {
         "_legacy": "BFloat16Tensor BoolTensor ByteTensor CharTensor DoubleTensor FloatTensor "
         "HalfTensor IntTensor LongTensor ShortTensor set_default_tensor_type typename",
         "_matrix": _MATRIX_METHODS + " addmv_ chain_matmul lu_unpack tensordot",
+        "_quantized": "qint32 qint8 quint2x4 quint4x2 quint8",
         "_settings": "compile get_float32_matmul_precision set_float32_matmul_precision",
         "_shapes": "atleast_1d atleast_2d atleast_3d block_diag broadcast_shapes cartesian_prod "
         "combinations meshgrid unravel_index vander",
