@@ -1,7 +1,5 @@
 """Helpers around modules and the older names of ``nn.init``, against PyTorch."""
 
-import math
-
 import ember
 import numpy as np
 import pytest
@@ -182,37 +180,6 @@ def test_older_names():
     with pytest.raises(AttributeError, match="nothing"):
         _ = ember.nn.init.nothing
     assert {"dirac", "uniform"} <= set(dir(ember.nn.init))
-
-
-@pytest.mark.parametrize("count", [0, 1, 7, 12])
-@pytest.mark.parametrize("replicas", [1, 3, 5])
-@pytest.mark.parametrize("drop_last", [True, False])
-@pytest.mark.parametrize("shuffle", [True, False])
-def test_distributed_sampler(count, replicas, drop_last, shuffle):
-    options = {"shuffle": shuffle, "seed": 3, "drop_last": drop_last}
-    for rank in range(replicas):
-        ours, theirs = (
-            lib.utils.data.DistributedSampler(range(count), replicas, rank, **options)
-            for lib in (ember, torch)
-        )
-        if drop_last and count % replicas and count < replicas:
-            # (PyTorch's count of nothing is -0.)
-            assert list(ours) == [] and len(ours) == 0
-            continue
-        for epoch in (0, 2):
-            ours.set_epoch(epoch)
-            theirs.set_epoch(epoch)
-            assert len(ours) == len(theirs) == math.ceil(len(ours))
-            assert list(ours) == list(theirs)
-
-
-def test_distributed_sampler_errors():
-    sampler = ember.utils.data.DistributedSampler
-    for rank in (-1, 2):
-        with pytest.raises(ValueError, match="rank"):
-            sampler(range(4), 2, rank)
-    with pytest.raises(RuntimeError, match="num_replicas"):
-        sampler(range(4))
 
 
 def test_functional_call():

@@ -478,14 +478,6 @@ _BUILDERS: dict[str, Callable | None] = {
 _GLOBALS = {name: _Global(name, build) for name, build in _BUILDERS.items()}
 
 
-def admits(name: str) -> bool:
-    """Whether files may hold what has this full name, here or in PyTorch."""
-    if name.startswith("ember."):
-        name = f"torch.{name.removeprefix('ember.')}"
-    plain = ("list", "dict", "tuple", "int", "float", "str", "bool", "NoneType")
-    return name in _GLOBALS or name in [f"builtins.{kind}" for kind in plain]
-
-
 def _remember(decoder: Decoder, index: int) -> None:
     decoder._memo[index] = decoder._stack[-1]
 

@@ -17,14 +17,7 @@ from typing import IO, Any
 
 import ember
 
-__all__ = [
-    "add_safe_globals",
-    "clear_safe_globals",
-    "get_safe_globals",
-    "load",
-    "safe_globals",
-    "save",
-]
+__all__ = ["load", "save"]
 
 
 def save(obj: Any, f: str | os.PathLike | IO[bytes]) -> None:
@@ -195,61 +188,3 @@ def _write_archive(file: IO[bytes], stem: str, pickled: bytes, storages: list) -
         writer.add(f"data/{i}", memoryview(storage.detach().cpu().numpy()))
     writer.add("version", b"3\n")
     writer.close()
-
-
-# ---- What PyTorch calls safe globals
-
-_safe_globals: list[Any] = []
-
-
-def add_safe_globals(safe_globals: list[Any]) -> None:
-    """Ask for types in files, as older programs do; those that `load` reads are read anyway.
-
-    Parameters
-    ----------
-    safe_globals : list of type or callable, or of (callable, name)
-        What the files hold.
-
-    Raises
-    ------
-    TypeError
-        `load` would refuse one: no setting makes it run code from a file.
-    """
-    from ._unpickle import admits
-
-    for item in safe_globals:
-        kind, name = item if isinstance(item, tuple) else (item, None)
-        if name is None:
-            name = f"{kind.__module__}.{getattr(kind, '__qualname__', kind)}"
-        if not admits(name):
-            raise TypeError(
-                f"add_safe_globals: {name} is not loaded from files; only tensors, plain "
-                "containers, strings and numbers are"
-            )
-    for item in safe_globals:
-        if item not in _safe_globals:
-            _safe_globals.append(item)
-
-
-def get_safe_globals() -> list[Any]:
-    """Return what was asked for."""
-    return list(_safe_globals)
-
-
-def clear_safe_globals() -> None:
-    """Forget what was asked for."""
-    _safe_globals.clear()
-
-
-class safe_globals:
-    """Context that asks for types in files; see `add_safe_globals`."""
-
-    def __init__(self, safe_globals: list[Any]) -> None:
-        self.safe_globals = safe_globals
-
-    def __enter__(self) -> None:
-        self._before = get_safe_globals()
-        add_safe_globals(self.safe_globals)
-
-    def __exit__(self, *exc: object) -> None:
-        _safe_globals[:] = self._before
