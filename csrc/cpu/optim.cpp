@@ -164,12 +164,12 @@ void rule(Context& ctx, const RuleItem* items, int64_t count, DType dtype, const
 }
 
 namespace of {
-#define EMBER_RULE(name, states, numbers)                             \
-    struct name {                                                     \
-        template <class V>                                            \
+#define EMBER_RULE(name, states, numbers)                              \
+    struct name {                                                      \
+        template <class V>                                             \
         static EMBER_INLINE void update(V& p, V g, V* s, const V* n) { \
-            formulas::name(p, g, s, n);                               \
-        }                                                             \
+            formulas::name(p, g, s, n);                                \
+        }                                                              \
     };
 #include "kernels/formulas/optim.inc"
 }  // namespace of
