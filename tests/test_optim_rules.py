@@ -5,6 +5,7 @@ import io
 import ember
 import pytest
 from ember import optim
+from opspecs import counts
 from test_optim import SHAPES, assert_same, make_params, set_grads
 from torch_bridge import to_ember, to_torch
 
@@ -84,6 +85,7 @@ def test_steps_equal_pytorchs(name, options, dtype, tolerance):
     assert_same(ours, reference, tolerance)
     assert_states(ours, reference, a, b, tolerance)
     assert repr(a) == repr(b)
+    counts.add("optimizers", name, 1)
 
 
 @pytest.mark.parametrize("options", MUON)
@@ -206,6 +208,34 @@ def test_groups_tensor_rates_strides_and_closures(name):
     a.step()
     b.step()
     assert_same(ours, reference, 1e-6)
+
+
+@pytest.mark.skipif(not ember.cuda.is_available(), reason="there is no GPU")
+@pytest.mark.parametrize(("name", "options"), [*CASES, ("Adam", {}), ("SGD", {"momentum": 0.9})])
+@pytest.mark.parametrize("dtype", ["float64", "float32", "bfloat16"])
+def test_steps_on_a_gpu_equal_the_cpus(name, options, dtype):
+    kind = getattr(ember, dtype)
+    ember.manual_seed(0)
+    here = [ember.randn(s).to(kind).requires_grad_() for s in (*SHAPES, (70, 80))]
+    there = [p.detach().cuda().requires_grad_() for p in here]
+    # One group holds parameters of both devices.
+    optimizers = [getattr(optim, name)(params, **options) for params in (here, there)]
+    both = [p.detach().clone().requires_grad_() for p in (*here[:2], *there[2:])]
+    optimizers.append(getattr(optim, name)(both, **options))
+    for step in range(4):
+        for i, p in enumerate(here):
+            if i != step:
+                p.grad = ember.randn(p.shape).to(kind)
+                there[i].grad = p.grad.cuda()
+                both[i].grad = p.grad.to(both[i].device)
+        for optimizer in optimizers:
+            optimizer.step()
+    tolerance = {"float64": 1e-9, "float32": 1e-5, "bfloat16": 5e-2}[dtype]
+    for p, q, r in zip(here, there, both, strict=True):
+        for other in (q, r):
+            torch.testing.assert_close(
+                to_torch(other.cpu()), to_torch(p), rtol=tolerance, atol=tolerance
+            )
 
 
 def rosenbrock(x):
