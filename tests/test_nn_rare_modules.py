@@ -8,6 +8,7 @@ import warnings
 import ember
 import numpy as np
 import pytest
+from opspecs import counts
 from test_nn_modules import build, case, chance, classes, normal, run, state, to_numpy
 
 torch = pytest.importorskip("torch")
@@ -32,6 +33,12 @@ MODULES = [
     case("Transformer", 8, 4, 1, 2, 6, 0.0, "gelu", batch_first=True, norm_first=True,
          inputs=[normal(3, 5, 8), normal(3, 4, 8)]),
     case("Transformer", 8, 2, 1, 1, 6, 0.0, bias=False, inputs=[normal(5, 8), normal(4, 8)]),
+    case("LinearCrossEntropyLoss", 5, 7, inputs=[normal(4, 5), classes(7, 4)]),
+    case("LinearCrossEntropyLoss", 5, 7, inputs=[normal(5), classes(7)]),
+    case("LinearCrossEntropyLoss", 5, 7, out_features=(2, 3), bias=True, reduction="sum",
+         label_smoothing=0.1, ignore_index=2, inputs=[normal(4, 5), classes(7, 4, 2, 3)]),
+    case("LinearCrossEntropyLoss", 5, 3, weight=chance(3), reduction="none",
+         inputs=[normal(4, 5), chance(4, 3)]),
     case("NLLLoss2d", inputs=[normal(2, 5, 3, 2), classes(5, 2, 3, 2)]),
 ]  # fmt: skip
 
@@ -76,6 +83,7 @@ def test_values_and_gradients(name, args, kwargs, inputs, training):
     assert list(ours) == list(theirs)
     for key, value in ours.items():
         np.testing.assert_allclose(value, theirs[key], rtol=1e-7, atol=1e-10, err_msg=key)
+    counts.add("modules", name, 1)
 
 
 MASKS = [
@@ -156,6 +164,28 @@ def test_decoder_takes_all_masks():
         )
         found.append(to_numpy(out))
     np.testing.assert_allclose(*found, rtol=1e-7, atol=1e-10)
+
+
+def test_linear_cross_entropy_errors():
+    for lib in (ember, torch):
+        for make in (
+            lambda lib: lib.nn.LinearCrossEntropyLoss(3, 2, weight=lib.ones(3)),
+            lambda lib: lib.nn.LinearCrossEntropyLoss(3, 2, label_smoothing=2.0),
+            lambda lib: lib.nn.LinearCrossEntropyLoss(3, 2)(lib.ones(4, 2), lib.ones(4).long()),
+            lambda lib: lib.nn.LinearCrossEntropyLoss(3, 2)(lib.ones(1, 4, 3), lib.ones(4).long()),
+            lambda lib: lib.nn.LinearCrossEntropyLoss(3, 2, out_features=(2,))(
+                lib.ones(3), lib.ones(2).long()
+            ),
+            lambda lib: lib.nn.LinearCrossEntropyLoss(3, 2, ignore_index=1)(
+                lib.ones(4, 3), lib.ones(4, 2)
+            ),
+        ):
+            with pytest.raises(RuntimeError):
+                make(lib)
+    with pytest.raises(NotImplementedError, match="options"):
+        ember.nn.LinearCrossEntropyLoss(3, 2, options=1)(ember.ones(4, 3), ember.ones(4).long())
+    with pytest.warns(FutureWarning, match="min_val"):
+        assert ember.nn.Hardtanh(min_value=-2.0, max_value=3.0).max_val == 3.0
 
 
 def test_transformer_errors_and_masks():

@@ -1,7 +1,5 @@
 """Helpers around modules and the older names of ``nn.init``, against PyTorch."""
 
-import math
-
 import ember
 import numpy as np
 import pytest
@@ -184,32 +182,61 @@ def test_older_names():
     assert {"dirac", "uniform"} <= set(dir(ember.nn.init))
 
 
-@pytest.mark.parametrize("count", [0, 1, 7, 12])
-@pytest.mark.parametrize("replicas", [1, 3, 5])
-@pytest.mark.parametrize("drop_last", [True, False])
-@pytest.mark.parametrize("shuffle", [True, False])
-def test_distributed_sampler(count, replicas, drop_last, shuffle):
-    options = {"shuffle": shuffle, "seed": 3, "drop_last": drop_last}
-    for rank in range(replicas):
-        ours, theirs = (
-            lib.utils.data.DistributedSampler(range(count), replicas, rank, **options)
-            for lib in (ember, torch)
+def test_functional_call():
+    for lib in (ember, torch):
+        model = build(lib, "Sequential", (), {})
+        model.append(build(lib, "Linear", (3, 3), {}))
+        model.append(lib.nn.BatchNorm1d(3, momentum=0.5))
+        model.append(lib.nn.Linear(3, 3))
+        model[2].weight = model[0].weight
+        before = state(model)
+        ones = {"0.weight": lib.ones(3, 3, requires_grad=True), "1.running_mean": lib.ones(3)}
+        x = lib.arange(12.0).reshape(4, 3)
+        call = lib.nn.utils.stateless.functional_call
+        with pytest.warns(FutureWarning):
+            out = call(model, ones, (x,))
+        out.sum().backward()
+        assert ones["0.weight"].grad is not None and model[0].weight.grad is None
+        # The batches' mean counts half.
+        bias = to_numpy(model[0].bias)
+        np.testing.assert_allclose(
+            to_numpy(ones["1.running_mean"]), 0.5 + 0.5 * (16.5 + bias), rtol=1e-5
         )
-        if drop_last and count % replicas and count < replicas:
-            # (PyTorch's count of nothing is -0.)
-            assert list(ours) == [] and len(ours) == 0
-            continue
-        for epoch in (0, 2):
-            ours.set_epoch(epoch)
-            theirs.set_epoch(epoch)
-            assert len(ours) == len(theirs) == math.ceil(len(ours))
-            assert list(ours) == list(theirs)
+        after = state(model)
+        for key in ("0.weight", "1.running_mean", "2.weight"):
+            np.testing.assert_array_equal(after[key], before[key])
+        for wrong, kind in (
+            ({"0.weight": lib.ones(3, 3), "2.weight": lib.zeros(3, 3)}, ValueError),
+            ({"7.other": lib.ones(3)}, (AttributeError, KeyError)),
+        ):
+            with pytest.warns(FutureWarning), pytest.raises(kind):
+                call(model, wrong, x)
+        with pytest.warns(FutureWarning), pytest.raises(RuntimeError):
+            call(model, ones, x, strict=True)
+        with pytest.warns(FutureWarning):
+            call(model, {"0.other": lib.ones(3)}, x)
 
 
-def test_distributed_sampler_errors():
-    sampler = ember.utils.data.DistributedSampler
-    for rank in (-1, 2):
-        with pytest.raises(ValueError, match="rank"):
-            sampler(range(4), 2, rank)
-    with pytest.raises(RuntimeError, match="num_replicas"):
-        sampler(range(4))
+@pytest.mark.parametrize("rank", [1, 2, 3])
+@pytest.mark.parametrize("options", [{}, {"stride": 2, "padding": 1, "groups": 2}])
+def test_gradients_of_convolutions(rank, options):
+    image, weight = normal(2, 4, *[6] * rank), normal(4, 4 // options.get("groups", 1), *[3] * rank)
+    found = []
+    for lib in (ember, torch):
+        x, w = lib.from_numpy(image), lib.from_numpy(weight)
+        out = getattr(lib.nn.functional, f"conv{rank}d")(x, w, **options)
+        grad = lib.ones_like(out) * 0.5
+        for_input = getattr(lib.nn.grad, f"conv{rank}d_input")
+        for_weight = getattr(lib.nn.grad, f"conv{rank}d_weight")
+        found.append(
+            {
+                "input": to_numpy(for_input(x.shape, w, grad, **options)),
+                "weight": to_numpy(for_weight(x, w.shape, grad, **options)),
+            }
+        )
+    assert_same(*found, rtol=1e-10)
+
+
+def test_types_of_sizes_have_names():
+    names = {n for n in dir(torch.nn.common_types) if n.startswith("_size") and n.endswith("_t")}
+    assert names <= set(dir(ember.nn.common_types))

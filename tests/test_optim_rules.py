@@ -1,8 +1,11 @@
 """The other optimizers against PyTorch's: steps, states, checkpoints both ways, bad options."""
 
+import io
+
 import ember
 import pytest
 from ember import optim
+from opspecs import counts
 from test_optim import SHAPES, assert_same, make_params, set_grads
 from torch_bridge import to_ember, to_torch
 
@@ -82,6 +85,7 @@ def test_steps_equal_pytorchs(name, options, dtype, tolerance):
     assert_same(ours, reference, tolerance)
     assert_states(ours, reference, a, b, tolerance)
     assert repr(a) == repr(b)
+    counts.add("optimizers", name, 1)
 
 
 @pytest.mark.parametrize("options", MUON)
@@ -142,6 +146,45 @@ def test_checkpoints_resume_both_ways(name, options):
             assert_same(params, others, 1e-6)
 
 
+def through_file(writer, reader, value):
+    file = io.BytesIO()
+    writer.save(value, file)
+    file.seek(0)
+    return reader.load(file)
+
+
+@pytest.mark.parametrize("name", sorted({name for name, _ in CASES}))
+def test_files_resume_both_ways(name):
+    ours, reference, a, b = make_both(name, {})
+    schedules = [
+        lib.optim.lr_scheduler.MultiStepLR(o, [2, 4, 4], 0.5) for lib, o in ((ember, a), (torch, b))
+    ]
+    for step in range(3):
+        set_grads(ours, reference, step)
+        for stepped in (a, b, *schedules):
+            stepped.step()
+    saved = [{"o": o.state_dict(), "s": s.state_dict()} for o, s in ((a, schedules[0]),
+                                                                    (b, schedules[1]))]  # fmt: skip
+    mine, theirs = through_file(ember, torch, saved[0]), through_file(torch, ember, saved[1])
+    ours2 = [p.detach().clone().requires_grad_() for p in ours]
+    reference2 = [q.detach().clone().requires_grad_() for q in reference]
+    a2, b2 = getattr(optim, name)(ours2), getattr(torch.optim, name)(reference2)
+    for lib, o, state in ((ember, a2, theirs), (torch, b2, mine)):
+        schedule = lib.optim.lr_scheduler.MultiStepLR(o, [1])
+        o.load_state_dict(state["o"])
+        schedule.load_state_dict(state["s"])
+        schedules.append(schedule)
+    for step in range(3, 6):
+        set_grads(ours, reference, step)
+        set_grads(ours2, reference2, step)
+        for stepped in (a, b, a2, b2, *schedules):
+            stepped.step()
+    for params in (ours, ours2):
+        for others in (reference, reference2):
+            assert_same(params, others, 1e-6)
+    assert len({float(o.param_groups[0]["lr"]) for o in (a, b, a2, b2)}) == 1
+
+
 @pytest.mark.parametrize("name", sorted({name for name, _ in CASES}))
 def test_groups_tensor_rates_strides_and_closures(name):
     ours, reference = make_params()
@@ -165,6 +208,34 @@ def test_groups_tensor_rates_strides_and_closures(name):
     a.step()
     b.step()
     assert_same(ours, reference, 1e-6)
+
+
+@pytest.mark.skipif(not ember.cuda.is_available(), reason="there is no GPU")
+@pytest.mark.parametrize(("name", "options"), [*CASES, ("Adam", {}), ("SGD", {"momentum": 0.9})])
+@pytest.mark.parametrize("dtype", ["float64", "float32", "bfloat16"])
+def test_steps_on_a_gpu_equal_the_cpus(name, options, dtype):
+    kind = getattr(ember, dtype)
+    ember.manual_seed(0)
+    here = [ember.randn(s).to(kind).requires_grad_() for s in (*SHAPES, (70, 80))]
+    there = [p.detach().cuda().requires_grad_() for p in here]
+    # One group holds parameters of both devices.
+    optimizers = [getattr(optim, name)(params, **options) for params in (here, there)]
+    both = [p.detach().clone().requires_grad_() for p in (*here[:2], *there[2:])]
+    optimizers.append(getattr(optim, name)(both, **options))
+    for step in range(4):
+        for i, p in enumerate(here):
+            if i != step:
+                p.grad = ember.randn(p.shape).to(kind)
+                there[i].grad = p.grad.cuda()
+                both[i].grad = p.grad.to(both[i].device)
+        for optimizer in optimizers:
+            optimizer.step()
+    tolerance = {"float64": 1e-9, "float32": 1e-5, "bfloat16": 5e-2}[dtype]
+    for p, q, r in zip(here, there, both, strict=True):
+        for other in (q, r):
+            torch.testing.assert_close(
+                to_torch(other.cpu()), to_torch(p), rtol=tolerance, atol=tolerance
+            )
 
 
 def rosenbrock(x):

@@ -1,12 +1,10 @@
-"""Storages, types of older programs on CUDA, and what files may hold, against PyTorch."""
+"""Storages, types of older programs on CUDA and names of missing dtypes, against PyTorch."""
 
-import collections
 import copy
 import pickle
 import warnings
 
 import ember
-import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
@@ -111,3 +109,14 @@ def test_cuda_names_without_a_device():
             with pytest.raises((RuntimeError, NotImplementedError)):
                 call()
     assert ember.ones(2).type("torch.DoubleTensor").dtype == ember.float64
+
+
+def test_quantised_dtypes_are_names_only():
+    for name in ("qint8", "quint8", "qint32", "quint4x2", "quint2x4"):
+        missing = getattr(ember, name)
+        assert repr(missing) == f"ember.{name}" and missing.__ember_missing__
+        assert ember.ones(1).dtype != missing and missing is getattr(ember, name)
+        with pytest.raises(TypeError):
+            ember.ones(1).to(missing)
+        with pytest.raises(TypeError):
+            ember.ones(1, dtype=missing)

@@ -23,9 +23,13 @@ void check_targets(const ClassLoss& a) {
 }
 
 template <class T>
+EMBER_INLINE double class_weight(const ClassLoss& a, int64_t c) {
+    return a.weight ? double(widen_item(static_cast<const T*>(a.weight)[c])) : 1;
+}
+// Of a row with that target. What smoothing spreads goes to the ignored class too.
+template <class T>
 EMBER_INLINE double weight_of(const ClassLoss& a, int64_t target) {
-    if (target == a.ignore_index) return 0;
-    return a.weight ? double(widen_item(static_cast<const T*>(a.weight)[target])) : 1;
+    return target == a.ignore_index ? 0 : class_weight<T>(a, target);
 }
 
 // Rows [begin, end) of one n at a time where inner > 1, else rows of consecutive n: a tile.
@@ -74,7 +78,7 @@ template <class T>
 double all_weights(const ClassLoss& a) {
     if (!a.weight) return double(a.classes);
     double sum = 0;
-    for (int64_t c = 0; c < a.classes; c++) sum += weight_of<T>(a, c);
+    for (int64_t c = 0; c < a.classes; c++) sum += class_weight<T>(a, c);
     return sum;
 }
 
@@ -119,7 +123,7 @@ EMBER_INLINE double smooth_loss(const ClassLoss& a, const T* in, double lse) {
     }
     double sum = 0;
     for (int64_t c = 0; c < a.classes; c++) {
-        sum += weight_of<T>(a, c) * (lse - double(widen_item(in[c * a.inner])));
+        sum += class_weight<T>(a, c) * (lse - double(widen_item(in[c * a.inner])));
     }
     return sum;
 }

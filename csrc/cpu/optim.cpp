@@ -123,42 +123,53 @@ void adam(Context& ctx, const AdamItem* items, int64_t count, DType dtype, const
         dtype, [&](auto tag) { adam_items<typename decltype(tag)::type>(ctx, items, count, a); });
 }
 
+// Items [begin, end) of one parameter.
 template <class T, class Rule, int states, int numbers>
-void rule_items(Context& ctx, const RuleItem* items, int64_t count, const RuleOptions& a) {
+void update_items(const RuleItem& item, int64_t begin, int64_t end, const RuleOptions& a) {
     using C = Compute<T>;
     using V = Vec<C>;
     V decay = C(a.weight_decay), keep = C(a.keep), sign = C(a.maximize ? -1 : 1);
+    T* param = static_cast<T*>(item.param);
+    const T* grad = static_cast<const T*>(item.grad);
+    V n[numbers];
+    for (int i = 0; i < numbers; i++) n[i] = C(item.numbers[i]);
+    sweep<V>(begin, end, [&](auto at) {
+        V p = at.load(param), g = at.load(grad) * sign, s[states];
+        for (int i = 0; i < states; i++) s[i] = at.load(static_cast<T*>(item.states[i]));
+        if (a.weight_decay != 0) g = fma(p, decay, g);
+        p *= keep;
+        Rule::update(p, g, s, n);
+        for (int i = 0; i < states; i++) at.store(static_cast<T*>(item.states[i]), s[i]);
+        at.store(param, p);
+    });
+}
+
+using UpdateItems = void (*)(const RuleItem&, int64_t begin, int64_t end, const RuleOptions&);
+
+// One piece of code for all rules and dtypes.
+EMBER_NOINLINE void update_list(Context& ctx, const RuleItem* items, int64_t count,
+                                UpdateItems update, const RuleOptions& a) {
     for_list(ctx, items, count, [&](const RuleItem& item, int64_t begin, int64_t end, int64_t) {
-        T* param = static_cast<T*>(item.param);
-        const T* grad = static_cast<const T*>(item.grad);
-        V n[numbers];
-        for (int i = 0; i < numbers; i++) n[i] = C(item.numbers[i]);
-        sweep<V>(begin, end, [&](auto at) {
-            V p = at.load(param), g = at.load(grad) * sign, s[states];
-            for (int i = 0; i < states; i++) s[i] = at.load(static_cast<T*>(item.states[i]));
-            if (a.weight_decay != 0) g = fma(p, decay, g);
-            p *= keep;
-            Rule::update(p, g, s, n);
-            for (int i = 0; i < states; i++) at.store(static_cast<T*>(item.states[i]), s[i]);
-            at.store(param, p);
-        });
+        update(item, begin, end, a);
     });
 }
 
 template <class Rule, int states, int numbers>
 void rule(Context& ctx, const RuleItem* items, int64_t count, DType dtype, const RuleOptions& a) {
+    UpdateItems update = nullptr;
     dispatch_floating(dtype, [&](auto tag) {
-        rule_items<typename decltype(tag)::type, Rule, states, numbers>(ctx, items, count, a);
+        update = update_items<typename decltype(tag)::type, Rule, states, numbers>;
     });
+    update_list(ctx, items, count, update, a);
 }
 
 namespace of {
-#define EMBER_RULE(name, states, numbers)                             \
-    struct name {                                                     \
-        template <class V>                                            \
+#define EMBER_RULE(name, states, numbers)                              \
+    struct name {                                                      \
+        template <class V>                                             \
         static EMBER_INLINE void update(V& p, V g, V* s, const V* n) { \
-            formulas::name(p, g, s, n);                               \
-        }                                                             \
+            formulas::name(p, g, s, n);                                \
+        }                                                              \
     };
 #include "kernels/formulas/optim.inc"
 }  // namespace of

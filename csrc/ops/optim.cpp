@@ -75,22 +75,32 @@ private:
     std::vector<std::pair<Tensor, Tensor>> back_;
 };
 
-// Runs `step(items, dtype)` for the parameters of each dtype; make_item fills the kernel's item.
+bool of_one_kind(const Tensor& a, const Tensor& b) {
+    return a.dtype() == b.dtype() && a.device() == b.device();
+}
+// Whether no tensor before number i has its dtype and device.
+bool first_of_kind(const TensorList& tensors, size_t i) {
+    return std::none_of(tensors.begin(), tensors.begin() + std::ptrdiff_t(i),
+                        [&](const Tensor& t) { return of_one_kind(t, tensors[i]); });
+}
+
+// Runs `step(items, dtype)` for the parameters of each dtype and device; make_item fills the
+// kernel's item.
 template <class Item, class Slot, class MakeItem, class Options>
-void for_each_dtype(const Slot& slot, const TensorList& params, MakeItem make_item,
-                    const Options& options) {
+void for_each_kind(const Slot& slot, const TensorList& params, MakeItem make_item,
+                   const Options& options) {
     GradModeGuard no_grad(false);
     Runs runs;
     SmallVector<Item, 16> items;
-    for (uint32_t done = 0; const Tensor& first : params) {
+    for (size_t k = 0; k < params.size(); k++) {
+        if (!first_of_kind(params, k)) continue;
+        const Tensor& first = params[k];
         DType dtype = first.dtype();
-        if (done >> int(dtype) & 1) continue;
-        done |= 1u << int(dtype);
         slot.require(first.device(), dtype);
         items.clear();
         int64_t numel = 0;
-        for (size_t i = 0; i < params.size(); i++) {
-            if (params[i].dtype() != dtype) continue;
+        for (size_t i = k; i < params.size(); i++) {
+            if (!of_one_kind(params[i], first)) continue;
             items.push_back(make_item(i, runs));
             numel += items.back().numel;
         }
@@ -119,7 +129,7 @@ void fused_sgd_(const TensorList& params, const TensorList& grads,
                                 p.numel(), first_step};
     };
     kernels::Sgd options{lr, momentum, dampening, weight_decay, nesterov, maximize};
-    for_each_dtype<kernels::SgdItem>(kernels::sgd, params, item, options);
+    for_each_kind<kernels::SgdItem>(kernels::sgd, params, item, options);
 }
 
 void fused_adam_(const TensorList& params, const TensorList& grads, const TensorList& exp_avgs,
@@ -154,7 +164,7 @@ void fused_adam_(const TensorList& params, const TensorList& grads, const Tensor
                                  count};
     };
     kernels::Adam options{lr, beta1, beta2, eps, weight_decay, decoupled, maximize};
-    for_each_dtype<kernels::AdamItem>(kernels::adam, params, item, options);
+    for_each_kind<kernels::AdamItem>(kernels::adam, params, item, options);
 }
 
 namespace {
@@ -189,11 +199,8 @@ void fused_step_(std::string_view name, const TensorList& params, const TensorLi
         const Tensor& p = params[i];
         Tensor layout = runs.layout(p);
         check_like(rule->name, p, grads[i], "the gradient");
-        kernels::RuleItem item{runs.write(rule->name, p, layout),
-                               runs.read(grads[i], layout),
-                               {},
-                               p.numel(),
-                               {}};
+        kernels::RuleItem item{
+            runs.write(rule->name, p, layout), runs.read(grads[i], layout), {}, p.numel(), {}};
         for (size_t k = 0; k < rule->states; k++) {
             const Tensor& state = states[i * rule->states + k];
             check_like(rule->name, p, state, "the state");
@@ -203,26 +210,26 @@ void fused_step_(std::string_view name, const TensorList& params, const TensorLi
         return item;
     };
     kernels::RuleOptions options{weight_decay, keep, maximize};
-    for_each_dtype<kernels::RuleItem>(rule->slot, params, item, options);
+    for_each_kind<kernels::RuleItem>(rule->slot, params, item, options);
 }
 
 namespace {
 
-// The tensors of a list as dense runs, grouped by dtype: f(items, dtype).
+// The tensors of a list as dense runs, grouped by dtype and device: f(items, dtype, device).
 template <class F>
 void for_each_run(const char* name, const TensorList& tensors, bool writes, F f) {
     GradModeGuard no_grad(false);
     Runs runs;
     SmallVector<kernels::ListItem, 16> items;
-    for (uint32_t done = 0; const Tensor& first : tensors) {
+    for (size_t k = 0; k < tensors.size(); k++) {
+        if (!first_of_kind(tensors, k)) continue;
+        const Tensor& first = tensors[k];
         DType dtype = first.dtype();
-        if (done >> int(dtype) & 1) continue;
-        done |= 1u << int(dtype);
         EMBER_CHECK(is_floating(dtype), "%s: expected floating point tensors, got %s", name,
                     dtype_name(dtype));
         items.clear();
         for (const Tensor& t : tensors) {
-            if (t.dtype() != dtype) continue;
+            if (!of_one_kind(t, first)) continue;
             Tensor layout = runs.layout(t);
             items.push_back(
                 {writes ? runs.write(name, t, layout) : runs.read(t, layout), t.numel()});

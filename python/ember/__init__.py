@@ -39,6 +39,7 @@ _NAMES = {
         "_gamma": "igamma igammac",
         "_matrix": _MATRIX_METHODS + " addmv_ chain_matmul lu_unpack tensordot",
         "_sampling": "_sample_dirichlet _standard_gamma binomial poisson",
+        "_quantized": "qint32 qint8 quint2x4 quint4x2 quint8",
         "_settings": "compile get_float32_matmul_precision set_float32_matmul_precision",
         "_shapes": "atleast_1d atleast_2d atleast_3d block_diag broadcast_shapes cartesian_prod "
         "combinations meshgrid unravel_index vander",

@@ -262,4 +262,3 @@ def _write_archive(file: IO[bytes], stem: str, pickled: bytes, storages: list) -
         writer.add(f"data/{i}", memoryview(storage.detach().cpu().numpy()))
     writer.add("version", b"3\n")
     writer.close()
-

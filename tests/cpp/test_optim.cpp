@@ -140,8 +140,8 @@ void test_adam() {
 using Formula = void (*)(double&, double, double*, const double*);
 
 // A step of one rule against its formula in float64.
-void check_rule(const RuleSlot& slot, Formula formula, int states, const std::vector<double>& numbers,
-                const RuleOptions& a, DType dtype) {
+void check_rule(const RuleSlot& slot, Formula formula, int states,
+                const std::vector<double>& numbers, const RuleOptions& a, DType dtype) {
     Random random;
     List params = random_list(dtype, random), grads = random_list(dtype, random);
     std::vector<List> held;

@@ -23,7 +23,7 @@ def __getattr__(name: str):
     if name in _LATER:
         value = globals()[name] = getattr(modules, name)
         return value
-    if name == "parallel":
+    if name in ("common_types", "grad", "parallel"):
         import importlib
 
         return importlib.import_module(f"{__name__}.{name}")
@@ -31,4 +31,4 @@ def __getattr__(name: str):
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_LATER, "parallel"})
+    return sorted({*globals(), *_LATER, "common_types", "grad", "parallel"})

@@ -268,3 +268,64 @@ def gaussian_nll_loss(
     if full:
         loss = loss + 0.5 * math.log(2 * math.pi)
     return reduce_loss("gaussian_nll_loss", loss, reduction)
+
+
+def linear_cross_entropy(
+    input: Tensor,
+    linear_weight: Tensor,
+    target: Tensor,
+    *,
+    linear_bias: Tensor | None = None,
+    weight: Tensor | None = None,
+    reduction: str = "mean",
+    ignore_index: int | None = None,
+    label_smoothing: float = 0.0,
+    options: None = None,
+) -> Tensor:
+    """Return the cross entropy of ``input @ linear_weight.T + linear_bias``.
+
+    Parameters
+    ----------
+    input : Tensor
+        Of shape ``(N, E)`` or ``(E,)``.
+    linear_weight : Tensor
+        Of shape ``(C, E)``, or ``(C, *dims, E)`` for a loss of ``dims`` positions a sample.
+    target : Tensor
+        Classes ``(N, *dims)`` or probabilities ``(N, C, *dims)``.
+    linear_bias : Tensor, optional
+        Of shape ``(C, *dims)``.
+    weight, reduction, ignore_index, label_smoothing
+        As of ``cross_entropy``.
+    options : None
+        How PyTorch saves memory by working in parts; here there is one way.
+    """
+    name = "linear_cross_entropy"
+    if options is not None:
+        raise NotImplementedError(f"{name}: options are not supported, for there is one way")
+    if input.dim() not in (1, 2):
+        raise RuntimeError(f"{name}: input must have 1 or 2 dims, got {input.dim()}")
+    if linear_weight.dim() < 2 or linear_weight.shape[-1] != input.shape[-1]:
+        raise RuntimeError(
+            f"{name}: linear_weight must have shape (C, ..., {input.shape[-1]}), got "
+            f"{tuple(linear_weight.shape)}"
+        )
+    shape = tuple(linear_weight.shape[:-1])
+    if linear_bias is not None and tuple(linear_bias.shape) != shape:
+        raise RuntimeError(
+            f"{name}: linear_bias must have shape {shape}, got {tuple(linear_bias.shape)}"
+        )
+    if len(shape) > 1 and input.dim() == 1:
+        raise RuntimeError(f"{name}: a loss of several dims needs a batch, got one sample")
+    shape = (*input.shape[:-1], *shape)
+    if tuple(target.shape) == shape and ignore_index is not None:
+        raise RuntimeError(f"{name}: ignore_index is only for targets that are classes")
+    bias = None if linear_bias is None else linear_bias.reshape(-1)
+    logits = _C.linear(input, linear_weight.reshape(-1, input.shape[-1]), bias).reshape(shape)
+    return _C.cross_entropy(
+        logits,
+        target,
+        weight=weight,
+        ignore_index=-100 if ignore_index is None else ignore_index,
+        reduction=reduction,
+        label_smoothing=label_smoothing,
+    )

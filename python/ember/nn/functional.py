@@ -98,6 +98,7 @@ from ._loss import (
     huber_loss,
     kl_div,
     l1_loss,
+    linear_cross_entropy,
     poisson_nll_loss,
     smooth_l1_loss,
 )
@@ -201,6 +202,7 @@ __all__ = [
     "leaky_relu",
     "leaky_relu_",
     "linear",
+    "linear_cross_entropy",
     "local_response_norm",
     "log_softmax",
     "logsigmoid",

@@ -25,7 +25,7 @@ _NAMES = {
     }.items()
     for name in names.split()
 }
-_MODULES = {"parametrizations", "parametrize", "prune", *_NAMES.values()}
+_MODULES = {"parametrizations", "parametrize", "prune", "stateless", *_NAMES.values()}
 
 __all__ = [
     "clip_grad_norm",
@@ -41,6 +41,7 @@ __all__ = [
     "remove_weight_norm",
     "rnn",
     "spectral_norm",
+    "stateless",
     "vector_to_parameters",
     "weight_norm",
     *_NAMES,

@@ -31,7 +31,6 @@ __all__ = [
     "ConcatDataset",
     "DataLoader",
     "Dataset",
-    "DistributedSampler",
     "IterableDataset",
     "RandomSampler",
     "Sampler",
@@ -57,9 +56,4 @@ def __getattr__(name: str) -> Any:
         from . import idx
 
         return getattr(idx, name)
-    if name in ("DistributedSampler", "distributed"):
-        import importlib
-
-        distributed = importlib.import_module(f"{__name__}.distributed")
-        return distributed if name == "distributed" else distributed.DistributedSampler
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
