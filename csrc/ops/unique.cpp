@@ -136,10 +136,13 @@ Tensor search(const char* name, const Tensor& sorted, const Tensor& given, bool 
                     "%s: sorter must be int64 with the shape of the sorted sequence, %s", name,
                     to_string(sequence.sizes()).c_str());
         order = contiguous(sorter);
-        for (int64_t i = 0; i < order.numel(); i++)
-            EMBER_CHECK(order.as<int64_t>()[i] >= 0 && order.as<int64_t>()[i] < rows.size(-1),
+        if (order.numel() > 0) {
+            int64_t least = read_item<int64_t>(min_all(order));
+            int64_t most = read_item<int64_t>(max_all(order));
+            EMBER_CHECK(least >= 0 && most < rows.size(-1),
                         "%s: sorter index out of range, got %ld", name,
-                        long(order.as<int64_t>()[i]));
+                        long(least < 0 ? least : most));
+        }
     }
     Tensor result = empty(values.sizes(), {dtype, values.device()});
     if (result.numel() > 0) {
@@ -216,10 +219,9 @@ Tensor bincount(const Tensor& x, const Tensor& weights, int64_t minlength) {
     Tensor items = to_dtype(x, DType::Int64);
     int64_t size = minlength;
     if (x.numel() > 0) {
-        EMBER_CHECK(min_all(items).as<int64_t>()[0] >= 0,
-                    "bincount: items must not be negative, got %ld",
-                    long(min_all(items).as<int64_t>()[0]));
-        int64_t last = max_all(items).as<int64_t>()[0];
+        int64_t least = read_item<int64_t>(min_all(items));
+        EMBER_CHECK(least >= 0, "bincount: items must not be negative, got %ld", long(least));
+        int64_t last = read_item<int64_t>(max_all(items));
         EMBER_CHECK(last < INT64_MAX, "bincount: item %ld is too large", long(last));
         size = std::max(size, last + 1);
     }
@@ -241,8 +243,8 @@ Tensor histc(const Tensor& x, int64_t bins, Number min, Number max, const Dest& 
     EMBER_CHECK(bins > 0, "histc: bins must be positive, got %ld", long(bins));
     double low = min.as<double>(), high = max.as<double>();
     if (low == high && x.numel() > 0) {
-        low = to_dtype(min_all(x), DType::Float64).as<double>()[0];
-        high = to_dtype(max_all(x), DType::Float64).as<double>()[0];
+        low = read_item<double>(to_dtype(min_all(x), DType::Float64));
+        high = read_item<double>(to_dtype(max_all(x), DType::Float64));
     }
     if (low == high) low -= 1, high += 1;
     EMBER_CHECK(low < high && high - low < double(INFINITY),
