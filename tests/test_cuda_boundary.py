@@ -13,27 +13,8 @@ import pytest
 
 LIBRARY = Path(ember.__file__).parent / "libember_cuda.so"
 
-NUMERIC = {"float16", "bfloat16", "float32", "float64", "uint8", "int8", "int16", "int32", "int64"}
-REAL = NUMERIC | {"bool"}
-SUMS = {"float16", "bfloat16", "float32", "float64", "int64"}
-
 # Kernels that the CPU has and CUDA lacks: slots, dtypes and the reason. Later work empties it.
-SORTS = "ordering needs a parallel sort by rows, which is not written"
-SCANS = "running results need a parallel scan, which is not written"
-MISSING: dict[str, tuple[set[str], str]] = {
-    "resample": ({"float32", "float64"}, "its taps are worked out in the host's memory"),
-    "sort": (REAL, SORTS),
-    "sort_rows": (REAL, SORTS),
-    "topk": (NUMERIC, SORTS),
-    "kth": (REAL, SORTS),
-    "searchsorted": (REAL, "one binary search an item: not written"),
-    "cumsum": (SUMS, SCANS),
-    "cumprod": (SUMS, SCANS),
-    "logcumsumexp": (SUMS - {"int64"}, SCANS),
-    "cummax": (REAL, SCANS),
-    "cummin": (REAL, SCANS),
-    "scatter_reduce": (NUMERIC, "its reductions need an order to be deterministic: not written"),
-}
+MISSING: dict[str, tuple[set[str], str]] = {}
 
 built = pytest.mark.skipif(not LIBRARY.exists(), reason="this build has no CUDA library")
 without_gpu = pytest.mark.skipif(ember.cuda.is_available(), reason="there is a GPU")

@@ -112,6 +112,9 @@ Tensor search(const char* name, const Tensor& sorted, const Tensor& given, bool 
     Tensor both[] = {sorted, given};
     DType common = result_type(both);
     Tensor sequence = to_dtype(sorted, common), values = to_dtype(given, common);
+    if (given.impl()->wrapped_number) values = to_device(values, sorted.device());
+    check_same_device(name, sequence, values);
+    check_same_device(name, sequence, sorter);
     EMBER_CHECK(sequence.dim() > 0, "%s: the sorted sequence must have at least one dim", name);
     bool one_row = sequence.dim() == 1;
     if (!one_row) {
@@ -192,6 +195,8 @@ Tensor isin(const Tensor& elements, const Tensor& test_elements, bool, bool inve
     Tensor both[] = {elements, test_elements};
     DType dtype = result_type(both);
     Tensor x = to_dtype(elements, dtype), items = reshape(to_dtype(test_elements, dtype), {-1});
+    if (elements.impl()->wrapped_number) x = to_device(x, items.device());
+    if (test_elements.impl()->wrapped_number) items = to_device(items, x.device());
     Tensor found;
     if (items.numel() == 0) {
         found = zeros(x.sizes(), {DType::Bool, x.device()});
