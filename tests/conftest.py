@@ -7,7 +7,7 @@ from collections.abc import Generator
 import pytest
 
 # Tests that build their tensors on the device under test.
-ON_DEVICE = ("test_ops_forward", "test_ops_grad")
+ON_DEVICE = ("test_ops_forward", "test_ops_grad", "test_cuda_training")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
