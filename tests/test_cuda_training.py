@@ -80,6 +80,7 @@ def test_capsules_are_shared_or_refused():
         lambda x, y: x + y,
         lambda x, y: x @ y,
         lambda x, y: ember.cat([x, y]),
+        lambda x, y: ember.addmm(x, y, y),
         lambda x, y: ember.where(x > 0, x, y),
         lambda x, y: F.linear(x, y),
         lambda x, y: ember.add(x, x, out=y),

@@ -14,7 +14,9 @@ struct DeviceRadixSort {
                                  int end_bit, cudaStream_t) {
         bytes = 1;
         if (!memory) return cudaSuccess;
-        auto part = [&](int64_t i) { return keys[i] << (64 - end_bit) >> (64 - end_bit + begin_bit); };
+        auto part = [&](int64_t i) {
+            return keys[i] << (64 - end_bit) >> (64 - end_bit + begin_bit);
+        };
         emulator::launch(1, 1, [&] {
             std::vector<int64_t> order(count);
             std::iota(order.begin(), order.end(), int64_t(0));
