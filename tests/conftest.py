@@ -1,11 +1,13 @@
 """Where tensors lie (``--device``), and how many rows of the operation table ran on how many samples."""
 
 import os
+import re
+from collections.abc import Generator
 
 import pytest
 
 # Tests that build their tensors on the device under test.
-ON_DEVICE = ("test_ops_forward", "test_ops_grad")
+ON_DEVICE = ("test_ops_forward", "test_ops_grad", "test_cuda_training")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -33,6 +35,22 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker(pytest.mark.skip(reason="has no tensors on the device under test"))
         elif reason:
             item.add_marker(pytest.mark.skip(reason=reason))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
+    """On a GPU, rows whose kernel is on the list of missing ones are skipped."""
+    try:
+        return (yield)
+    except Exception as error:
+        missing = re.search(r"(\w+): no CUDA kernel", str(error))
+        if missing is None or item.config.getoption("--device") == "cpu":
+            raise
+        from test_cuda_boundary import MISSING
+
+        if missing[1] not in MISSING:
+            raise
+        pytest.skip(f"{missing[1]}: no CUDA kernel: {MISSING[missing[1]][1]}")
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

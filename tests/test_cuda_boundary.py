@@ -13,43 +13,27 @@ import pytest
 
 LIBRARY = Path(ember.__file__).parent / "libember_cuda.so"
 
-NUMERIC = {"float16", "bfloat16", "float32", "float64", "uint8", "int8", "int16", "int32", "int64"}
-REAL = NUMERIC | {"bool"}
-SUMS = {"float16", "bfloat16", "float32", "float64", "int64"}
-
+FLOATS = {"float32", "float64"}
 COMPLEX = {"complex64", "complex128"}
 # Kernels whose complex dtypes alone CUDA lacks.
 COMPLEX_ALONE = (
     "add addcdiv addcmul mul div pow eq ne where copy index_put scatter_add logical_and logical_or "
     "logical_xor logical_not isnan isinf isfinite neg square reciprocal abs sign exp exp2 expm1 log "
     "log2 log10 log1p sqrt rsqrt sin cos tan asin acos atan sinh cosh tanh asinh acosh atanh sigmoid "
-    "prod conj angle"
+    "prod conj angle cumprod"
 ).split()
 # Kernels that the CPU has and CUDA lacks: slots, dtypes and the reason. Later work empties it.
-SORTS = "ordering needs a parallel sort by rows, which is not written"
-SCANS = "running results need a parallel scan, which is not written"
+NUMBERS = "complex numbers have no kernels of their own there"
 RECURRENT = "recurrent layers run by their formula there; the fused one is not written"
+PRODUCTS = "sparse products are the CPU's so far"
 MISSING: dict[str, tuple[set[str], str]] = {
-    "resample": ({"float32", "float64"}, "its taps are worked out in the host's memory"),
-    "sort": (REAL, SORTS),
-    "sort_rows": (REAL, SORTS),
-    "topk": (NUMERIC, SORTS),
-    "kth": (REAL, SORTS),
-    "searchsorted": (REAL, "one binary search an item: not written"),
-    "cumsum": (SUMS, SCANS),
-    "cumprod": (SUMS | COMPLEX, SCANS),
-    "logcumsumexp": (SUMS - {"int64"}, SCANS),
-    "cummax": (REAL, SCANS),
-    "cummin": (REAL, SCANS),
-    "rnn": ({"float32", "float64"}, RECURRENT),
-    "rnn_backward": ({"float32", "float64"}, RECURRENT),
-    "sparse_matmul": ({"float32", "float64"}, "sparse products are the CPU's so far"),
-    "sparse_sample": ({"float32", "float64"}, "sparse products are the CPU's so far"),
-    "scatter_reduce": (NUMERIC, "its reductions need an order to be deterministic: not written"),
-    "complex": ({"float32", "float64"}, "complex numbers have no kernels of their own there"),
+    "rnn": (FLOATS, RECURRENT),
+    "rnn_backward": (FLOATS, RECURRENT),
+    "sparse_matmul": (FLOATS, PRODUCTS),
+    "sparse_sample": (FLOATS, PRODUCTS),
+    "complex": (FLOATS, NUMBERS),
+    **{name: (COMPLEX, NUMBERS) for name in COMPLEX_ALONE},
 }
-for name in COMPLEX_ALONE:
-    MISSING[name] = (COMPLEX, MISSING["complex"][1])
 
 built = pytest.mark.skipif(not LIBRARY.exists(), reason="this build has no CUDA library")
 without_gpu = pytest.mark.skipif(ember.cuda.is_available(), reason="there is a GPU")

@@ -42,6 +42,14 @@ def test_values(spec: Spec, dtype: str) -> None:
     assert done
 
 
+@pytest.fixture
+def repeatable():
+    """A GPU adds in the same order each time only if it is asked to."""
+    ember.use_deterministic_algorithms(DEVICE != "cpu")
+    yield
+    ember.use_deterministic_algorithms(False)
+
+
 def call(spec: Spec, lib, case: Case, how) -> Outcome:
     """how(args, kwargs) on freshly built arguments."""
     args, kwargs = case.build(lib)
@@ -82,6 +90,7 @@ def forms(spec: Spec, dtype: str):
 WITH_METHOD = [p for p in ROWS if p.values[0].method]
 
 
+@pytest.mark.usefixtures("repeatable")
 @pytest.mark.parametrize("spec, dtype", WITH_METHOD)
 def test_method_is_the_function(spec: Spec, dtype: str) -> None:
     done = 0
@@ -106,6 +115,7 @@ def in_place(spec: Spec, lib, case: Case) -> Outcome:
 IN_PLACE = [p for p in ROWS if p.values[0].inplace]
 
 
+@pytest.mark.usefixtures("repeatable")
 @pytest.mark.parametrize("spec, dtype", IN_PLACE)
 def test_in_place(spec: Spec, dtype: str) -> None:
     """The function's result in the tensor's own dtype and memory, or PyTorch's error."""
@@ -169,6 +179,7 @@ COMPUTE_IN_OUT = ("sum", "prod", "cumsum", "cumprod")  # in the dtype of out=
 WITH_OUT = [p for p in ROWS if p.values[0].out]
 
 
+@pytest.mark.usefixtures("repeatable")
 @pytest.mark.parametrize("spec, dtype", WITH_OUT)
 def test_out(spec: Spec, dtype: str) -> None:
     """``out=`` gets the result, is resized when it is empty, strided or of another dtype that the

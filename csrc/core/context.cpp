@@ -24,17 +24,17 @@ void Context::finish() { cuda_runtime()->finish(*this); }
 
 void* Context::scratch(size_t bytes) {
     static_assert(sizeof(Block) <= kHeader);
-    size_t total = bytes + kHeader;
-    if (EMBER_UNLIKELY(total < bytes)) total = bytes;  // allocate refuses both
+    size_t total = bytes;
     Block* block;
     void* data;
     if (EMBER_LIKELY(device.is_cpu())) {
+        if (EMBER_LIKELY(bytes + kHeader > bytes)) total += kHeader;  // allocate refuses both
         block = static_cast<Block*>(allocate(total));
         block->handle = nullptr;
         data = reinterpret_cast<char*>(block) + kHeader;
     } else {
         void* handle;
-        data = cuda_runtime()->allocate(device.index, stream, total, &handle);
+        data = cuda_runtime()->allocate(device.index, stream, bytes ? bytes : 1, &handle);
         block = static_cast<Block*>(FreeList<sizeof(Block)>::take());
         block->handle = handle;
     }

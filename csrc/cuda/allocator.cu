@@ -12,7 +12,7 @@
 namespace ember::cuda {
 namespace {
 
-constexpr size_t kStep = 512;
+constexpr size_t kStep = kEmulated ? 1 : 512;  // an emulated device sees what is written behind
 constexpr size_t kLargeStep = size_t(2) << 20;
 
 // Whole steps below 1 MiB; above, an eighth of the size's power of two, at most 2 MiB.

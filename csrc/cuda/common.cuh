@@ -14,6 +14,13 @@
 
 namespace ember::cuda {
 
+// Whether the processor plays the device (tests/cuda_emulator).
+#ifdef EMBER_CUDA_EMULATED
+constexpr bool kEmulated = true;
+#else
+constexpr bool kEmulated = false;
+#endif
+
 // ---- Host: errors, launches
 
 [[noreturn]] void raise_cuda(const char* operation, cudaError_t error);
@@ -39,7 +46,11 @@ inline unsigned blocks_for(int64_t items, int64_t per_block = kThreads) {
 // kernel<<<...>>>(args) on the context's stream; Context::finish asks whether it could start.
 template <class... P, class... A>
 void run(const Context& context, void (*kernel)(P...), dim3 grid, dim3 block, A&&... args) {
-    kernel<<<grid, block, 0, stream_of(context)>>>(std::forward<A>(args)...);
+#ifdef EMBER_CUDA_EMULATED
+    emulator::launch(grid, block, [&] { kernel(args...); });
+#else
+    kernel<<<grid, block, 0, stream_of(context)> > >(std::forward<A>(args)...);
+#endif
 }
 // One thread an item, or several items a thread.
 template <class... P, class... A>

@@ -1,7 +1,7 @@
 #pragma once
 
 #include "cuda/layout.cuh"
-#include "cuda/sort.h"
+#include "cuda/sort_pairs.h"
 #include "kernels/index.h"
 
 namespace ember::cuda {

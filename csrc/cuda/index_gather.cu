@@ -137,12 +137,45 @@ void scatter_add(Context& context, const Gather& a) {
     });
 }
 
+template <class T>
+EMBER_DEVICE T combined(T x, T y, kernels::Combine how) {
+    auto a = widen(x), b = widen(y);
+    if (how == kernels::Combine::Product) return narrow<T>(a * b);
+    return b != b || (how == kernels::Combine::Largest ? b > a : b < a) ? y : x;
+}
+template <class T>
+struct Combines {
+    Problem g;
+    T* data;
+    const T* other;
+    kernels::Combine how;
+    EMBER_DEVICE void operator()(int64_t, int64_t item, int64_t) const {
+        int64_t at[4], p = g.place(item, at);
+        T& to = data[at[kData] + p * g.dim_stride];
+        to = combined(to, other[at[kOther]], how);
+    }
+};
+
+// Always in order: there are no atomics for it.
+void scatter_reduce(Context& context, const Gather& a, kernels::Combine how) {
+    Problem g(context, a);
+    if (g.numel == 0) return;
+    Sorted sorted = sort_slots(context, slots_of(context, g), g.numel);
+    dispatch<uint8_t, int8_t, int16_t, int32_t, int64_t, Half, BFloat16, float, double>(
+        a.dtype, [&](auto tag) {
+            using T = typename decltype(tag)::type;
+            run_items(context, in_order_kernel<Combines<T>>, g.numel, sorted, g.numel, int64_t(1),
+                      Combines<T>{g, static_cast<T*>(a.data), static_cast<const T*>(a.other), how});
+        });
+}
+
 }  // namespace
 
 void register_index_gather(const Table& table) {
     table.set(kernels::gather, gather, kReal | kComplex);
     table.set(kernels::scatter, scatter, kReal | kComplex);
     table.set(kernels::scatter_add, scatter_add, kReal);
+    table.set(kernels::scatter_reduce, scatter_reduce, kNumeric);
 }
 
 }  // namespace ember::cuda

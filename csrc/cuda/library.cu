@@ -44,7 +44,7 @@ void say(CudaRuntime& runtime, const char* text, const char* more = "") {
 
 void find_devices(CudaRuntime& runtime) {
     // The runtime opens the driver's library itself, but does not tell what the loader said.
-    void* driver = dlopen("libcuda.so.1", RTLD_NOW | RTLD_LOCAL);
+    void* driver = dlopen(kEmulated ? nullptr : "libcuda.so.1", RTLD_NOW | RTLD_LOCAL);
     if (!driver) {
         const char* why = dlerror();
         return say(runtime, "the NVIDIA driver's library cannot be loaded: ", why ? why : "");

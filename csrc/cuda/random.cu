@@ -1,6 +1,6 @@
 #include <cmath>
 
-#include "cuda/sort.h"
+#include "cuda/sort_pairs.h"
 #include "kernels/random.h"
 
 // Every item has a counter of its own, so results depend on the seed, the number of fills before

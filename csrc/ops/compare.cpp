@@ -10,7 +10,7 @@ namespace ember::ops {
 bool equal(const Tensor& a, const Tensor& b) {
     if (!same(a.sizes(), b.sizes())) return false;
     GradModeGuard no_grad(false);
-    return *all(eq(a, b), std::nullopt, false, {}).as<bool>();
+    return read_item<bool>(all(eq(a, b), std::nullopt, false, {}));
 }
 
 Tensor isclose(const Tensor& a, const Tensor& b, double rtol, double atol, bool equal_nan) {
@@ -30,7 +30,7 @@ Tensor isclose(const Tensor& a, const Tensor& b, double rtol, double atol, bool 
 }
 
 bool allclose(const Tensor& a, const Tensor& b, double rtol, double atol, bool equal_nan) {
-    return *all(isclose(a, b, rtol, atol, equal_nan), std::nullopt, false, {}).as<bool>();
+    return read_item<bool>(all(isclose(a, b, rtol, atol, equal_nan), std::nullopt, false, {}));
 }
 
 }  // namespace ember::ops

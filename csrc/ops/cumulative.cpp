@@ -91,7 +91,7 @@ Tensor cumprod_backward(const Tensor& g, const Tensor& x, const Tensor& y, int d
     bool has_zero;
     {
         GradModeGuard no_grad(false);
-        has_zero = any(eq(x, zero), std::nullopt, false, {}).as<bool>()[0];
+        has_zero = read_item<bool>(any(eq(x, zero), std::nullopt, false, {}));
     }
     if (!has_zero) return div(running_sum(mul(g, y), dim, true), x);
     int64_t n = x.size(dim);

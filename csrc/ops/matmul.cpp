@@ -197,6 +197,7 @@ Tensor plus_product(const char* name, const char* node, const Tensor& input, con
                     const Tensor& b, int dims, Number beta, Number alpha, const Dest& dest) {
     check_ranks(name, a, dims, b, dims);
     check_types(name, a, b);
+    check_same_device(name, input, a);
     EMBER_CHECK(input.dtype() == a.dtype(), "%s: expected input of dtype %s, got %s", name,
                 dtype_name(a.dtype()), dtype_name(input.dtype()));
     EMBER_CHECK(!is_integral(a.dtype()) || (alpha.as<double>() == double(alpha.as<int64_t>()) &&

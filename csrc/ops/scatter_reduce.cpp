@@ -96,8 +96,8 @@ void product_gradients(Backward& bw, const Scattered& s, const Tensor& g, const 
     Tensor met = gather(scatter_add(zeros(x.sizes(), g.options()), s.dim, places, zeros_seen),
                         s.dim, places);
     Tensor several = gt(met, one);
-    EMBER_CHECK(!modes::grad_enabled() ||
-                    !any(logical_and(is_zero, several, {}), std::nullopt, false, {}).as<bool>()[0],
+    EMBER_CHECK(!modes::grad_enabled() || !read_item<bool>(any(logical_and(is_zero, several, {}),
+                                                               std::nullopt, false, {})),
                 "%s: the second gradient of a product with more than one zero in a place is not "
                 "supported",
                 s.name);

@@ -103,11 +103,11 @@ Tensor repeat_indices(const Tensor& repeats, std::optional<int64_t> output_size)
                 dtype_name(repeats.dtype()));
     if (repeats.numel() == 0) return empty({{0}}, repeats.options());
     Tensor counts = to_dtype(repeats, DType::Int64);
-    EMBER_CHECK(min_all(counts).as<int64_t>()[0] >= 0,
-                "repeat_interleave: repeats must not be negative, got %ld",
-                long(min_all(counts).as<int64_t>()[0]));
+    int64_t least = read_item<int64_t>(min_all(counts));
+    EMBER_CHECK(least >= 0, "repeat_interleave: repeats must not be negative, got %ld",
+                long(least));
     Tensor ends = cumsum(counts, 0, std::nullopt, {});
-    int64_t total = select(ends, 0, -1).as<int64_t>()[0];
+    int64_t total = read_item<int64_t>(select(ends, 0, -1));
     EMBER_CHECK(!output_size || *output_size == total,
                 "repeat_interleave: output_size %ld does not match the sum of repeats %ld",
                 long(output_size.value_or(0)), long(total));

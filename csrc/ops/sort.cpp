@@ -238,7 +238,8 @@ Tensor quantiles(const char* name, const Tensor& x, const Tensor& q, std::option
     EMBER_CHECK(x.numel() > 0, "%s: input must be non-empty", name);
     EMBER_CHECK(q.dim() <= 1, "%s: q must be a number or a vector, got shape %s", name,
                 to_string(q.sizes()).c_str());
-    Tensor levels = q.impl()->wrapped_number ? to_dtype(q, x.dtype()) : q;
+    Tensor levels = q.impl()->wrapped_number ? to_device(to_dtype(q, x.dtype()), x.device()) : q;
+    check_same_device(name, x, levels);
     EMBER_CHECK(levels.dtype() == x.dtype(), "%s: q must have the input's dtype %s, got %s", name,
                 dtype_name(x.dtype()), dtype_name(q.dtype()));
     bool midpoint = interpolation == "midpoint", blends = midpoint || interpolation == "linear";
@@ -255,7 +256,7 @@ Tensor quantiles(const char* name, const Tensor& x, const Tensor& q, std::option
         GradModeGuard no_grad(false);
         Tensor one = wrapped_number(number(1.0)), zero = wrapped_number(number(0.0));
         Tensor inside = logical_and(ge(levels, zero), le(levels, one), {});
-        EMBER_CHECK(all(inside, std::nullopt, false, {}).as<bool>()[0],
+        EMBER_CHECK(read_item<bool>(all(inside, std::nullopt, false, {})),
                     "%s: q values must be in the range [0, 1]", name);
         Tensor nans = isnan(sorted), row = reshape(levels, {-1});
         double last = double(sorted.size(-1) - 1);

@@ -176,7 +176,7 @@ Tensor mvlgamma(const Tensor& x, int64_t p, const Dest& dest) {
     EMBER_CHECK(x.dtype() != DType::Bool, "mvlgamma: the input may not be a bool tensor");
     Tensor value = is_integral(x.dtype()) ? to_dtype(x, modes::default_dtype()) : x;
     Tensor halves = mul(arange(number(int64_t(0)), number(p), number(int64_t(1)), value.dtype(),
-                               std::nullopt, false),
+                               value.device(), false),
                         -0.5);
     Tensor total = sum(lgamma(add(unsqueeze(value, -1), halves), {}), {-1}, false);
     double offset = 0.25 * double(p) * double(p - 1) * std::log(M_PI);

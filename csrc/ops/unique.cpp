@@ -112,6 +112,9 @@ Tensor search(const char* name, const Tensor& sorted, const Tensor& given, bool 
     Tensor both[] = {sorted, given};
     DType common = result_type(both);
     Tensor sequence = to_dtype(sorted, common), values = to_dtype(given, common);
+    if (given.impl()->wrapped_number) values = to_device(values, sorted.device());
+    check_same_device(name, sequence, values);
+    check_same_device(name, sequence, sorter);
     EMBER_CHECK(sequence.dim() > 0, "%s: the sorted sequence must have at least one dim", name);
     bool one_row = sequence.dim() == 1;
     if (!one_row) {
@@ -136,10 +139,13 @@ Tensor search(const char* name, const Tensor& sorted, const Tensor& given, bool 
                     "%s: sorter must be int64 with the shape of the sorted sequence, %s", name,
                     to_string(sequence.sizes()).c_str());
         order = contiguous(sorter);
-        for (int64_t i = 0; i < order.numel(); i++)
-            EMBER_CHECK(order.as<int64_t>()[i] >= 0 && order.as<int64_t>()[i] < rows.size(-1),
+        if (order.numel() > 0) {
+            int64_t least = read_item<int64_t>(min_all(order));
+            int64_t most = read_item<int64_t>(max_all(order));
+            EMBER_CHECK(least >= 0 && most < rows.size(-1),
                         "%s: sorter index out of range, got %ld", name,
-                        long(order.as<int64_t>()[i]));
+                        long(least < 0 ? least : most));
+        }
     }
     Tensor result = empty(values.sizes(), {dtype, values.device()});
     if (result.numel() > 0) {
@@ -189,6 +195,8 @@ Tensor isin(const Tensor& elements, const Tensor& test_elements, bool, bool inve
     Tensor both[] = {elements, test_elements};
     DType dtype = result_type(both);
     Tensor x = to_dtype(elements, dtype), items = reshape(to_dtype(test_elements, dtype), {-1});
+    if (elements.impl()->wrapped_number) x = to_device(x, items.device());
+    if (test_elements.impl()->wrapped_number) items = to_device(items, x.device());
     Tensor found;
     if (items.numel() == 0) {
         found = zeros(x.sizes(), {DType::Bool, x.device()});
@@ -216,10 +224,9 @@ Tensor bincount(const Tensor& x, const Tensor& weights, int64_t minlength) {
     Tensor items = to_dtype(x, DType::Int64);
     int64_t size = minlength;
     if (x.numel() > 0) {
-        EMBER_CHECK(min_all(items).as<int64_t>()[0] >= 0,
-                    "bincount: items must not be negative, got %ld",
-                    long(min_all(items).as<int64_t>()[0]));
-        int64_t last = max_all(items).as<int64_t>()[0];
+        int64_t least = read_item<int64_t>(min_all(items));
+        EMBER_CHECK(least >= 0, "bincount: items must not be negative, got %ld", long(least));
+        int64_t last = read_item<int64_t>(max_all(items));
         EMBER_CHECK(last < INT64_MAX, "bincount: item %ld is too large", long(last));
         size = std::max(size, last + 1);
     }
@@ -241,8 +248,8 @@ Tensor histc(const Tensor& x, int64_t bins, Number min, Number max, const Dest& 
     EMBER_CHECK(bins > 0, "histc: bins must be positive, got %ld", long(bins));
     double low = min.as<double>(), high = max.as<double>();
     if (low == high && x.numel() > 0) {
-        low = to_dtype(min_all(x), DType::Float64).as<double>()[0];
-        high = to_dtype(max_all(x), DType::Float64).as<double>()[0];
+        low = read_item<double>(to_dtype(min_all(x), DType::Float64));
+        high = read_item<double>(to_dtype(max_all(x), DType::Float64));
     }
     if (low == high) low -= 1, high += 1;
     EMBER_CHECK(low < high && high - low < double(INFINITY),

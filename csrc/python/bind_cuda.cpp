@@ -104,7 +104,13 @@ void synchronize_event(PyObject* event) {
 double elapsed_ms(PyObject* first, PyObject* last) {
     return runtime().elapsed_ms(pointer(first), pointer(last));
 }
-void record_use(const Tensor& t, PyObject* stream) { record_stream(t, pointer(stream)); }
+void record_use(const Tensor& t, PyObject* stream) {
+    PyObject* handle = checked(PyObject_GetAttrString(stream, "cuda_stream"));
+    void* p = PyLong_AsVoidPtr(handle);
+    Py_DECREF(handle);
+    if (!p && PyErr_Occurred()) throw PythonError();
+    record_stream(t, p);
+}
 
 PyObject* matrix_library() {
     if (!cuda_runtime()) return checked(Py_BuildValue("(Os)", Py_False, ""));
@@ -185,7 +191,7 @@ void bind_cuda(BindTable& t) {
     bind<&query_event>(t, kFunction, "_cuda_query_event(event)", "Whether it has happened.");
     bind<&synchronize_event>(t, kFunction, "_cuda_synchronize_event(event)", "Waits for it.");
     bind<&elapsed_ms>(t, kFunction, "_cuda_elapsed_ms(first, last)", "The time between events.");
-    bind<&record_use>(t, kFunction, "_cuda_record_use(input, stream)",
+    bind<&record_use>(t, kMethod, "record_stream(input, stream)",
                       "The tensor's memory is not used again before the stream's work is done.");
     bind<&matrix_library>(t, kFunction, "_cuda_matrix_library()",
                           "(whether cuBLASLt is found, its path or why not)");

@@ -48,15 +48,15 @@ std::vector<Tensor> tensor_split_by(const Tensor& x, const Tensor& by, int64_t d
                 "tensor_split: tensor_indices_or_sections must be a number or a vector of int64, "
                 "got %s of %d dims",
                 dtype_name(by.dtype()), by.dim());
-    Tensor items = ops::contiguous(by);
+    Tensor items = ops::to_device(ops::contiguous(by), {});
     if (by.dim() == 0) return ops::tensor_split(x, items.as<int64_t>()[0], dim);
     return ops::tensor_split_at(x, Dims(IntSpan(items.as<int64_t>(), size_t(items.numel()))), dim);
 }
 
 Tensor repeat_by_number(const Tensor& x, int64_t repeats, std::optional<int64_t> dim,
                         std::optional<int64_t> output_size) {
-    return ops::repeat_interleave(x, ops::full({}, ops::number(repeats), {DType::Int64, {}}), dim,
-                                  output_size);
+    return ops::repeat_interleave(
+        x, ops::full({}, ops::number(repeats), {DType::Int64, x.device()}), dim, output_size);
 }
 Tensor repeat_indices(const Tensor& repeats, std::optional<int64_t> output_size) {
     return ops::repeat_indices(repeats, output_size);

@@ -39,7 +39,7 @@ struct DlVersioned {
     DlTensor tensor;
 };
 
-constexpr int32_t kCpu = 1;
+constexpr int32_t kCpu = 1, kCuda = 2;
 constexpr uint64_t kReadOnly = 1, kCopied = 2;
 enum Code : uint8_t {
     kInt = 0,
@@ -149,7 +149,10 @@ PyObject* dlpack(const Tensor& t, PyObject* stream, PyObject* max_version, PyObj
     return export_tensor(copied ? ops::clone(t, std::nullopt) : t, versioned, copied);
 }
 
-PyObject* dlpack_device(const Tensor&) { return Py_BuildValue("(ii)", int(kCpu), 0); }
+PyObject* dlpack_device(const Tensor& t) {
+    if (t.device().is_cpu()) return Py_BuildValue("(ii)", int(kCpu), 0);
+    return Py_BuildValue("(ii)", int(kCuda), int(t.device().index));
+}
 
 PyObject* to_dlpack(const Tensor& t) { return dlpack(t, Py_None, Py_None, Py_None, Py_None); }
 

@@ -107,28 +107,29 @@ PyObject* int_tuple(IntSpan items) {
     return tuple;
 }
 
-// (rebuild, (class, bytes, dtype, size, stride, requires_grad, attributes)): the elements alone,
-// with the tensor's dense layout.
+// (rebuild, (class, bytes, dtype, size, stride, requires_grad, attributes, device)): the elements
+// alone, with the tensor's dense layout.
 PyObject* reduce(PyObject* self, PyObject*) {
     const Tensor& t = tensor_of(self);
     Tensor items = t;
     {
         GradModeGuard no_grad(false);
         if (!t.is_dense()) items = ops::clone(t, MemoryFormat::Contiguous);
-        items = ops::to_device(items, {});  // loaded into the CPU's memory, wherever it was
+        items = ops::to_device(items, {});
     }
     Held bytes(Held::checked(PyBytes_FromStringAndSize(static_cast<const char*>(items.data()),
                                                        t.numel() * t.item_bytes())));
     Held dtype(wrap_dtype(t.dtype())), size(int_tuple(t.sizes())),
         stride(int_tuple(items.strides()));
     PyObject* attributes = attributes_of(self);
-    return Held::checked(Py_BuildValue(
-        "O(OOOOOOO)", rebuild_function, Py_TYPE(self), bytes.get(), dtype.get(), size.get(),
-        stride.get(), t.requires_grad() ? Py_True : Py_False, attributes ? attributes : Py_None));
+    return Held::checked(
+        Py_BuildValue("O(OOOOOOOs)", rebuild_function, Py_TYPE(self), bytes.get(), dtype.get(),
+                      size.get(), stride.get(), t.requires_grad() ? Py_True : Py_False,
+                      attributes ? attributes : Py_None, to_string(t.device()).c_str()));
 }
 
 PyObject* rebuild(PyObject* cls, PyObject* bytes, DType dtype, const Dims& size, const Dims& stride,
-                  bool requires_grad, PyObject* attributes) {
+                  bool requires_grad, PyObject* attributes, Device device) {
     const char* name = "_rebuild_tensor";
     PyTypeObject* type = checked_class(name, cls);
     if (!PyBytes_Check(bytes))
@@ -142,6 +143,7 @@ PyObject* rebuild(PyObject* cls, PyObject* bytes, DType dtype, const Dims& size,
                 to_string(size).c_str(), to_string(stride).c_str(), dtype_name(dtype),
                 long(expected), long(PyBytes_GET_SIZE(bytes)));
     std::memcpy(t.data(), PyBytes_AS_STRING(bytes), size_t(expected));
+    t = ops::to_device(t, device);
     ops::with_grad(t, requires_grad);
     Held out(Held::checked(wrap_as(type, t)));
     set_attributes(out.get(), attributes);
@@ -244,9 +246,10 @@ void bind_copying(BindTable& t) {
                        "A view of this tensor as an instance of a subclass of Tensor.");
     bind<&make_subclass>(t, kFunction, "_make_subclass(cls, data, require_grad=False)",
                          "An instance of a subclass of Tensor over data's memory: a leaf.");
-    bind<&rebuild>(t, kFunction,
-                   "_rebuild_tensor(cls, data, dtype, size, stride, requires_grad, attributes)",
-                   "What a pickled tensor is rebuilt by.");
+    bind<&rebuild>(
+        t, kFunction,
+        "_rebuild_tensor(cls, data, dtype, size, stride, requires_grad, attributes, device='cpu')",
+        "What a pickled tensor is rebuilt by.");
 }
 
 bool add_copying(PyObject* module) {

@@ -63,7 +63,7 @@ def deliver(result: Any, out: Any) -> Any:
         for r, o in zip(result, out, strict=True):
             deliver(r, o)
         return type(result)(*out)
-    return _C.where(_C.ones((), dtype=_C.bool), result, result, out=out)
+    return _C.where(_C.ones((), dtype=_C.bool, device=result.device), result, result, out=out)
 
 
 def _broadcast(name: str, *shapes: Sequence[int]) -> tuple[int, ...]:
@@ -81,10 +81,19 @@ def _iterate(function: Callable, a: np.ndarray, *args: Any, **kwargs: Any) -> An
 
 
 def run(name: str, function: Callable, *tensors: Tensor, **kwargs: Any) -> Any:
-    """function(arrays) as tensors; raises LinAlgError where LAPACK gives up."""
+    """function(arrays) as tensors; raises LinAlgError where LAPACK gives up.
+
+    Tensors of other devices come to the CPU, and the results go where the first of them was.
+    """
+    device = tensors[0].device
+    for t in tensors:
+        if t.device != device:
+            raise RuntimeError(
+                f"{name}: all tensors must be on one device, got {device} and {t.device}"
+            )
     try:
         with np.errstate(all="ignore"):
-            result = function(*(t.detach().numpy() for t in tensors), **kwargs)
+            result = function(*(t.detach().cpu().numpy() for t in tensors), **kwargs)
     except np.linalg.LinAlgError as e:
         raise LinAlgError(f"{name}: {e}") from None
     dtype = tensors[0].dtype
@@ -92,8 +101,8 @@ def run(name: str, function: Callable, *tensors: Tensor, **kwargs: Any) -> Any:
     def wrap(x: Any) -> Tensor:
         t = _C.from_numpy(np.array(x, order="C"))
         if t.is_complex():
-            return t.to(dtype) if dtype.is_complex else t
-        return t.to(real_of(dtype)) if t.dtype.is_floating_point else t
+            return t.to(device, dtype if dtype.is_complex else t.dtype)
+        return t.to(device, real_of(dtype) if t.dtype.is_floating_point else t.dtype)
 
     return tuple(map(wrap, result)) if isinstance(result, tuple) else wrap(result)
 
@@ -276,7 +285,7 @@ class Eigh(Function):
     def backward(ctx: Any, gl: Tensor, gv: Tensor) -> tuple:
         values, v = ctx.saved_tensors
         gap = values.unsqueeze(-2) - values.unsqueeze(-1)
-        diagonal = _C.eye(values.shape[-1], dtype=_C.bool)
+        diagonal = _C.eye(values.shape[-1], dtype=_C.bool, device=values.device)
         gap = _C.where(diagonal, 1.0, gap)
         inner = _C.where(diagonal, 0.0, (v.mH @ gv) / gap) + _C.diag_embed(gl)
         return v @ inner @ v.mH, None
@@ -323,7 +332,7 @@ class SVD(Function):
         u, gu, v, gv = u[..., :k], gu[..., :k], vh.mH[..., :k], gvh.mH[..., :k]
         squares = s * s
         gap = squares.unsqueeze(-2) - squares.unsqueeze(-1)
-        gap = _C.where(_C.eye(k, dtype=_C.bool), 1.0, gap)
+        gap = _C.where(_C.eye(k, dtype=_C.bool, device=s.device), 1.0, gap)
         by_u, by_v = u.mH @ gu, v.mH @ gv
         inner = (by_u - by_u.mH) / gap * s.unsqueeze(-2)
         inner = inner + s.unsqueeze(-1) * ((by_v - by_v.mH) / gap) + _C.diag_embed(gs)
@@ -440,5 +449,5 @@ class LUFactor(Function):
 def unpack(lu: Tensor) -> tuple[Tensor, Tensor]:
     m, n = lu.shape[-2:]
     k = min(m, n)
-    ones = _C.eye(m, k, dtype=lu.dtype)
+    ones = _C.eye(m, k, dtype=lu.dtype, device=lu.device)
     return lu[..., :k].tril(-1) + ones, lu[..., :k, :].triu()

@@ -281,7 +281,7 @@ def cholesky_solve(
 def cholesky_inverse(L: Tensor, upper: bool = False, *, out: Tensor | None = None) -> Tensor:
     """Inverse of A from its Cholesky factor L."""
     _lapack._check("cholesky_inverse", L, square=True)
-    eye = _C.eye(L.shape[-1], dtype=L.dtype)
+    eye = _C.eye(L.shape[-1], dtype=L.dtype, device=L.device)
     return cholesky_solve(eye.expand(*L.shape), L, upper, out=out)
 
 
@@ -297,8 +297,8 @@ def svd(input: Tensor, some: bool = True, compute_uv: bool = True, *, out: Any =
     _lapack._check("svd", input)
     if not compute_uv:
         m, n = input.shape[-2:]
-        u = _C.zeros(*input.shape[:-2], m, m, dtype=input.dtype)
-        v = _C.zeros(*input.shape[:-2], n, n, dtype=input.dtype)
+        u = input.new_zeros((*input.shape[:-2], m, m))
+        v = input.new_zeros((*input.shape[:-2], n, n))
         return deliver(_SVD(u, linalg.svdvals(input), v), out)
     u, s, vh = linalg.svd(input, full_matrices=not some)
     return deliver(_SVD(u, s, vh.mH), out)
@@ -318,7 +318,7 @@ def lu(A: Tensor, pivot: bool = True, get_infos: bool = False, out: Any = None) 
     """``(LU, pivots)``, with a zero for each matrix where `get_infos`; see `linalg.lu_factor`."""
     packed, pivots = linalg.lu_factor(A, pivot=pivot)
     if get_infos:
-        return packed, pivots, _C.zeros(A.shape[:-2], dtype=_C.int32)
+        return packed, pivots, _C.zeros(A.shape[:-2], dtype=_C.int32, device=A.device)
     return packed, pivots
 
 
@@ -332,7 +332,7 @@ def lu_unpack(
     *, out: Any = None,
 ) -> Any:  # fmt: skip
     """``(P, L, U)`` of what `lu` gave; empty where not asked for."""
-    empty = _C.empty(0, dtype=LU_data.dtype)
+    empty = _C.empty(0, dtype=LU_data.dtype, device=LU_data.device)
     p, lower, upper = empty, empty, empty
     if unpack_pivots:
         m = LU_data.shape[-2]

@@ -89,10 +89,10 @@ def combinations(input: Tensor, r: int = 2, with_replacement: bool = False) -> T
     if r < 0:
         raise RuntimeError(f"combinations: r must not be negative, got {r}")
     if r == 0:
-        return _C.empty(0, dtype=input.dtype)
+        return _C.empty(0, dtype=input.dtype, device=input.device)
     choose = itertools.combinations_with_replacement if with_replacement else itertools.combinations
     chosen = list(choose(range(input.numel()), r))
-    places = _C.tensor(chosen, dtype=_C.int64).reshape(len(chosen), r)
+    places = _C.tensor(chosen, dtype=_C.int64, device=input.device).reshape(len(chosen), r)
     return input[places]
 
 
@@ -160,7 +160,7 @@ def vander(x: Tensor, N: int | None = None, increasing: bool = False) -> Tensor:
     if not x.dtype.is_floating_point and not x.is_complex():
         x = x.long()
     if n == 0:
-        return _C.empty(x.numel(), 0, dtype=x.dtype)
+        return _C.empty(x.numel(), 0, dtype=x.dtype, device=x.device)
     ones = _C.ones_like(x).unsqueeze(1)
     powers = x.unsqueeze(1).expand(x.numel(), max(n - 1, 0)).cumprod(1)
     columns = _C.cat([ones, powers], 1)[:, :n]

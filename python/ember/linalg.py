@@ -158,7 +158,7 @@ def qr(A: Tensor, mode: str = "reduced", *, out: Any = None) -> Any:
         if A.requires_grad and _C.is_grad_enabled():
             raise RuntimeError("linalg.qr: the derivative is not implemented for mode='r'")
         r = _lapack.run("linalg.qr", lambda x: np.linalg.qr(x, "r"), A)
-        return deliver(_QR(_C.empty(0, dtype=A.dtype), r), out)
+        return deliver(_QR(_C.empty(0, dtype=A.dtype, device=A.device), r), out)
     return deliver(_QR(*_lapack.QR.apply(A, mode)), out)
 
 
@@ -195,7 +195,7 @@ def svdvals(A: Tensor, *, driver: str | None = None, out: Tensor | None = None) 
 
 def _tolerances(A: Tensor, atol: Any, rtol: Any) -> tuple[np.ndarray, np.ndarray]:
     def array(x: Any) -> np.ndarray:
-        return x.detach().numpy() if isinstance(x, Tensor) else np.asarray(x)
+        return x.detach().cpu().numpy() if isinstance(x, Tensor) else np.asarray(x)
 
     absolute = array(0.0 if atol is None else atol)
     if rtol is not None:
@@ -232,9 +232,9 @@ def matrix_rank(
     _check("linalg.matrix_rank", A, square=hermitian)
     absolute, relative = _tolerances(A, atol, rtol) if tol is None else _tolerances(A, tol, 0.0)
     s = abs(eigvalsh(A.detach())) if hermitian else svdvals(A.detach())
-    values = s.numpy()
+    values = s.cpu().numpy()
     bound = np.maximum(absolute, relative * values.max(-1, initial=0))
-    rank = _C.from_numpy(np.asarray((values > bound[..., None]).sum(-1), np.int64))
+    rank = _C.from_numpy(np.asarray((values > bound[..., None]).sum(-1), np.int64)).to(A.device)
     return deliver(rank, out)
 
 
@@ -264,14 +264,14 @@ def lstsq(A: Tensor, B: Tensor, rcond: float | None = None, *, driver: str | Non
     m, n = A.shape[-2:]
     solution = pinv(A, rcond) @ matrix
     rank = matrix_rank(A, rtol=rcond)
-    empty = _C.empty(0, dtype=real_of(A.dtype))
+    empty = _C.empty(0, dtype=real_of(A.dtype), device=A.device)
     residuals = empty
     if m > n and driver != "gelsy" and bool((rank == n).all()):
         residuals = (A @ solution - matrix).abs().square().sum(-2)
     return _Lstsq(
         solution.squeeze(-1) if vector else solution,
         residuals.squeeze(-1) if vector and residuals.dim() > 1 else residuals,
-        _C.empty(0, dtype=_C.int64) if driver == "gels" else rank,
+        _C.empty(0, dtype=_C.int64, device=A.device) if driver == "gels" else rank,
         svdvals(A) if driver in ("gelss", "gelsd") else empty,
     )
 
@@ -440,7 +440,7 @@ def cond(A: Tensor, p: Any = None, *, out: Tensor | None = None) -> Tensor:
     """Condition number: the norm of A times that of its inverse; 2 by default."""
     _check("linalg.cond", A, square=p not in (None, 2, -2))
     if A.numel() == 0:
-        return deliver(_C.zeros(A.shape[:-2], dtype=real_of(A.dtype)), out)
+        return deliver(_C.zeros(A.shape[:-2], dtype=real_of(A.dtype), device=A.device), out)
     if p in (None, 2, -2):
         s = svdvals(A)
         big, small = s[..., 0], s[..., -1]
@@ -448,7 +448,8 @@ def cond(A: Tensor, p: Any = None, *, out: Tensor | None = None) -> Tensor:
     try:
         return deliver(matrix_norm(A, p) * matrix_norm(inv(A), p), out)
     except LinAlgError:
-        return deliver(_C.full(A.shape[:-2], math.inf, dtype=real_of(A.dtype)), out)
+        infinite = _C.full(A.shape[:-2], math.inf, dtype=real_of(A.dtype), device=A.device)
+        return deliver(infinite, out)
 
 
 # ---- Products
@@ -469,8 +470,8 @@ def matrix_power(A: Tensor, n: int, *, out: Tensor | None = None) -> Tensor:
         n >>= 1
         A = A @ A if n else A
     if result is None:
-        eye = _C.eye(A.shape[-1], dtype=A.dtype)
-        result = _C.where(_C.ones((), dtype=_C.bool), eye, A)
+        eye = _C.eye(A.shape[-1], dtype=A.dtype, device=A.device)
+        result = _C.where(_C.ones((), dtype=_C.bool, device=A.device), eye, A)
     return deliver(result, out)
 
 
@@ -483,7 +484,7 @@ def matrix_exp(A: Tensor) -> Tensor:
     size = float(A.detach().abs().sum(-2).max())
     squarings = max(0, math.ceil(math.log2(size))) if 0 < size < math.inf else 0
     x = A / 2.0**squarings
-    eye = _C.eye(A.shape[-1], dtype=A.dtype)
+    eye = _C.eye(A.shape[-1], dtype=A.dtype, device=A.device)
     # Horner in powers of x^3, so that 18 degrees take 7 products.
     x2 = x @ x
     x3 = x2 @ x
@@ -575,7 +576,7 @@ def vander(x: Tensor, *, N: int | None = None) -> Tensor:
         return x.unsqueeze(-1) ** _C.arange(n)
     if not x.dtype.is_floating_point:
         x = x.to(_C.int64)
-    return x.unsqueeze(-1) ** _C.arange(n, dtype=x.dtype)
+    return x.unsqueeze(-1) ** _C.arange(n, dtype=x.dtype, device=x.device)
 
 
 from ._linalg_checked import (  # noqa: E402  needs the functions above

@@ -276,7 +276,9 @@ def _and_b(make: Callable) -> Callable:
 def symmetric(f: Callable) -> Callable:
     """f of the symmetric part, definite for the samples here."""
     return lambda lib: (
-        lambda a, *b: f(lib)(a @ a.mT + 0.1 * lib.eye(a.shape[-1], dtype=a.dtype), *b)
+        lambda a, *b: f(lib)(
+            a @ a.mT + 0.1 * lib.eye(a.shape[-1], dtype=a.dtype, device=a.device), *b
+        )
     )
 
 

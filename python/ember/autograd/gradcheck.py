@@ -66,7 +66,7 @@ def _analytical(output: Tensor, inputs: Sequence[Tensor]) -> list[list[Tensor | 
     rows = []
     seeds = (1, 1j) if output.is_complex() else (1,)
     for i, value in itertools.product(range(output.numel()), seeds):
-        seed = _C.zeros(output.numel(), dtype=output.dtype)
+        seed = _C.zeros(output.numel(), dtype=output.dtype, device=output.device)
         seed[i] = value
         rows.append(
             grad(output, inputs, seed.reshape(output.shape), retain_graph=True, allow_unused=True)
@@ -211,7 +211,7 @@ def _gradcheck(
 
 def _column(g: Tensor | None, x: Tensor) -> Tensor:
     if g is None:
-        return _numbers(_C.zeros(x.numel(), dtype=x.dtype))
+        return _numbers(_C.zeros(x.numel(), dtype=x.dtype, device=x.device))
     if g.shape != x.shape:
         raise GradcheckError(f"a gradient has shape {tuple(g.shape)}, its input {tuple(x.shape)}")
     if x.is_complex() and not g.is_complex():
@@ -289,7 +289,7 @@ def gradgradcheck(
 
 def _random_like(o: Tensor, non_contiguous: bool) -> Tensor:
     if not non_contiguous or o.dim() == 0:
-        seed = _C.rand(o.shape, dtype=o.dtype)
+        seed = _C.rand(o.shape, dtype=o.dtype, device=o.device)
     else:
-        seed = _C.rand((*o.shape, 2), dtype=o.dtype).select(-1, 0)
+        seed = _C.rand((*o.shape, 2), dtype=o.dtype, device=o.device).select(-1, 0)
     return seed.detach().requires_grad_()

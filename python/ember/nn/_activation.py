@@ -133,7 +133,7 @@ def _alpha_dropout(
     if not training or p == 0.0 or input.numel() == 0:
         return input
     if p == 1.0:
-        zero = _C.zeros((), dtype=input.dtype)
+        zero = _C.zeros((), dtype=input.dtype, device=input.device)
         return input.mul_(zero) if inplace else input * zero
     keep = _C.empty_like(input, requires_grad=False)
     if channels:
@@ -212,7 +212,7 @@ def pdist(input: Tensor, p: float = 2.0) -> Tensor:
         raise RuntimeError(f"pdist: expected a floating point tensor, got {input.dtype}")
     if not p >= 0:
         raise RuntimeError(f"pdist: p must not be negative, got {p}")
-    rows = _C.arange(input.shape[0])
+    rows = _C.arange(input.shape[0], device=input.device)
     first, second = (rows.unsqueeze(1) < rows).nonzero().unbind(1)
     return (input[first] - input[second]).norm(p, 1)
 

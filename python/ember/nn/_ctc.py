@@ -38,8 +38,8 @@ def _padded(targets: Tensor, lengths: Tensor) -> Tensor:
             "ctc_loss: targets must be a matrix or one row as long as target_lengths say, "
             f"{int(lengths.sum())}, got shape {tuple(targets.shape)}"
         )
-    padded = _C.zeros((count, longest), dtype=targets.dtype)
-    padded[_C.arange(longest) < lengths.unsqueeze(1)] = targets
+    padded = targets.new_zeros((count, longest))
+    padded[_C.arange(longest, device=lengths.device) < lengths.unsqueeze(1)] = targets
     return padded
 
 
@@ -97,8 +97,11 @@ def ctc_loss(
         raise RuntimeError(f"ctc_loss: input_lengths must lie in [0, {steps}]")
     if int(target_lengths.min()) < 0:
         raise RuntimeError("ctc_loss: target_lengths must not be negative")
-    labels = _padded(targets.to(_C.int64), target_lengths)
-    used = _C.arange(labels.shape[1]) < target_lengths.unsqueeze(1)
+    # The lengths may lie on the CPU though the rest does not.
+    device = log_probs.device
+    input_lengths, target_lengths = input_lengths.to(device), target_lengths.to(device)
+    labels = _padded(targets.to(device, _C.int64), target_lengths)
+    used = _C.arange(labels.shape[1], device=device) < target_lengths.unsqueeze(1)
     labels = _C.where(used, labels, blank)
     if labels.numel() and not 0 <= int(labels.min()) <= int(labels.max()) < classes:
         raise RuntimeError(f"ctc_loss: labels must lie in [0, {classes})")
@@ -119,13 +122,13 @@ def _log_likelihood(
     """The forward recursion over states: labels with blanks around and between them."""
     steps, count, _ = log_probs.shape
     states = 2 * labels.shape[1] + 1
-    path = _C.full((count, states), blank, dtype=_C.int64)
+    path = labels.new_full((count, states), blank)
     path[:, 1::2] = labels
     # A blank may be skipped between two labels that differ.
-    may_skip = _C.zeros((count, states), dtype=_C.bool)
+    may_skip = _C.zeros_like(path, dtype=_C.bool)
     may_skip[:, 3::2] = labels[:, 1:] != labels[:, :-1]
     emitted = log_probs.gather(2, path.unsqueeze(0).expand(steps, count, states))
-    places = _C.arange(states)
+    places = _C.arange(states, device=labels.device)
     last = (2 * target_lengths).unsqueeze(1)
     start = (places < 2) & (places <= last)
     alpha = _C.where(start, emitted[0], _IMPOSSIBLE)

@@ -11,7 +11,7 @@ Tensor = _C.Tensor
 def _limit_norms(input: Tensor, weight: Tensor, max_norm: float, norm_type: float) -> None:
     """Scale the rows that `input` names, in place, to a norm of at most `max_norm`."""
     with no_grad():
-        named = _C.zeros((weight.shape[0],), dtype=_C.bool)
+        named = _C.zeros((weight.shape[0],), dtype=_C.bool, device=weight.device)
         named[input.reshape(-1)] = True
         norms = weight.norm(norm_type, 1)
         rows = (named & (norms > max_norm)).nonzero().squeeze(1)
@@ -74,7 +74,7 @@ def _bags(input: Tensor, offsets: Tensor, include_last_offset: bool) -> tuple[Te
             )
     elif input.numel():
         raise RuntimeError("embedding_bag: offsets must not be empty")
-    places = _C.arange(input.numel(), dtype=offsets.dtype)
+    places = _C.arange(input.numel(), dtype=offsets.dtype, device=offsets.device)
     return (places.unsqueeze(1) >= offsets[:count]).sum(1) - 1, count
 
 
@@ -131,7 +131,7 @@ def embedding_bag(
         if offsets is not None:
             raise ValueError("embedding_bag: a 2D input needs no offsets")
         width = input.shape[1]
-        offsets = _C.arange(input.shape[0], dtype=input.dtype) * width
+        offsets = _C.arange(input.shape[0], dtype=input.dtype, device=input.device) * width
         include_last_offset = False
     elif input.dim() != 1:
         raise ValueError(f"embedding_bag: input must have 1 or 2 dims, got {input.dim()}")
@@ -159,10 +159,10 @@ def embedding_bag(
                 f"got {per_sample_weights.dtype}"
             )
         rows = rows * per_sample_weights.reshape(-1, 1)
-    out = _C.zeros((count, weight.shape[1]), dtype=weight.dtype).index_add(0, bags, rows)
+    out = weight.new_zeros((count, weight.shape[1])).index_add(0, bags, rows)
     if mode == "mean":
-        sizes = _C.zeros((count,), dtype=weight.dtype)
-        sizes.index_add_(0, bags, _C.ones(bags.shape, dtype=weight.dtype))
+        sizes = weight.new_zeros((count,))
+        sizes.index_add_(0, bags, weight.new_ones(bags.shape))
         out = out / sizes.clamp(min=1).unsqueeze(1)
     return out
 

@@ -202,7 +202,7 @@ def multi_margin_loss(
         excess = excess * excess
     if weight is not None:
         excess = excess * weight[goals]
-    others = _C.arange(count) != goals
+    others = _C.arange(count, device=goals.device) != goals
     loss = _C.where(others, excess, 0.0).sum(1) / count
     if target.dim() == 0:
         loss = loss.reshape(())
@@ -236,7 +236,7 @@ def multilabel_margin_loss(
     count = rows.shape[1]
     if goals.numel() and not -1 <= goals.min().item() <= goals.max().item() < count:
         raise RuntimeError(f"multilabel_margin_loss: labels must lie in [-1, {count})")
-    places = _C.arange(count)
+    places = _C.arange(count, device=goals.device)
     end = _C.where(goals < 0, places, count).amin(1, True)
     listed = places < end  # (N, C), by place in the list
     labels = _C.where(listed, goals, 0)

@@ -384,13 +384,13 @@ def _fractional_max_pool(
     for d, (n, k, o) in enumerate(zip(spatial, kernel, out, strict=True)):
         # The sample of the last dim comes first.
         sample = samples[..., rank - 1 - d if rank == 2 else d].unsqueeze(-1)
-        starts = _C.full((*lead, o), n - k, dtype=_C.int64)
+        starts = _C.full((*lead, o), n - k, dtype=_C.int64, device=samples.device)
         if o > 1:
             alpha = (n - k) / (o - 1)
-            steps = _C.arange(o - 1, dtype=samples.dtype)
+            steps = _C.arange(o - 1, dtype=samples.dtype, device=samples.device)
             moved = ((steps + sample) * alpha).to(_C.int64) - (sample * alpha).to(_C.int64)
             starts[..., :-1] = moved
-        items = starts.unsqueeze(-1) + _C.arange(k)  # (N, C, o, k)
+        items = starts.unsqueeze(-1) + _C.arange(k, device=samples.device)  # (N, C, o, k)
         if places is None:
             places = items
             continue

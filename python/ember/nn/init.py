@@ -183,7 +183,7 @@ def eye_(tensor: Tensor) -> Tensor:
         raise ValueError(f"eye_: tensor must have 2 dimensions, got {tensor.dim()}")
     with no_grad():
         tensor.zero_()
-        diagonal = _C.arange(min(tensor.shape))
+        diagonal = _C.arange(min(tensor.shape), device=tensor.device)
         tensor[diagonal, diagonal] = 1
     return tensor
 

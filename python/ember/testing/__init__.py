@@ -201,7 +201,7 @@ def assert_allclose(
     __tracebackhide__ = True
     actual = _as_tensor(actual, "")
     if not isinstance(expected, Tensor):
-        expected = _C.tensor(expected, dtype=actual.dtype)
+        expected = _C.tensor(expected, dtype=actual.dtype, device=actual.device)
     _assert_close(
         actual, expected, msg or None, _OLD_TOLERANCES, rtol=rtol, atol=atol, equal_nan=equal_nan,
         check_device=True, check_dtype=False, check_stride=False, allow_subclasses=True,

@@ -12,6 +12,7 @@ import ember
 from .collate import default_collate, default_convert
 from .dataset import Dataset, IterableDataset
 from .fetch import END, IterableFetch, MapFetch, memory_fetch
+from .pin import pinning
 from .sampler import BatchSampler, RandomSampler, Sampler, SequentialSampler, draw_seed
 
 T_co = TypeVar("T_co", covariant=True)
@@ -85,7 +86,8 @@ class DataLoader(Generic[T_co]):
     collate_fn : callable, optional
         Makes a batch of a list of items; `default_collate` if not given.
     pin_memory : bool
-        Accepted; memory is not pinned.
+        Whether batches come in memory that a GPU's copies reach without a detour, where there is
+        a GPU.
     drop_last : bool
         Whether to leave out a last batch that is smaller.
     timeout : float
@@ -252,18 +254,19 @@ class DataLoader(Generic[T_co]):
             if self.persistent_workers:
                 self._base_seed = base_seed
 
+        wrap = pinning if self.pin_memory and ember.cuda.is_available() else lambda fetch: fetch
         if self._is_stream:
             dataset, collate, drop_last = self.dataset, self.collate_fn, self.drop_last
 
             def make_fetch() -> Callable:
-                return IterableFetch(dataset, batched, collate, drop_last)
+                return wrap(IterableFetch(dataset, batched, collate, drop_last))
         else:
             fetch = memory or MapFetch(self.dataset, batched, self.collate_fn)
             for _ in range(skip):
                 next(indices, None)
 
             def make_fetch() -> Callable:
-                return fetch
+                return wrap(fetch)
 
         if self.num_workers == 0:
             iterator = _Inline(indices, make_fetch(), epoch)
