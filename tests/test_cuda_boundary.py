@@ -32,7 +32,7 @@ MISSING: dict[str, tuple[set[str], str]] = {
     "sparse_matmul": (FLOATS, PRODUCTS),
     "sparse_sample": (FLOATS, PRODUCTS),
     "complex": (FLOATS, NUMBERS),
-    **{name: (COMPLEX, NUMBERS) for name in COMPLEX_ALONE},
+    **dict.fromkeys(COMPLEX_ALONE, (COMPLEX, NUMBERS)),
 }
 
 built = pytest.mark.skipif(not LIBRARY.exists(), reason="this build has no CUDA library")

@@ -307,7 +307,7 @@ class Eig(Function):
     @staticmethod
     def backward(ctx: Any, gl: Tensor, gv: Tensor) -> Tensor:
         values, v = ctx.saved_tensors
-        diagonal = _C.eye(values.shape[-1], dtype=_C.bool)
+        diagonal = _C.eye(values.shape[-1], dtype=_C.bool, device=values.device)
         gap = (values.unsqueeze(-2) - values.unsqueeze(-1)).conj()
         by_v = v.mH @ gv
         # Columns have length 1: what would make them longer does not count.
