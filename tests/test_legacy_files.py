@@ -172,10 +172,12 @@ def test_the_admitted_names():
         "torch._tensor._rebuild_from_type_v2",
         "torch._utils._rebuild_parameter",
         "torch._utils._rebuild_parameter_with_state",
+        "torch._utils._rebuild_sparse_tensor",
         "torch._utils._rebuild_tensor",
         "torch._utils._rebuild_tensor_v2",
         "torch._utils._rebuild_tensor_v3",
         "torch.device",
         "torch.nn.parameter.Parameter",
+        "torch.serialization._get_layout",
         "torch.storage.UntypedStorage",
     }

@@ -49,7 +49,9 @@ void run(const Context& context, void (*kernel)(P...), dim3 grid, dim3 block, A&
 #ifdef EMBER_CUDA_EMULATED
     emulator::launch(grid, block, [&] { kernel(args...); });
 #else
-    kernel<<<grid, block, 0, stream_of(context)> > >(std::forward<A>(args)...);
+    // clang-format off
+    kernel<<<grid, block, 0, stream_of(context)>>>(std::forward<A>(args)...);
+    // clang-format on
 #endif
 }
 // One thread an item, or several items a thread.
