@@ -23,7 +23,7 @@ newaxis = None
 # names with the submodule each is in.
 _MODULES = set(
     "amp autograd backends cpu cuda distributions fft jit linalg nn optim overrides serialization "
-    "sparse special storage testing utils version".split()
+    "signal sparse special storage testing utils version".split()
 )
 _MATRIX_METHODS = (
     "addbmm addmv addr cholesky cholesky_inverse cholesky_solve cross det inner inverse kron "
@@ -47,6 +47,7 @@ _NAMES = {
         "_statistics": "corrcoef cov fill gradient histogram histogramdd is_nonzero logspace "
         "positive",
         "_tensor_str": "get_printoptions printoptions set_printoptions",
+        "_windows": "bartlett_window blackman_window hamming_window hann_window kaiser_window",
         "amp": "GradScaler autocast",
         "amp.autocast_mode": "get_autocast_cpu_dtype get_autocast_dtype get_autocast_gpu_dtype "
         "is_autocast_cpu_enabled is_autocast_enabled set_autocast_cpu_dtype "

@@ -298,7 +298,7 @@ class TransformerEncoder(Module):
         Nothing here is nested, but what a program sees at padded positions is the same.
         """
         first = self.layers[0]
-        if not self.use_nested_tensor or first.training or src.dim() != 3:
+        if not self.use_nested_tensor or first.training or src.dim() != 3 or _C._any_autocast():
             return False
         if padding is None or mask is not None:
             return False
