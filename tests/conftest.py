@@ -37,6 +37,16 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker(pytest.mark.skip(reason=reason))
 
 
+@pytest.fixture
+def repeatable(request: pytest.FixtureRequest) -> Generator[None, None, None]:
+    """A GPU adds in the same order each time only if it is asked to."""
+    import ember
+
+    ember.use_deterministic_algorithms(request.config.getoption("--device") != "cpu")
+    yield
+    ember.use_deterministic_algorithms(False)
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
     """On a GPU, rows whose kernel is on the list of missing ones are skipped."""

@@ -42,14 +42,6 @@ def test_values(spec: Spec, dtype: str) -> None:
     assert done
 
 
-@pytest.fixture
-def repeatable():
-    """A GPU adds in the same order each time only if it is asked to."""
-    ember.use_deterministic_algorithms(DEVICE != "cpu")
-    yield
-    ember.use_deterministic_algorithms(False)
-
-
 def call(spec: Spec, lib, case: Case, how) -> Outcome:
     """how(args, kwargs) on freshly built arguments."""
     args, kwargs = case.build(lib)

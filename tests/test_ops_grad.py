@@ -180,6 +180,7 @@ def as_function(spec: Spec, case: Case):
     return function, inputs
 
 
+@pytest.mark.usefixtures("repeatable")
 @pytest.mark.parametrize("spec", ROWS)
 def test_gradcheck(spec: Spec) -> None:
     cases = grad_cases(spec)
@@ -190,6 +191,7 @@ def test_gradcheck(spec: Spec) -> None:
     counts.add("gradcheck", spec.name, len(cases))
 
 
+@pytest.mark.usefixtures("repeatable")
 @pytest.mark.parametrize("spec", ROWS)
 def test_gradgradcheck(spec: Spec) -> None:
     cases = grad_cases(spec)

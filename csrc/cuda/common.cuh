@@ -46,12 +46,10 @@ inline unsigned blocks_for(int64_t items, int64_t per_block = kThreads) {
 // kernel<<<...>>>(args) on the context's stream; Context::finish asks whether it could start.
 template <class... P, class... A>
 void run(const Context& context, void (*kernel)(P...), dim3 grid, dim3 block, A&&... args) {
-#ifdef EMBER_CUDA_EMULATED
-    emulator::launch(grid, block, [&] { kernel(args...); });
-#else
-    // clang-format off
+#ifndef EMBER_CUDA_EMULATED
     kernel<<<grid, block, 0, stream_of(context)>>>(std::forward<A>(args)...);
-    // clang-format on
+#else
+    emulator::launch(grid, block, [&] { kernel(args...); });
 #endif
 }
 // One thread an item, or several items a thread.

@@ -10,7 +10,7 @@
 #include <utility>
 
 // CUDA as far as csrc/cuda uses it, on the processor: kernels are functions whose threads run one
-// after the other, memory of the "device" is the process's own. See emulator.cpp.
+// after the other (fibers.cpp), and the device's memory is the process's own (runtime.cpp).
 
 #define __global__
 #define __device__

@@ -22,7 +22,7 @@
 namespace {
 
 constexpr size_t kMemory = size_t(1) << 30, kReserved = size_t(8) << 30;
-constexpr size_t kZone = 64;
+constexpr size_t kZone = 64, kHuge = size_t(2) << 20;
 constexpr unsigned char kFresh = 0xA5, kGuard = 0x5A;
 constexpr int kZonesAtOnce = 64;
 
@@ -39,15 +39,17 @@ struct Arena {
 
     char* reserve() {
         if (!base) {
-            void* memory = mmap(nullptr, kReserved, PROT_NONE,
+            void* memory = mmap(nullptr, kReserved + kHuge, PROT_NONE,
                                 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
             if (memory == MAP_FAILED) emulator::fail("no addresses for the device's memory");
-            base = static_cast<char*>(memory);
+            auto address = (reinterpret_cast<uintptr_t>(memory) + kHuge - 1) / kHuge * kHuge;
+            base = reinterpret_cast<char*>(address);
+            madvise(base, kReserved, MADV_HUGEPAGE);  // fewer pages to open and close
         }
         return base;
     }
     void protect(int protection) {
-        if (top) mprotect(base, (top + 4095) / 4096 * 4096, protection);
+        if (top) mprotect(base, (top + kHuge - 1) / kHuge * kHuge, protection);
     }
     void check(size_t offset, size_t bytes) {
         const char* zone = base + offset + bytes;
