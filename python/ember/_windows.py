@@ -67,7 +67,10 @@ HANN, HAMMING, BLACKMAN = (0.5, 0.5), (0.54, 0.46), (0.42, 0.5, 0.08)
 
 
 def hann_window(window_length: int, periodic: bool = True, **options: Any) -> Tensor:
-    """Hann's window, ``0.5 - 0.5 cos(2 pi n / N)``; options: dtype, layout, device, requires_grad."""
+    """Hann's window, ``0.5 - 0.5 cos(2 pi n / N)``.
+
+    Options are dtype, layout, device and requires_grad.
+    """
     return window("hann_window", window_length, periodic, cosines(HANN), options)
 
 

@@ -1,7 +1,7 @@
 """Linear algebra over numpy's LAPACK, under PyTorch's names in ``torch.linalg``.
 
-Functions take matrices ``(..., m, n)``, float32, float64, complex64 or complex128, and work on each of a batch. Where
-LAPACK cannot go on they raise :class:`LinAlgError`, a ``RuntimeError``.
+Functions take matrices ``(..., m, n)``, float32, float64, complex64 or complex128, and work on each
+of a batch. Where LAPACK cannot go on they raise :class:`LinAlgError`, a ``RuntimeError``.
 """
 
 from __future__ import annotations
@@ -352,7 +352,8 @@ def vector_norm(
         x = x.to(dtype)
     if not x.dtype.is_floating_point and not x.is_complex():
         raise RuntimeError(
-            f"linalg.vector_norm: Expected a floating point or complex tensor as input. Got {x.dtype}"
+            "linalg.vector_norm: Expected a floating point or complex tensor as input. "
+            f"Got {x.dtype}"
         )
     if x.numel() == 0 and (ord < 0 or ord == math.inf):
         over = range(x.dim()) if dim is None else _dims("linalg.vector_norm", dim, x.dim())
@@ -378,8 +379,8 @@ def matrix_norm(
         A = A.to(dtype)
     if A.dim() < 2 or not (A.dtype.is_floating_point or A.is_complex()):
         raise RuntimeError(
-            f"linalg.matrix_norm: expected a floating point or complex tensor of at least 2 dims, got "
-            f"{A.dim()} of {A.dtype}"
+            "linalg.matrix_norm: expected a floating point or complex tensor of at least 2 dims, "
+            f"got {A.dim()} of {A.dtype}"
         )
     dims = _dims("linalg.matrix_norm", dim, A.dim())
     if len(dims) != 2 or dims[0] == dims[1]:
