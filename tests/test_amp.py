@@ -93,7 +93,9 @@ def test_dtypes_and_values_are_pytorchs(name: str, short: bool, dtype: str):
     for m in (ember, torch):
         wanted = getattr(m, dtype)
         with m.autocast("cpu", wanted):
-            results.append(calls(m)[name]((lambda x, d=wanted: x.to(d)) if short else (lambda x: x)))
+            results.append(
+                calls(m)[name]((lambda x, d=wanted: x.to(d)) if short else (lambda x: x))
+            )
     ours, theirs = results
     assert str(ours.dtype).split(".")[1] == str(theirs.dtype).split(".")[1]
     tolerance = 2e-2 if ours.dtype in (ember.bfloat16, ember.float16) or short else 1e-2
