@@ -122,18 +122,19 @@ void fill(benchmark::State& state, F&& f) {
     Generator generator(1);
     Context context;
     for (auto _ : state) {
-        f(context, out, generator.twister());
+        f(context, out, generator.source());
         benchmark::DoNotOptimize(items.data());
     }
     state.SetItemsProcessed(state.iterations() * kNumbers);
 }
 
-#define RANDOM_FILL(name, type, slot, ...)                                                     \
-    void name(benchmark::State& state) {                                                       \
-        fill<type>(state, [](Context& c, const kernels::RandomFill& out, MersenneTwister& t) { \
-            kernels::slot(DeviceType::CPU, c, out, t, ##__VA_ARGS__);                          \
-        });                                                                                    \
-    }                                                                                          \
+#define RANDOM_FILL(name, type, slot, ...)                                                      \
+    void name(benchmark::State& state) {                                                        \
+        fill<type>(state,                                                                       \
+                   [](Context& c, const kernels::RandomFill& out, const RandomSource& source) { \
+                       kernels::slot(DeviceType::CPU, c, out, source, ##__VA_ARGS__);           \
+                   });                                                                          \
+    }                                                                                           \
     BENCHMARK(name)
 RANDOM_FILL(random_uniform, float, uniform, 0, 1);
 RANDOM_FILL(random_uniform_double, double, uniform, 0, 1);
@@ -150,9 +151,10 @@ RANDOM_FILL(random_randperm, int64_t, randperm);
 void random_dropout(benchmark::State& state) {
     std::vector<float> input(kNumbers, 1.0f), output(kNumbers);
     std::vector<uint8_t> mask(kNumbers);
-    fill<float>(state, [&](Context& c, const kernels::RandomFill&, MersenneTwister& t) {
+    fill<float>(state, [&](Context& c, const kernels::RandomFill&, const RandomSource& source) {
         kernels::dropout(DeviceType::CPU, c, input.data(), output.data(),
-                         reinterpret_cast<bool*>(mask.data()), kNumbers, DType::Float32, t, 0.5);
+                         reinterpret_cast<bool*>(mask.data()), kNumbers, DType::Float32, source,
+                         0.5);
     });
 }
 BENCHMARK(random_dropout);
