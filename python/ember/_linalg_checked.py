@@ -24,8 +24,8 @@ def _first_zero(packed: Tensor) -> Tensor:
     zero = packed.detach().diagonal(0, -2, -1) == 0
     n = zero.shape[-1]
     if n == 0:
-        return _C.zeros(packed.shape[:-2], dtype=_C.int32)
-    places = _C.arange(1, n + 1)
+        return _C.zeros(packed.shape[:-2], dtype=_C.int32, device=packed.device)
+    places = _C.arange(1, n + 1, device=packed.device)
     first = _C.where(zero, places, n + 1).amin(-1)
     return _C.where(first > n, 0, first).to(_C.int32)
 
@@ -39,7 +39,8 @@ def _raise_if(name: str, info: Tensor, what: str) -> None:
 def _regular(A: Tensor, info: Tensor) -> tuple[Tensor, Tensor]:
     """A with the identity in place of matrices that failed, and where those are."""
     failed = (info != 0).reshape(*info.shape, 1, 1)
-    return _C.where(failed, _C.eye(A.shape[-1], dtype=A.dtype), A), failed
+    identity = _C.eye(A.shape[-1], dtype=A.dtype, device=A.device)
+    return _C.where(failed, identity, A), failed
 
 
 _SINGULAR = "The diagonal element %d is zero, the input matrix is singular."
@@ -117,7 +118,7 @@ def cholesky_ex(
     _check(name, A, square=True)
     try:
         factor = linalg.cholesky(A, upper=upper)
-        info = _C.zeros(A.shape[:-2], dtype=_C.int32)
+        info = _C.zeros(A.shape[:-2], dtype=_C.int32, device=A.device)
     except LinAlgError:
         info = _lapack.run(name, _leading_minors, A.mT if upper else A)
         if check_errors:

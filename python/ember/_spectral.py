@@ -106,7 +106,7 @@ def stft(
         raise RuntimeError("stft: cannot have onesided output if window or input is complex")
     onesided = not is_complex if onesided is None else onesided
     if window is None and win_length < n_fft:
-        window = _C.ones(win_length, dtype=input.dtype)
+        window = _C.ones(win_length, dtype=input.dtype, device=input.device)
     if win_length < n_fft:
         window = _centred(window, n_fft)
         if align_to_window:
@@ -127,10 +127,10 @@ def stft(
 def _overlapped(frames: Tensor, hop_length: int) -> Tensor:
     """The sum of frames (B, T, N) laid `hop_length` apart: (B, N + hop_length * (T - 1))."""
     batch, count, n = frames.shape
-    starts = _C.arange(count).unsqueeze(1) * hop_length
-    places = (starts + _C.arange(n)).reshape(-1)
+    starts = _C.arange(count, device=frames.device).unsqueeze(1) * hop_length
+    places = (starts + _C.arange(n, device=frames.device)).reshape(-1)
     length = n + hop_length * (count - 1)
-    out = _C.zeros(batch, length, dtype=frames.dtype)
+    out = _C.zeros(batch, length, dtype=frames.dtype, device=frames.device)
     return out.index_add(1, places, frames.reshape(batch, -1))
 
 
@@ -189,7 +189,7 @@ def istft(
         )
     _check_window_length("istft", win_length, n_fft)
     if window is None:
-        window = _C.ones(win_length, dtype=_C.real(input[..., :0]).dtype)
+        window = _C.ones(win_length, dtype=_C.real(input[..., :0]).dtype, device=input.device)
     elif _shape(window) != (win_length,):
         raise RuntimeError("istft: window has to be 1D and of length win_length")
     window = _centred(window, n_fft)

@@ -234,7 +234,7 @@ def _edges(name: str, x: Tensor, bins: Any, bounds: Sequence[float] | None) -> T
         raise RuntimeError(f"{name}: min should not exceed max, but got min {low} max {high}")
     if low == high:
         low, high = low - 0.5, high + 0.5
-    return _C.linspace(low, high, bins + 1, dtype=x.dtype)
+    return _C.linspace(low, high, bins + 1, dtype=x.dtype, device=x.device)
 
 
 def _counts(
@@ -242,8 +242,8 @@ def _counts(
 ) -> Tensor:
     """Points (n, d) in the bins between edges; the last bin of each takes its upper edge too."""
     sizes = [e.shape[0] - 1 for e in edges]
-    inside = _C.ones(points.shape[0], dtype=_C.bool)
-    place = _C.zeros(points.shape[0], dtype=_C.int64)
+    inside = _C.ones(points.shape[0], dtype=_C.bool, device=points.device)
+    place = _C.zeros(points.shape[0], dtype=_C.int64, device=points.device)
     for d, e in enumerate(edges):
         x = points[:, d].contiguous()
         inside &= (x >= e[0]) & (x <= e[-1])
@@ -252,13 +252,14 @@ def _counts(
     keep = inside.nonzero().squeeze(1)
     total = math.prod(sizes)
     if weight is None:
-        amounts = _C.ones(keep.shape[0], dtype=points.dtype)
+        amounts = _C.ones(keep.shape[0], dtype=points.dtype, device=points.device)
     else:
         amounts = weight[keep]
     if total == 0:
         keep = keep[:0]
         amounts = amounts[:0]
-    hist = _C.zeros(total, dtype=points.dtype).index_add(0, place[keep], amounts).reshape(sizes)
+    empty = _C.zeros(total, dtype=points.dtype, device=points.device)
+    hist = empty.index_add(0, place[keep], amounts).reshape(sizes)
     if not density:
         return hist
     hist = hist / hist.sum()

@@ -28,8 +28,10 @@ __all__ = [
 _SWAPPED = {"backward": "forward", "forward": "backward", "ortho": "ortho"}
 
 
-def _from_numpy(array: np.ndarray, dtype: _C.dtype) -> Tensor:
-    return _C.from_numpy(np.ascontiguousarray(array)).to(dtype)
+def _transformed(transform: Callable, x: Tensor, dtype: _C.dtype) -> Tensor:
+    """What numpy makes of a tensor of any device, there again."""
+    array = np.ascontiguousarray(transform(x.detach().cpu().numpy()))
+    return _C.from_numpy(array).to(x.device, dtype)
 
 
 def _empty(sizes: Sequence[int]) -> bool:
@@ -45,7 +47,7 @@ class _ComplexToComplex(Function):
         if _empty(x.shape):
             return x.clone()
         transform = np.fft.ifftn if inverse else np.fft.fftn
-        return _from_numpy(transform(x.detach().numpy(), axes=dims, norm=norm), x.dtype)
+        return _transformed(lambda a: transform(a, axes=dims, norm=norm), x, x.dtype)
 
     @staticmethod
     def backward(ctx: Any, g: Tensor) -> tuple:
@@ -64,8 +66,8 @@ class _RealToComplex(Function):
         if _empty(x.shape):
             sizes = list(x.shape)
             sizes[dim] = n // 2 + 1
-            return _C.zeros(sizes, dtype=dtype)
-        return _from_numpy(np.fft.rfft(x.detach().numpy(), axis=dim, norm=norm), dtype)
+            return _C.zeros(sizes, dtype=dtype, device=x.device)
+        return _transformed(lambda a: np.fft.rfft(a, axis=dim, norm=norm), x, dtype)
 
     @staticmethod
     def backward(ctx: Any, g: Tensor) -> tuple:
@@ -84,15 +86,15 @@ class _ComplexToReal(Function):
         if _empty(x.shape):
             sizes = list(x.shape)
             sizes[dim] = n
-            return _C.zeros(sizes, dtype=dtype)
-        return _from_numpy(np.fft.irfft(x.detach().numpy(), n, axis=dim, norm=norm), dtype)
+            return _C.zeros(sizes, dtype=dtype, device=x.device)
+        return _transformed(lambda a: np.fft.irfft(a, n, axis=dim, norm=norm), x, dtype)
 
     @staticmethod
     def backward(ctx: Any, g: Tensor) -> tuple:
         dim, norm, n = ctx.how
         half = _RealToComplex.apply(g, dim, _SWAPPED[norm])
         # All but the first, and for even n the last, stand for their mirror images too.
-        weights = _C.full((n // 2 + 1,), 2, dtype=g.dtype)
+        weights = _C.full((n // 2 + 1,), 2, dtype=g.dtype, device=g.device)
         weights[0] = 1
         if n % 2 == 0:
             weights[-1] = 1
@@ -200,7 +202,7 @@ def _shape(
 def _deliver(result: Tensor, out: Tensor | None) -> Tensor:
     if out is None:
         return result
-    return _C.where(_C.ones((), dtype=_C.bool), result, result, out=out)
+    return _C.where(_C.ones((), dtype=_C.bool, device=result.device), result, result, out=out)
 
 
 def _fftn(

@@ -95,6 +95,7 @@ class Arr:
     # "value" takes part in the mathematics; "index" and "mask" keep their dtype in every run.
     role: str = "value"
     grad: bool = True
+    on_host: bool = False  # on the CPU whatever the device under test
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -119,6 +120,8 @@ class Arr:
         else:
             with np.errstate(over="ignore", invalid="ignore"):
                 stored = values.astype(kind)
+        if self.on_host:
+            return lib.from_numpy(np.array(stored, order="C"))
         if self.layout == "plain":
             tensor = from_numpy(lib, np.array(stored, order="C"))
             return tensor.view(lib.bfloat16) if kind == "bfloat16" else tensor
@@ -340,8 +343,8 @@ def arr(
     return Arr(values(rng, tuple(shape), dtype, low, high), dtype, layout, **more)
 
 
-def index(data: Any, layout: str = "plain", dtype: str = "int64") -> Arr:
-    return Arr(np.asarray(data, dtype), dtype, layout, role="index", grad=False)
+def index(data: Any, layout: str = "plain", dtype: str = "int64", on_host: bool = False) -> Arr:
+    return Arr(np.asarray(data, dtype), dtype, layout, "index", False, on_host)
 
 
 def mask(data: Any, layout: str = "plain") -> Arr:

@@ -425,7 +425,7 @@ def _failing(dtype: str, rng: np.random.Generator) -> Iterable[Case]:
 
 def _infos(lib: Any) -> Callable:
     def f(a: Any) -> Any:
-        eye = lib.eye(a.shape[-1], dtype=a.dtype)
+        eye = lib.eye(a.shape[-1], dtype=a.dtype, device=a.device)
         return (
             lib.linalg.inv_ex(a).info, lib.linalg.solve_ex(a, eye).info,
             lib.linalg.lu_factor_ex(a).info, lib.linalg.cholesky_ex(a).info,

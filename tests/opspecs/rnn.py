@@ -71,7 +71,7 @@ def _network(
     options = (params, bias, layers, dropout, dropout > 0, directions == 2)
     if not isinstance(steps, int):
         data = arr(rng, (sum(steps), width), dtype, layout, -1, 1)
-        return case(data, index(list(steps)), hx, *options, note=note)
+        return case(data, index(list(steps), on_host=True), hx, *options, note=note)
     shape = (batch, steps, width) if batch_first else (steps, batch, width)
     x = arr(rng, shape, dtype, layout, -1, 1)
     return case(x, hx, *options, batch_first, note=note)
