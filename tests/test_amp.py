@@ -185,6 +185,10 @@ def test_threads_have_their_own_autocast():
 
 
 def test_errors():
+    endless = []
+    endless.append(endless)
+    with ember.autocast("cpu"), pytest.raises(TypeError, match="must be Tensor"):
+        ember.mm(endless, endless)
     with pytest.raises(RuntimeError, match="unsupported device type 'tpu'"):
         ember.autocast("tpu")
     with pytest.raises(ValueError, match="expected a str"):

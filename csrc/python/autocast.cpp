@@ -84,25 +84,19 @@ class Caster {
 public:
     explicit Caster(const CastRule& rule) : rule_(rule) {}
 
+    // An argument: a tensor, or a list of tensors.
     void look(PyObject* o) {
-        if (castable(o))
-            wide_ = wide_ || tensor_of(o).dtype() == DType::Float32;
-        else if (is_list(o))
-            for (Py_ssize_t i = 0; i < PySequence_Fast_GET_SIZE(o); i++)
-                look(PySequence_Fast_GET_ITEM(o, i));
+        if (!is_list(o)) return look_at_item(o);
+        for (Py_ssize_t i = 0; i < PySequence_Fast_GET_SIZE(o); i++)
+            look_at_item(PySequence_Fast_GET_ITEM(o, i));
     }
 
     // A new reference to what stands for o, or null where it stays.
     PyObject* cast(PyObject* o) const {
-        if (castable(o)) {
-            const Tensor& x = tensor_of(o);
-            DType dtype = target(rule_, x, wide_);
-            return dtype == x.dtype() ? nullptr : wrap(ops::autocast(x, dtype));
-        }
-        if (!is_list(o)) return nullptr;
+        if (!is_list(o)) return cast_item(o);
         PyObject* list = nullptr;
         for (Py_ssize_t i = 0; i < PySequence_Fast_GET_SIZE(o); i++) {
-            PyObject* item = cast(PySequence_Fast_GET_ITEM(o, i));
+            PyObject* item = cast_item(PySequence_Fast_GET_ITEM(o, i));
             if (!item) continue;
             if (!list) list = PySequence_List(o);
             if (!list || PyList_SetItem(list, i, item) < 0) throw PythonError();
@@ -112,6 +106,16 @@ public:
 
 private:
     static bool is_list(PyObject* o) { return PyList_Check(o) || PyTuple_Check(o); }
+
+    void look_at_item(PyObject* o) {
+        if (castable(o)) wide_ = wide_ || tensor_of(o).dtype() == DType::Float32;
+    }
+    PyObject* cast_item(PyObject* o) const {
+        if (!castable(o)) return nullptr;
+        const Tensor& x = tensor_of(o);
+        DType dtype = target(rule_, x, wide_);
+        return dtype == x.dtype() ? nullptr : wrap(ops::autocast(x, dtype));
+    }
 
     const CastRule& rule_;
     bool wide_ = false;
