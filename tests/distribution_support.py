@@ -9,16 +9,16 @@ torch = pytest.importorskip("torch")
 
 
 class Builder:
-    """Runs a construction in one library and remembers the parameters it made."""
+    """Runs a construction in one package and remembers the parameters it made."""
 
-    def __init__(self, library, requires_grad=True):
-        self.library = library
+    def __init__(self, package, requires_grad=True):
+        self.package = package
         self.requires_grad = requires_grad
         self.parameters = []
 
     def _parameter(self, values):
         out = torch.tensor(values, dtype=torch.float64)
-        if self.library is ember:
+        if self.package is ember:
             out = to_ember(out)
         if self.requires_grad:
             out.requires_grad_()
@@ -31,17 +31,17 @@ class Builder:
 
     def build(self, text):
         names = {
-            "D": self.library.distributions,
-            "T": self.library.distributions.transforms,
+            "D": self.package.distributions,
+            "T": self.package.distributions.transforms,
             "p": self._parameter,
             "r": self._random,
-            "lib": self.library,
+            "lib": self.package,
         }
         return eval(text, names)
 
 
-def build(library, text, requires_grad=False):
-    return Builder(library, requires_grad).build(text)
+def build(package, text, requires_grad=False):
+    return Builder(package, requires_grad).build(text)
 
 
 COVARIANCE = "[[2.0, 0.3, 0.1], [0.3, 1.0, -0.2], [0.1, -0.2, 0.5]]"

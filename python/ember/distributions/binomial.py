@@ -5,16 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 import ember
-from ember import Size, Tensor
+from ember import Tensor
 
 from . import constraints
-from .distribution import Distribution
-from .utils import broadcast_all, lazy_property, logits_to_probs, probs_to_logits, softplus
+from ._one_probability import OneProbability
+from .utils import softplus
 
 __all__ = ["Binomial"]
 
 
-class Binomial(Distribution):
+class Binomial(OneProbability):
     """The number of successes, of probability ``probs`` each, in ``total_count`` trials."""
 
     arg_constraints = {
@@ -31,38 +31,13 @@ class Binomial(Distribution):
         logits: Any = None,
         validate_args: bool | None = None,
     ) -> None:
-        if (probs is None) == (logits is None):
-            raise ValueError("Either `probs` or `logits` must be specified, but not both.")
-        given = logits if probs is None else probs
-        self.total_count, param = broadcast_all(total_count, given)
-        self.total_count = self.total_count.type_as(param)
-        if probs is None:
-            self.logits = param
-        else:
-            self.probs = param
-        self._param = param
-        super().__init__(param.shape, validate_args=validate_args)
-
-    def expand(self, batch_shape: Any, _instance: Any = None) -> Distribution:
-        new = super().expand(batch_shape, _instance)
-        new._param = self._param.expand(new.batch_shape)
-        return new
+        (count,) = self._take(probs, logits, total_count)
+        self.total_count = count.type_as(self._param)
+        super().__init__(self._param.shape, validate_args=validate_args)
 
     @constraints.dependent_property(is_discrete=True, event_dim=0)
     def support(self) -> constraints.Constraint:
         return constraints.integer_interval(0, self.total_count)
-
-    @lazy_property
-    def logits(self) -> Tensor:
-        return probs_to_logits(self.probs, is_binary=True)
-
-    @lazy_property
-    def probs(self) -> Tensor:
-        return logits_to_probs(self.logits, is_binary=True)
-
-    @property
-    def param_shape(self) -> Size:
-        return self._param.size()
 
     @property
     def mean(self) -> Tensor:

@@ -8,20 +8,16 @@ import ember
 from ember import Tensor
 
 from . import constraints
-from .distribution import Distribution
+from ._one_probability import OneProbability
 from .utils import (
-    all_numbers,
     binary_entropy,
     broadcast_all,
-    lazy_property,
-    logits_to_probs,
-    probs_to_logits,
 )
 
 __all__ = ["Geometric"]
 
 
-class Geometric(Distribution):
+class Geometric(OneProbability):
     """The number of failures before the first success, of probability ``probs`` each."""
 
     arg_constraints = {"probs": constraints.unit_interval, "logits": constraints.real}
@@ -30,28 +26,14 @@ class Geometric(Distribution):
     def __init__(
         self, probs: Any = None, logits: Any = None, validate_args: bool | None = None
     ) -> None:
-        if (probs is None) == (logits is None):
-            raise ValueError("Either `probs` or `logits` must be specified, but not both.")
-        given = logits if probs is None else probs
-        (param,) = broadcast_all(given)
-        if probs is None:
-            self.logits = param
-        else:
-            self.probs = param
-        super().__init__(() if all_numbers(given) else param.shape, validate_args=validate_args)
+        self._take(probs, logits)
+        param = self._param
+        super().__init__(param.shape, validate_args=validate_args)
         if self._validate_args and probs is not None and not bool((param > 0).all()):
             raise ValueError(
                 f"Expected parameter probs of distribution {self!r} to be positive but found "
                 f"invalid values:\n{param}"
             )
-
-    @lazy_property
-    def logits(self) -> Tensor:
-        return probs_to_logits(self.probs, is_binary=True)
-
-    @lazy_property
-    def probs(self) -> Tensor:
-        return logits_to_probs(self.logits, is_binary=True)
 
     @property
     def mean(self) -> Tensor:
