@@ -27,6 +27,7 @@ constexpr std::string_view kLowerEverywhere[] = {
     "conv_transpose2d",
     "conv_transpose3d",
     "prelu",
+    "scaled_dot_product_attention",
     "lstm",
     "gru",
     "rnn_tanh",

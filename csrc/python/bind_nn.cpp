@@ -1,3 +1,4 @@
+#include "ops/attention.h"
 #include "ops/loss.h"
 #include "ops/norm.h"
 #include "ops/softmax.h"
@@ -57,6 +58,20 @@ void bind_nn(BindTable& t) {
         "the running ones by `momentum`, or by the running ones (Ioffe and Szegedy, 2015). "
         "ValueError "
         "for one value a channel in training.");
+    bind<&ops::scaled_dot_product_attention>(
+        t, kFunction,
+        "scaled_dot_product_attention(query, key, value, attn_mask=None, dropout_p=0.0, "
+        "is_causal=False, scale=None, enable_gqa=False)",
+        "softmax(scale * query @ key.T + mask) @ value (Vaswani et al., 2017); the matrix of "
+        "weights "
+        "is never in memory, but for dropout. query: (..., L, E); key: (..., S, E); value: (..., "
+        "S, "
+        "Ev); the leading dims broadcast. attn_mask, broadcast to (..., L, S): bool, true where a "
+        "query sees a key, or added to the scores; with it, queries that see no key give 0. "
+        "is_causal: query i sees keys 0 to i alone. scale: by default 1 / sqrt(E). dropout_p: the "
+        "probability that a weight becomes 0, also outside of training. enable_gqa: dim -3 of key "
+        "and value counts fewer heads than the query's, each serves several. RuntimeError for "
+        "shapes or dtypes that do not fit.");
     bind<&ops::cross_entropy>(
         t, kFunction,
         "cross_entropy(input, target, weight=None, size_average=None, ignore_index=-100, "

@@ -52,6 +52,7 @@ from .._C import (
     relu,
     relu6,
     rms_norm,
+    scaled_dot_product_attention,
     selu,
     sigmoid,
     silu,
@@ -84,7 +85,6 @@ from ._activation import (
 )
 from ._attention import (
     multi_head_attention_forward,
-    scaled_dot_product_attention,
 )
 from ._ctc import (
     ctc_loss,
