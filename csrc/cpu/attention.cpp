@@ -15,8 +15,10 @@ using kernels::Attention;
 using kernels::AttentionBackward;
 using Matrices = Attention::Matrices;
 
-constexpr int64_t kKeys = 64;              // of a block
+constexpr int64_t kKeys = 128;             // of a block
 constexpr int64_t kQueries = 64;           // of a block
+constexpr int64_t kCausalQueries = 32;     // of a block whose keys end with its last query
+constexpr int64_t kFewQueries = 7;         // up to here they go one by one
 constexpr int64_t kLocalItems = 40 << 10;  // of a task's memory that may be on its stack
 constexpr int64_t kTaskWork = 400'000;     // multiplications that deserve a task
 constexpr int64_t kHeads = 8;              // fewer are cut into several tasks each
@@ -118,10 +120,14 @@ struct Queries {
     int64_t columns;  // whole registers: the row stride of all blocks
 };
 
+EMBER_INLINE int64_t block_queries(const Attention& x) {
+    return x.causal ? kCausalQueries : kQueries;
+}
+
 template <class T>
 EMBER_INLINE Queries<T> queries_from(const Attention& x, int64_t b, int64_t h, int64_t first) {
     constexpr int64_t kLanes = Vec<T>::size;
-    const int64_t count = least(kQueries, x.queries - first);
+    const int64_t count = least(block_queries(x), x.queries - first);
     return {b, h, first, count, ceil_div(count, kLanes) * kLanes};
 }
 
@@ -284,15 +290,129 @@ EMBER_INLINE void for_tasks(Context& context, int64_t tasks, int64_t work, int64
     });
 }
 
+// Scores of one query with the `keys` keys from k0 on: a register of keys at a time, whose products
+// with the query are transposed to be summed.
+template <class S, class T>
+EMBER_NOINLINE void scores_of_query(const Attention& x, const S* key, const T* query, int64_t keys,
+                                    T* scores) {
+    constexpr int64_t kLanes = Vec<T>::size;
+    for (int64_t j = 0; j < keys; j += kLanes) {
+        const int64_t last = least(kLanes, keys - j) - 1;
+        Vec<T> sums[kLanes];
+        const S* rows[kLanes];
+#pragma GCC unroll 16
+        for (int64_t l = 0; l < kLanes; l++) {
+            sums[l] = Vec<T>{Raw<T>{}};
+            rows[l] = key + (j + least(l, last)) * x.key.row;
+        }
+        sweep<Vec<T>>(0, x.width, [&](auto part) __attribute__((always_inline)) {
+            const Vec<T> q = part.load(query);
+#pragma GCC unroll 16
+            for (int64_t l = 0; l < kLanes; l++) sums[l] += q * part.load(rows[l]);
+        });
+        transpose_rounds<T, kLanes / 2>(sums);
+#pragma GCC unroll 16
+        for (int64_t l = 1; l < kLanes; l++) sums[0] += sums[l];
+        sums[0].store(scores + j);
+    }
+}
+
+// to (value width) = factor * to + weights (keys) @ value
+template <class S, class T, int Vectors>
+EMBER_INLINE void add_values(const S* value, int64_t row, const T* weights, int64_t keys,
+                             int64_t width, T factor, T* to) {
+    constexpr int64_t kLanes = Vec<T>::size;
+    const int64_t tail = width - (Vectors - 1) * kLanes;
+    auto lanes = [&](int v)
+                     __attribute__((always_inline)) { return v + 1 < Vectors ? kLanes : tail; };
+    Vec<T> sums[Vectors];
+#pragma GCC unroll 4
+    for (int v = 0; v < Vectors; v++) sums[v] = Vec<T>::load(to + v * kLanes) * Vec<T>(factor);
+    for (int64_t j = 0; j < keys; j++, value += row) {
+        const Vec<T> weight(weights[j]);
+#pragma GCC unroll 4
+        for (int v = 0; v < Vectors; v++)
+            sums[v] += weight * load_lanes<T>(value + v * kLanes, lanes(v));
+    }
+#pragma GCC unroll 4
+    for (int v = 0; v < Vectors; v++) sums[v].store(to + v * kLanes);
+}
+
+// One query in rows as they lie: what a step of decoding needs, which reads keys and values once.
+template <class S, class T>
+EMBER_NOINLINE void forward_query(const Attention& x, int64_t b, int64_t h, int64_t i, T* memory) {
+    using V = Vec<T>;
+    constexpr int64_t kLanes = V::size, kChunk = 4 * kLanes;
+    T* query = memory;          // (width)
+    T* sums = query + x.width;  // (value width), and a register
+    alignas(64) T scores[kKeys];
+    const int64_t kv = h / x.group, seen = x.causal ? least(x.keys, i + 1) : x.keys;
+    const S* from = at<const S>(x.query, b, h, i);
+    for (int64_t d = 0; d < x.width; d++) query[d] = item_as<T>(from[d * x.query.col]) * T(x.scale);
+    for (int64_t d = 0; d < x.value_width + kLanes; d++) sums[d] = 0;
+    T largest = -kInfinity<T>, total = 0;
+    for (int64_t k0 = 0; k0 < seen; k0 += kKeys) {
+        const int64_t keys = least(kKeys, seen - k0);
+        scores_of_query(x, at<const S>(x.key, b, kv, k0), query, keys, scores);
+        if (x.mask.data) {
+            const T* mask = at<const T>(x.mask, b, h, i) + k0 * x.mask.col;
+            for (int64_t j = 0; j < keys; j++) scores[j] += mask[j * x.mask.col];
+        }
+        V top(largest);
+        sweep<V>(0, keys, [&](auto part) __attribute__((always_inline)) {
+            top = max(part.or_else(part.load(scores), -kInfinity<T>), top);
+        });
+        const T now = reduce_max(top), base = now == -kInfinity<T> ? T(0) : now;
+        V sum{Raw<T>{}};
+        sweep<V>(0, keys, [&](auto part) __attribute__((always_inline)) {
+            V e = part.or_else(formulas::exp(part.load(scores) - V(base)), T(0));
+            part.store(scores, e);
+            sum += e;
+        });
+        alignas(64) T factors[kLanes];
+        formulas::exp(V(largest) - V(base)).store(factors);
+        total = total * factors[0] + reduce_add(sum);
+        largest = now;
+        const S* value = at<const S>(x.value, b, kv, k0);
+        int64_t d = 0;
+        for (; d + kChunk <= x.value_width; d += kChunk)
+            add_values<S, T, 4>(value + d, x.value.row, scores, keys, kChunk, factors[0], sums + d);
+        for (; d < x.value_width; d += kLanes)
+            add_values<S, T, 1>(value + d, x.value.row, scores, keys,
+                                least(kLanes, x.value_width - d), factors[0], sums + d);
+    }
+    const bool blind = x.mask.data && total == 0;
+    const V inverse(blind ? T(0) : 1 / total);
+    S* out = at<S>(x.out, b, h, i);
+    sweep<V>(0, x.value_width, [&](auto part) __attribute__((always_inline)) {
+        part.store(out, part.load(sums) * inverse);
+    });
+    if (x.log_sums) {
+        alignas(64) T logs[kLanes];
+        formulas::log(V(total)).store(logs);
+        static_cast<T*>(x.log_sums)[(b * x.heads + h) * x.queries + i] =
+            blind ? kInfinity<T> : largest + logs[0];
+    }
+}
+
 template <class S, class T>
 void forward_as(Context& context, const Attention& x) {
-    const int64_t blocks = ceil_div(x.queries, kQueries);
+    if (x.queries <= kFewQueries && x.key.col == 1 && x.value.col == 1) {
+        const int64_t traffic = 8 * x.keys * (x.width + x.value_width);
+        const int64_t items = x.width + x.value_width + Vec<T>::size;
+        return for_tasks<T>(
+            context, x.batch * x.heads * x.queries, traffic, items, [&](int64_t i, T* memory) {
+                const int64_t head = i / x.queries;
+                forward_query<S>(x, head / x.heads, head % x.heads, i % x.queries, memory);
+            });
+    }
+    const int64_t block = block_queries(x), blocks = ceil_div(x.queries, block);
     const int64_t work =
-        least(kQueries, x.queries) * x.keys * (x.width + x.value_width) / (x.causal ? 2 : 1);
+        least(block, x.queries) * x.keys * (x.width + x.value_width) / (x.causal ? 2 : 1);
     for_tasks<T>(context, x.batch * x.heads * blocks, work, forward_items(x),
                  [&](int64_t i, T* memory) {
                      const int64_t b = i / blocks / x.heads, h = i / blocks % x.heads;
-                     forward_queries<S>(x, queries_from<T>(x, b, h, i % blocks * kQueries), memory);
+                     forward_queries<S>(x, queries_from<T>(x, b, h, i % blocks * block), memory);
                  });
 }
 
@@ -396,7 +516,7 @@ EMBER_NOINLINE void backward_queries(const AttentionBackward& x, const Queries<T
 template <class S, class T>
 void backward_as(Context& context, const AttentionBackward& x) {
     const int64_t key_heads = x.heads / x.group, heads = x.batch * key_heads;
-    const int64_t blocks = ceil_div(x.queries, kQueries);
+    const int64_t block = block_queries(x), blocks = ceil_div(x.queries, block);
     const int64_t work =
         x.group * x.queries * x.keys * (3 * x.width + 2 * x.value_width) / (x.causal ? 2 : 1);
     int64_t parts = 1;
@@ -426,7 +546,7 @@ void backward_as(Context& context, const AttentionBackward& x) {
             }
             for (int64_t h = kv * x.group; h < (kv + 1) * x.group; h++)
                 for (int64_t i = part; i < blocks; i += parts)
-                    backward_queries<S>(x, queries_from<T>(x, b, h, i * kQueries), to, memory);
+                    backward_queries<S>(x, queries_from<T>(x, b, h, i * block), to, memory);
         });
     if (direct || part_items == 0) return;
     parallel_for(heads * x.keys, kGrainBytes / (x.width + x.value_width + 1) / parts + 1,
