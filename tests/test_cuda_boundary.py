@@ -14,6 +14,7 @@ import pytest
 LIBRARY = Path(ember.__file__).parent / "libember_cuda.so"
 
 FLOATS = {"float32", "float64"}
+HALVES = {"float16", "bfloat16"}
 COMPLEX = {"complex64", "complex128"}
 # Kernels whose complex dtypes alone CUDA lacks.
 COMPLEX_ALONE = (
@@ -25,10 +26,13 @@ COMPLEX_ALONE = (
 # Kernels that the CPU has and CUDA lacks: slots, dtypes and the reason. Later work empties it.
 NUMBERS = "complex numbers have no kernels of their own there"
 RECURRENT = "recurrent layers run by their formula there; the fused one is not written"
+ATTENTION = "attention runs by its formula there; the fused one is not written"
 PRODUCTS = "sparse products are the CPU's so far"
 MISSING: dict[str, tuple[set[str], str]] = {
     "rnn": (FLOATS, RECURRENT),
     "rnn_backward": (FLOATS, RECURRENT),
+    "attention": (FLOATS | HALVES, ATTENTION),
+    "attention_backward": (FLOATS | HALVES, ATTENTION),
     "sparse_matmul": (FLOATS, PRODUCTS),
     "sparse_sample": (FLOATS, PRODUCTS),
     "complex": (FLOATS, NUMBERS),

@@ -19,7 +19,6 @@ SPOKEN = {
     "setitem": ("index", "copy_", "fill_", "slice", "masked_fill", "value"),
     "index_put": ("index",),
     "rsub": ("sub",),
-    "scaled_dot_product_attention": ("masked_fill",),
     "normalize": ("norm",),
     "cosine_similarity": ("broadcast_tensors",),
     "pairwise_distance": ("sub",),

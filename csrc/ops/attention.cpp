@@ -106,9 +106,9 @@ void formula_backward(Backward& bw, const Tensor& g, const Tensor& query, const 
 // The leading dims of what the kernel computes; the last of them are the heads.
 struct Lead {
     Dims query, key;  // they differ where heads are grouped
-    int64_t batch() const {
+    static int64_t batch(const Dims& lead) {
         int64_t n = 1;
-        for (int d = 0; d + 1 < query.size(); d++) n *= query[d];
+        for (int d = 0; d + 1 < lead.size(); d++) n *= lead[d];
         return n;
     }
     static int64_t heads(const Dims& lead) { return lead.empty() ? 1 : lead.back(); }
@@ -121,7 +121,7 @@ Tensor four_dims(const Tensor& x, const Dims& lead) {
     sizes.push_back(x.size(-1));
     Tensor wide = same(sizes, x.sizes()) ? x : expand(x, sizes);
     if (lead.size() == 2) return wide;
-    return reshape(wide, {-1, Lead::heads(lead), x.size(-2), x.size(-1)});
+    return reshape(wide, {Lead::batch(lead), Lead::heads(lead), x.size(-2), x.size(-1)});
 }
 
 Matrices matrices(const Tensor& x) {
@@ -171,7 +171,7 @@ Lead lead_of(const Tensor& query, const Tensor& key, const Tensor& value, const 
 
 void describe(Attention& k, const Lead& lead, const Tensor& query, const Tensor& key,
               const Tensor& value, const Tensor& mask, const Options& o) {
-    k.batch = lead.batch();
+    k.batch = Lead::batch(lead.query);
     k.heads = Lead::heads(lead.query);
     k.group = k.heads / Lead::heads(lead.key);
     k.queries = query.size(2);
@@ -315,7 +315,8 @@ Tensor scaled_dot_product_attention(const Tensor& query, const Tensor& key, cons
     if (grouped && key.size(-3) != value.size(-3)) simple = false;
     if (!simple) return by_formula(query, key, value, mask, dropout_p, o);
     Lead lead = lead_of(query, key, value, mask, grouped);
-    int64_t all = lead.batch() * Lead::heads(lead.query) * query.size(-2) * value.size(-1);
+    int64_t all =
+        Lead::batch(lead.query) * Lead::heads(lead.query) * query.size(-2) * value.size(-1);
     if (all == 0 || key.size(-2) == 0) return by_formula(query, key, value, mask, dropout_p, o);
     return fused(lead, query, key, value, mask, o);
 }

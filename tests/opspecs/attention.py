@@ -45,6 +45,71 @@ def _attention(dtype: str, rng: np.random.Generator) -> Iterable[Case]:
     yield case(grouped, k, v, enable_gqa=True)
     yield case(grouped, k, v, is_causal=True, enable_gqa=True)
     yield case(arr(rng, (0, 5, 8), dtype), arr(rng, (0, 6, 8), dtype), arr(rng, (0, 6, 3), dtype))
+    yield case(arr(rng, (2, 5, 8), dtype), arr(rng, (2, 0, 8), dtype), arr(rng, (2, 0, 3), dtype))
+    yield case(arr(rng, (2, 9, 0), dtype), arr(rng, (2, 4, 0), dtype), arr(rng, (2, 4, 3), dtype))
+    yield from _attention_blocks(dtype, rng)
+
+
+def _attention_blocks(dtype: str, rng: np.random.Generator) -> Iterable[Case]:
+    """Sizes around those of the kernel's blocks and registers, and every way operands may lie."""
+
+    def three(
+        lead: tuple,
+        length: int,
+        seen: int,
+        width: int = 8,
+        value_width: int = 0,
+        layout: str = "plain",
+    ) -> tuple:
+        return (
+            arr(rng, (*lead, length, width), dtype, layout, -1, 1),
+            arr(rng, (*lead, seen, width), dtype, layout, -1, 1),
+            arr(rng, (*lead, seen, value_width or width), dtype, layout, -1, 1),
+        )
+
+    for length, seen in ((1, 1), (1, 300), (7, 130), (8, 128), (31, 129), (33, 32), (65, 257)):
+        operands = three((1, 2), length, seen)
+        yield case(*operands)
+        yield case(*operands, is_causal=True)
+        yield case(
+            *operands, mask(rng.integers(0, 2, (length, seen)) | np.eye(length, seen, dtype=int))
+        )
+        yield case(*operands, arr(rng, (2, length, seen), dtype, "transposed", grad=False))
+    for width, value_width in ((1, 1), (3, 17), (16, 64), (33, 2), (65, 100), (256, 256)):
+        for length in (3, 20):
+            yield case(*three((2,), length, 35, width, value_width))
+    for layout in ("transposed", "stepped", "expanded", "shifted"):
+        yield case(*three((2, 3), 9, 21, layout=layout))
+        yield case(*three((2, 3), 2, 21, layout=layout), is_causal=True)
+        yield case(
+            *three((2, 3), 9, 21, layout=layout), arr(rng, (9, 21), dtype, layout, grad=False)
+        )
+    late = np.ones((2, 1, 1, 200))
+    late[..., :150] = 0
+    late[1] = 0
+    for length in (3, 40):
+        operands = three((2, 2), length, 200)
+        yield case(*operands, mask(late), note="keys far from the first, and none")
+        yield case(*operands, mask(late[0, 0]), note="a mask for all heads")
+        yield case(*operands, mask(late, "expanded"))
+    few = arr(rng, (2, 1, 70, 16), dtype, low=-1, high=1)
+    many = arr(rng, (3, 70, 16), dtype, low=-1, high=1)
+    yield case(many, few, few, note="leading dims that broadcast")
+    yield case(few, many, many, is_causal=True)
+    yield case(arr(rng, (2, 1, 2, 12, 8), dtype), *three((3, 2), 1, 14)[1:])
+    for length in (2, 20):
+        q = arr(rng, (2, 6, length, 8), dtype, low=-1, high=1)
+        yield case(q, *three((2, 2), 1, 30)[1:], enable_gqa=True)
+        yield case(q, *three((1, 3), 1, 30)[1:], enable_gqa=True, is_causal=True)
+        yield case(q, *three((2, 3), 1, 30)[1:], _triangle(length, 30), enable_gqa=True)
+    few = (arr(rng, (2, 1, 210, n), dtype, low=-1, high=1) for n in (64, 33))
+    yield case(arr(rng, (2, 4, 100, 64), dtype, low=-1, high=1), *few, enable_gqa=True)
+
+
+def _attention_large(rng: np.random.Generator) -> Case:
+    """So few heads that the gradients of keys are summed from several tasks."""
+    q, k = (arr(rng, (2, 1, n, 64), "float32", low=-1, high=1) for n in (200, 210))
+    return case(q, k, arr(rng, (2, 1, 210, 33), "float32", low=-1, high=1), is_causal=True)
 
 
 def _attention_grads(rng: np.random.Generator) -> Iterable[Case]:
@@ -124,13 +189,15 @@ def _scale(lib: Any, *args: Any, **kwargs: Any) -> float:
 SPECS = [
     Spec(
         "scaled_dot_product_attention", _attention, FLOATS, fn=F + "scaled_dot_product_attention",
-        grad=True, grad_cases=_attention_grads, strides=False, tol=ATTENTION,
+        grad=True, grad_cases=_attention_grads, strides=False, tol=ATTENTION, large=_attention_large,
         bad=(Bad(case(Q, Q, Q, _triangle(3, 3), 0.1, is_causal=True), "RuntimeError"),
              Bad(case(given([1.0], "float32"), Q, Q), "RuntimeError", "RuntimeError|ValueError"),
              Bad(case(Q, given(np.ones((1, 2, 3, 5)), "float32"), Q), "RuntimeError"),
              Bad(case(Q, given(np.ones((1, 2, 3, 4)), "float64"), Q), "RuntimeError"),
              Bad(case(Q, Q, Q, index(np.ones((3, 3)))), "RuntimeError"),
              Bad(case(Q, Q, Q, _triangle(3, 4)), "RuntimeError"),
+             Bad(case(Q, given(np.ones((3, 2, 3, 4)), "float32"),
+                      given(np.ones((2, 2, 3, 4)), "float32")), "RuntimeError"),
              Bad(case(given(np.ones((1, 3, 3, 4)), "float32"), Q, Q, enable_gqa=True), "RuntimeError")),
     ),
     Spec(

@@ -26,8 +26,8 @@ def sdpa_kernel(
 ) -> Iterator[None]:
     """Allow these backends alone for the time of a ``with`` statement.
 
-    The settings of `backends.cuda` say which are allowed. Attention is composed of products and a
-    softmax in any case: all backends have the same results.
+    The settings of `backends.cuda` say which are allowed. Ember computes attention in one way on
+    each device whatever they say.
 
     Parameters
     ----------
