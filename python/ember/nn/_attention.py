@@ -68,18 +68,19 @@ def _project(
 
 
 def _heads(x: Tensor, count: int) -> Tensor:
-    """(L, N, H D) as (N H, L, D)."""
-    length, batch, width = x.shape
-    return x.reshape(length, batch * count, width // count).transpose(0, 1)
+    """(L, N, H D) as (N, H, L, D), without a copy."""
+    return x.unflatten(-1, (count, x.shape[-1] // count)).permute(1, 2, 0, 3)
 
 
-def _static(name: str, given: Tensor, count: int, size: int) -> Tensor:
-    if given.size(0) != count or given.size(2) != size:
+def _static(name: str, given: Tensor, query: Tensor) -> Tensor:
+    """(N H, S, D) as (N, H, S, D)."""
+    batch, heads, _, width = query.shape
+    if given.size(0) != batch * heads or given.size(2) != width:
         raise AssertionError(
-            f"multi_head_attention_forward: {name} must have shape ({count}, S, {size}), "
+            f"multi_head_attention_forward: {name} must have shape ({batch * heads}, S, {width}), "
             f"got {tuple(given.shape)}"
         )
-    return given
+    return given.reshape(batch, heads, given.shape[1], width)
 
 
 def _one_key_more(masks: tuple[Tensor | None, ...]) -> tuple[Tensor | None, ...]:
@@ -212,8 +213,8 @@ def multi_head_attention_forward(
             raise RuntimeError(
                 f"{name}: attn_mask must have shape {expected}, got {tuple(attn_mask.shape)}"
             )
-        if attn_mask.dim() == 2:
-            attn_mask = attn_mask.unsqueeze(0)
+        if attn_mask.dim() == 3:
+            attn_mask = attn_mask.reshape(batch, num_heads, target, source)
     if (bias_k is None) != (bias_v is None):
         raise AssertionError(f"{name}: bias_k and bias_v belong together")
     if bias_k is not None:
@@ -222,61 +223,43 @@ def multi_head_attention_forward(
         k = _C.cat((k, bias_k.expand(1, batch, width)))
         v = _C.cat((v, bias_v.expand(1, batch, width)))
         attn_mask, key_padding_mask = _one_key_more((attn_mask, key_padding_mask))
-    count = batch * num_heads
     q = _heads(q, num_heads)
-    k = (
-        _heads(k, num_heads)
-        if static_k is None
-        else _static("static_k", static_k, count, head_width)
-    )
-    v = (
-        _heads(v, num_heads)
-        if static_v is None
-        else _static("static_v", static_v, count, head_width)
-    )
+    k = _heads(k, num_heads) if static_k is None else _static("static_k", static_k, q)
+    v = _heads(v, num_heads) if static_v is None else _static("static_v", static_v, q)
     if add_zero_attn:
-        zeros = _C.zeros((count, 1, head_width), dtype=k.dtype, device=k.device)
-        k, v = _C.cat((k, zeros), 1), _C.cat((v, zeros), 1)
+        zeros = _C.zeros((batch, num_heads, 1, head_width), dtype=k.dtype, device=k.device)
+        k, v = _C.cat((k, zeros), 2), _C.cat((v, zeros), 2)
         attn_mask, key_padding_mask = _one_key_more((attn_mask, key_padding_mask))
-    source = k.shape[1]
+    source = k.shape[2]
     if key_padding_mask is not None:
         if tuple(key_padding_mask.shape) != (batch, source):
             raise AssertionError(
                 f"{name}: key_padding_mask must have shape {(batch, source)}, "
                 f"got {tuple(key_padding_mask.shape)}"
             )
-        hidden = key_padding_mask.reshape(batch, 1, 1, source).expand(-1, num_heads, -1, -1)
-        hidden = hidden.reshape(count, 1, source)
+        hidden = key_padding_mask.reshape(batch, 1, 1, source)
         attn_mask = hidden if attn_mask is None else attn_mask + hidden
     dropout_p = dropout_p if training else 0.0
 
     def joined(x: Tensor) -> Tensor:
-        """(N H, L, D) through the last projection, as (L, N, E)."""
-        rows = x.transpose(0, 1).reshape(target * batch, width)
+        """(N, H, L, D) through the last projection, as (L, N, E)."""
+        rows = x.permute(2, 0, 1, 3).reshape(target * batch, width)
         out = linear(rows, out_proj_weight, out_proj_bias)
         out = out.reshape(target, batch, out.shape[1])
         return out if batched else out.squeeze(1)
 
     if need_weights:
         q = q * math.sqrt(1 / head_width)
-        scores = q.bmm(k.transpose(1, 2))
+        scores = q @ k.transpose(-2, -1)
         if attn_mask is not None:
             scores = scores + attn_mask
         attention = softmax(scores, -1)
         if dropout_p > 0.0:
             attention = dropout(attention, dropout_p, True)
-        out = joined(attention.bmm(v))
-        attention = attention.reshape(batch, num_heads, target, source)
+        out = joined(attention @ v)
         if average_attn_weights:
             attention = attention.mean(1)
         return out, attention if batched else attention.squeeze(0)
 
-    def split(x: Tensor) -> Tensor:
-        return x.reshape(batch, num_heads, x.shape[1], head_width)
-
-    if attn_mask is not None and attn_mask.shape[0] != 1:
-        attn_mask = attn_mask.reshape(batch, num_heads, -1, source)
-    out = scaled_dot_product_attention(
-        split(q), split(k), split(v), attn_mask, dropout_p, is_causal
-    )
-    return joined(out.reshape(count, target, head_width)), None
+    out = scaled_dot_product_attention(q, k, v, attn_mask, dropout_p, is_causal)
+    return joined(out), None
