@@ -44,6 +44,19 @@ model = Characters()
 x, y = torch.randint(0, 65, (64, 32)), torch.randint(0, 65, (64 * 32,))
 """
 
+# Heads lie side by side, as the projection of a model leaves them.
+ATTENTION = """
+def attention(batch, heads, queries, keys, width, dtype, causal=False, gradient=True):
+    q, k, v = (torch.randn(batch, n, heads, width).to(dtype).transpose(1, 2).requires_grad_(gradient)
+               for n in (queries, keys, keys))
+    slope = torch.ones_like(q)
+    def step():
+        out = F.scaled_dot_product_attention(q, k, v, is_causal=causal)
+        if gradient:
+            torch.autograd.grad(out, (q, k, v), slope)
+    return step
+"""
+
 OPTIMIZERS = {
     "SGD": "torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9)",
     "Adam": "torch.optim.Adam(model.parameters(), lr=0.001)",
@@ -110,6 +123,15 @@ def timed_rows() -> list[Row]:
         rows.append(Row("pointwise", f"{out}, 16M", large, out, 1))
     rows.append(Row("pointwise", "torch.relu_(a), 16M", large, "torch.relu_(a)", 1))
     rows.append(Row("reduction", "a.sum(), 16M", large, "a.sum()", 0.95))
+    for name, arguments in (
+        ("(64, 4, 64, 32), float32", "64, 4, 64, 64, 32, torch.float32"),
+        ("(64, 4, 64, 32), bfloat16", "64, 4, 64, 64, 32, torch.bfloat16"),
+        ("(16, 6, 256, 64), causal, float32", "16, 6, 256, 256, 64, torch.float32, causal=True"),
+        ("(1, 8, 1024, 64), float32", "1, 8, 1024, 1024, 64, torch.float32"),
+        ("one query, 256 keys, float32", "4, 8, 1, 256, 64, torch.float32, gradient=False"),
+    ):
+        setup = f"{ATTENTION}\nstep = attention({arguments})"
+        rows.append(Row("attention", f"attention {name}", setup, "step()", 1))
     for name, model in MODELS.items():
         for optimizer, text in OPTIMIZERS.items():
             setup = f"{model}\noptimizer = {text}\n{TRAINING_STEP}"
