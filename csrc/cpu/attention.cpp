@@ -19,7 +19,8 @@ constexpr int64_t kKeys = 128;             // of a block
 constexpr int64_t kQueries = 64;           // of a block
 constexpr int64_t kCausalQueries = 32;     // of a block whose keys end with its last query
 constexpr int64_t kFewQueries = 7;         // up to here they go one by one
-constexpr int64_t kLocalItems = 40 << 10;  // of a task's memory that may be on its stack
+constexpr size_t kLocalBytes = 256 << 10;  // of a task's memory that may be on its stack
+constexpr int64_t kMostPieces = 64;        // of the work, where they need more
 constexpr int64_t kTaskWork = 400'000;     // multiplications that deserve a task
 constexpr int64_t kHeads = 8;              // fewer are cut into several tasks each
 
@@ -280,8 +281,10 @@ EMBER_NOINLINE void forward_queries(const Attention& x, const Queries<T>& q, T* 
 // fn(i, memory) for each of `tasks`, each of which multiplies `work` times and needs `items` of T.
 template <class T, class F>
 EMBER_INLINE void for_tasks(Context& context, int64_t tasks, int64_t work, int64_t items, F&& fn) {
-    const int64_t each = kTaskWork / (work + 1) + 1;
+    constexpr int64_t kLocalItems = kLocalBytes / sizeof(T);
     const bool local = items <= kLocalItems;
+    int64_t each = kTaskWork / (work + 1) + 1;
+    if (!local) each = most(each, ceil_div(tasks, kMostPieces));
     T* scratch = local ? nullptr : context.scratch_of<T>(ceil_div(tasks, each) * items);
     parallel_for(tasks, each, [&](int64_t begin, int64_t end) {
         alignas(64) T stack[kLocalItems];
