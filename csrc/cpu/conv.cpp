@@ -3,6 +3,7 @@
 #include "core/parallel.h"
 #include "cpu/conv_kernel.h"
 #include "cpu/conv_pad.h"
+#include "cpu/conv_winograd.h"
 #include "kernels/matmul.h"
 
 namespace ember::cpu::EMBER_LEVEL {
@@ -405,6 +406,7 @@ void conv2d(Context& context, const Conv2d& given) {
     if (is_product(g)) return product(context, g, g.input, g.c, g.output, g.k, false, g.bias);
     in_floats(context, g, {true, true, false},
               [&](auto tag, const Conv2d& x) __attribute__((always_inline)) {
+                  if (suits_winograd(x, x.out_h, x.out_w)) return winograd_forward(context, x);
                   forward<typename decltype(tag)::type>(context, x);
               });
 }
@@ -414,6 +416,7 @@ void conv2d_grad_input(Context& context, const Conv2d& given) {
     if (is_product(g)) return product(context, g, g.output, g.k, g.input, g.c, true, g.bias);
     in_floats(context, g, {false, true, true},
               [&](auto tag, const Conv2d& x) __attribute__((always_inline)) {
+                  if (suits_winograd(x, x.h, x.w)) return winograd_grad_input(context, x);
                   grad_input<typename decltype(tag)::type>(context, x);
               });
 }
