@@ -3,6 +3,7 @@
 #include "core/parallel.h"
 #include "cpu/conv_kernel.h"
 #include "cpu/conv_pad.h"
+#include "cpu/conv_scatter.h"
 #include "cpu/conv_winograd.h"
 #include "kernels/matmul.h"
 
@@ -416,8 +417,10 @@ void conv2d_grad_input(Context& context, const Conv2d& given) {
     if (is_product(g)) return product(context, g, g.output, g.k, g.input, g.c, true, g.bias);
     in_floats(context, g, {false, true, true},
               [&](auto tag, const Conv2d& x) __attribute__((always_inline)) {
+                  using T = typename decltype(tag)::type;
                   if (suits_winograd(x, x.h, x.w)) return winograd_grad_input(context, x);
-                  grad_input<typename decltype(tag)::type>(context, x);
+                  if (suits_scatter(x)) return scatter_grad_input<T>(context, x);
+                  grad_input<T>(context, x);
               });
 }
 

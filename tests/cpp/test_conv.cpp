@@ -173,6 +173,10 @@ void test_shapes() {
     CHECK(agrees<T>(square(2, 16, 15, 40, 1, 0, 2), true));
     CHECK(agrees<T>(square(1, 8, 60, 40, 3, 1), false));
     CHECK(agrees<T>(square(1, 2, 3, 4, 3, 9, 3), true));
+    // Outputs so small that their gradient is scattered.
+    CHECK(agrees<T>(square(3, 9, 13, 33, 9, 0, 2), true));
+    CHECK(agrees<T>(square(5, 40, 4, 35, 4, 0), false));
+    CHECK(agrees<T>(square(2, 20, 7, 40, 5, 1, 3), true));
 }
 
 // Winograd's algorithm: tiles that reach over every edge, channels that do not fill registers, and
@@ -196,9 +200,9 @@ void test_many_images() { CHECK(agrees<float>(square(22, 4, 230, 1, 2, 1), true)
 
 template <class T>
 void test_threads() {
-    for (Conv2d g :
-         {square(16, 1, 28, 6, 5, 2), square(16, 6, 14, 16, 5, 0), square(3, 40, 30, 40, 3, 1),
-          square(2, 200, 30, 56, 3, 1), square(4, 8, 20, 8, 3, 1, 2, 8)}) {
+    for (Conv2d g : {square(16, 1, 28, 6, 5, 2), square(16, 6, 14, 16, 5, 0),
+                     square(3, 40, 30, 40, 3, 1), square(2, 200, 30, 56, 3, 1),
+                     square(9, 64, 12, 40, 9, 0, 2), square(4, 8, 20, 8, 3, 1, 2, 8)}) {
         g.dtype = DTypeOf<T>::value;
         g.out_h = g.out_w = (g.h + 2 * g.pad[0] - g.r) / g.stride[0] + 1;
         std::vector<T> input(size_t(g.n * g.c * g.h * g.w)), weight(size_t(g.k * g.c * g.r * g.s));
