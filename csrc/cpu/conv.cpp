@@ -233,7 +233,10 @@ EMBER_NOINLINE void correlate(Context& context, const Correlation<T>& x, int64_t
                              (pixels ? ceil_div(x.width, kLanes) * x.out_channels
                                      : x.width * ceil_div(x.out_channels, kLanes));
     int64_t blocks = most(1, least(products / kTaskProducts, 64));
-    blocks = least(blocks, pixels ? units : ceil_div(units, 2 * Shape::kRows));
+    // Registers of pixels go in pairs: a block of one row of an odd number would waste the last.
+    blocks = least(blocks, pixels ? ceil_div(units * ceil_div(x.width, kLanes), 4)
+                                  : ceil_div(units, 2 * Shape::kRows));
+    blocks = least(blocks, units);
     const int64_t each = products < kTaskProducts ? kTaskProducts / (products + 1) : 1;
 
     for (int64_t n0 = 0; n0 < images; n0 += held) {
