@@ -14,83 +14,37 @@ import platform
 import re
 import subprocess
 import sys
-import time
+from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
+from statistics import geometric_mean
 
-import footprint
 import programs
+from measure import CLOCKS, LIMITS, agree
 
 RESULTS = Path(__file__).parent / "results"
 
-PEAK_MEMORY = """
-def status(key):
-    for line in open("/proc/self/status"):
-        if line.startswith(key):
-            return int(line.split()[1]) * 1024
-imported = status("VmRSS")
-{lenet}
-optimizer = {adam}
-{step}
-for _ in range(100):
-    step()
-peak = status("VmHWM")
-"""
+MEASURE = Path(__file__).with_name("measure.py")
+MEMORY_AT_LEAST = 1 / 0.7  # a step's peak memory, PyTorch's over Ember's
+GEOMETRIC_MEAN = {1: 2.2}  # of the steps' ratios by threads, or else:
+GEOMETRIC_MEAN_ELSE = 2.5
+TOLERANCE = {False: 1e-3, True: 2e-2}  # relative, of results; the latter in bfloat16
 
 
-def time_row(row: programs.Row, package: str, threads: int, budget: float, repeats: int) -> float:
-    """Seconds of one execution of the statement, the best of several loops of `budget` seconds."""
-    names: dict = {}
-    exec(row.text(package, threads), names)
-    run = names["run"]
+@dataclass
+class Wanted:
+    """What is asked of one figure, and the row it comes from where there is one."""
 
-    def seconds(n: int) -> float:
-        begin = time.perf_counter()
-        run(n)
-        return time.perf_counter() - begin
-
-    n, elapsed = 1, seconds(1)
-    while elapsed < budget:
-        n = max(2 * n, int(n * min(budget / max(elapsed, 1e-9), 100) * 1.1))
-        elapsed = seconds(n)
-    return min(elapsed, *(seconds(n) for _ in range(repeats))) / n
+    group: str
+    unit: str
+    at_least: float
+    row: programs.Row | None = None
 
 
-def peak_memory(package: str, threads: int) -> dict[str, float]:
-    """Bytes a process needs at most for 100 steps of LeNet: in all, and beyond the import."""
-    text = PEAK_MEMORY.format(
-        lenet=programs.MODELS["LeNet, batch 64"],
-        adam=programs.OPTIMIZERS["Adam"],
-        step=programs.TRAINING_STEP,
-    )
-    text = (programs.PRELUDE + text).replace("{package}", package)
-    names: dict = {}
-    exec(text.replace("{threads}", str(threads)), names)
-    total, net = names["peak"], names["peak"] - names["imported"]
-    return {"LeNet training, peak memory": total, "the same beyond the import": net}
-
-
-def work(args: argparse.Namespace) -> None:
-    """Measures one group of rows for one package, and prints the figures as JSON."""
-    if args.group == "memory":
-        figures = peak_memory(args.package, args.threads)
-    elif args.group == "import":
-        figures = {"import beyond numpy": footprint.import_seconds(args.package, args.repeats)}
-    elif args.group == "size":
-        figures = {"installed size": footprint.installed_bytes(args.package)}
-    else:
-        figures = {
-            row.name: time_row(row, args.package, args.threads, args.budget, args.repeats)
-            for row in programs.timed_rows()
-            if row.group == args.group and re.search(args.rows, row.name)
-        }
-    json.dump(figures, sys.stdout)
-
-
-def measure(args: argparse.Namespace, group: str, package: str) -> dict[str, float]:
-    command = [sys.executable, __file__, "--group", group, "--package", package]
-    command += ["--threads", str(args.threads), "--rows", args.rows]
-    command += ["--budget", str(args.budget), "--repeats", str(args.repeats)]
+def measure(args: argparse.Namespace, group: str, package: str) -> dict[str, dict]:
+    command = [sys.executable, str(MEASURE), "--group", group, "--package", package]
+    for option in ("only", "clock", "threads", "repeats", "budget"):
+        command += [f"--{option}", str(getattr(args, option))]
     threads = dict.fromkeys(["OMP_NUM_THREADS", "EMBER_NUM_THREADS"], str(args.threads))
     run = subprocess.run(command, env=os.environ | threads, stdout=subprocess.PIPE, check=False)
     if run.returncode != 0:
@@ -98,14 +52,44 @@ def measure(args: argparse.Namespace, group: str, package: str) -> dict[str, flo
     return json.loads(run.stdout)
 
 
-def wanted_rows(pattern: str) -> dict[str, tuple[str, str, float]]:
-    """Name of each row that matches the pattern: its group, unit and the ratio asked for."""
-    rows = {row.name: (row.group, "s", row.at_least) for row in programs.timed_rows()}
-    rows["LeNet training, peak memory"] = ("memory", "bytes", 3)
-    rows["the same beyond the import"] = ("memory", "bytes", 1)
-    rows["import beyond numpy"] = ("import", "s", 1)
-    rows["installed size"] = ("size", "bytes", 1)
-    return {name: row for name, row in rows.items() if re.search(pattern, name)}
+def wanted_rows(pattern: str) -> dict[str, Wanted]:
+    """What is asked of each figure whose label (group: name) matches the pattern."""
+    all_rows = programs.all_rows()
+    rows = {row.name: Wanted(row.group, "s", row.at_least, row) for row in all_rows}
+    for row in all_rows:
+        if row.step:
+            group = f"memory of {row.name}"
+            least = max(MEMORY_AT_LEAST, row.memory_at_least)
+            rows[f"{row.name}: memory"] = Wanted(group, "bytes", least)
+            rows[f"{row.name}: memory beyond import"] = Wanted(group, "bytes", 1)
+    rows["import beyond numpy"] = Wanted("import", "s", 1)
+    rows["installed size"] = Wanted("size", "bytes", 1)
+    return {
+        name: wanted
+        for name, wanted in rows.items()
+        if re.search(pattern, wanted.row.label() if wanted.row else f"{wanted.group}: {name}")
+    }
+
+
+def limits_of(runs: dict[str, dict[str, list[dict]]]) -> dict[str, float]:
+    """Operations or bytes a second at best: what the faster package reached."""
+    return {
+        row.name: max(row.flops, row.bytes)
+        / min(run["figure"] for side in runs[row.name].values() for run in side)
+        for row in LIMITS
+    }
+
+
+def fraction_of_limit(
+    row: programs.Row | None, flops: float, seconds: float, limits: dict[str, float]
+) -> float | None:
+    """How much of the time the machine's limit explains; nothing where the work is not known."""
+    if row is None or not (flops or row.bytes):
+        return None
+    # A step under autocast keeps some of its products in float32; the higher limit is the honest.
+    kinds = ["float32 products"] + ["bfloat16 products"] * row.bf16
+    peak = max(limits[kind] for kind in kinds)
+    return max(flops / peak, row.bytes / limits["copy"]) / seconds
 
 
 def machine() -> dict:
@@ -174,66 +158,108 @@ def draw(result: dict, path: Path) -> None:
     figure.savefig(path, dpi=150)
 
 
-def compare(args: argparse.Namespace) -> int:
-    wanted = wanted_rows(args.rows)
-    if not wanted:
-        sys.exit(f"no row matches {args.rows!r}")
-    groups = list(dict.fromkeys(group for group, _, _ in wanted.values()))
-    runs: dict[str, dict[str, list[float]]] = {name: {"ours": [], "theirs": []} for name in wanted}
+def run_all(args: argparse.Namespace, wanted: dict[str, Wanted]) -> dict:
+    """What each side gave for each name, round by round."""
+    groups = ["limit", *dict.fromkeys(w.group for w in wanted.values())]
+    names = [row.name for row in LIMITS] + list(wanted)
+    runs: dict[str, dict[str, list[dict]]] = {name: {"ours": [], "theirs": []} for name in names}
     sides = [("ours", args.ours), ("theirs", args.theirs)]
     for turn in range(args.rounds):
         for group in groups:
+            # Memory does not depend on what the neighbours do.
+            if turn > 0 and group.startswith("memory of "):
+                continue
             for side, package in sides if turn % 2 == 0 else sides[::-1]:
-                for name, value in measure(args, group, package).items():
+                for name, run in measure(args, group, package).items():
                     if name in runs:
-                        runs[name][side].append(value)
+                        runs[name][side].append(run)
         print(f"round {turn + 1} of {args.rounds} is done", file=sys.stderr, flush=True)
+    return runs
 
-    rows = []
-    for name, (group, unit, at_least) in wanted.items():
-        ours, theirs = min(runs[name]["ours"]), min(runs[name]["theirs"])
-        row = {"group": group, "name": name, "unit": unit, "ours": ours, "theirs": theirs}
-        rows.append(row | {"ratio": theirs / ours, "at_least": at_least, "rounds": runs[name]})
 
+def judge(name: str, wanted: Wanted, runs: dict, limits: dict[str, float]) -> dict:
+    """A row of the results: figures, ratio, distance from the limit, and what is amiss."""
+    ours, theirs = (min(run["figure"] for run in runs[side]) for side in ("ours", "theirs"))
+    result = {"group": wanted.group, "name": name, "unit": wanted.unit}
+    result |= {"ours": ours, "theirs": theirs, "ratio": theirs / ours, "at_least": wanted.at_least}
+    amiss = ["below"] if theirs / ours < wanted.at_least else []
+    row = wanted.row
+    if row is not None:
+        values = [runs[side][0]["values"] for side in ("ours", "theirs")]
+        result |= {"values": values, "step": row.step}
+        if not agree(*values, TOLERANCE[row.bf16]):
+            amiss.append("results differ")
+        flops = max(run["flops"] for side in runs.values() for run in side)
+        fraction = fraction_of_limit(row, flops, ours, limits)
+        result |= {"fraction": fraction, "fraction_at_least": row.fraction}
+        if fraction is not None and fraction < row.fraction:
+            amiss.append("far from the limit")
+    result["amiss"] = amiss
+    result["rounds"] = {side: [run["figure"] for run in runs[side]] for side in runs}
+    return result
+
+
+def print_table(args: argparse.Namespace, result: dict) -> None:
+    print(f"{'':56}{args.ours:>10}{args.theirs:>10}{'ratio':>8}{'at least':>10}{'limit':>7}")
+    for row in result["rows"]:
+        ours, theirs = (human(row[side], row["unit"]) for side in ("ours", "theirs"))
+        fraction = row.get("fraction")
+        limit = f"{fraction:7.2f}" if fraction is not None else " " * 7
+        ratio, at_least = f"{row['ratio']:8.2f}", f"{row['at_least']:10.3g}"
+        amiss = ", ".join(row["amiss"])
+        print(f"{row['name']:56}{ours:>10}{theirs:>10}{ratio}{at_least}{limit}  {amiss}".rstrip())
+    for name, value in result["limits"].items():
+        print(f"limit, {name}: {value / 1e9:.4g} G{'B' if name == 'copy' else 'FLOP'}/s")
+    if result["geometric_mean"]:
+        mean, least = result["geometric_mean"], result["geometric_mean_at_least"]
+        print(f"geometric mean of the steps: {mean:.2f}, asked for {least}")
+
+
+def compare(args: argparse.Namespace) -> int:
+    """Measures, prints and writes; returns how many things are amiss."""
+    wanted = wanted_rows(args.only)
+    if not wanted:
+        sys.exit(f"no row matches {args.only!r}")
+    runs = run_all(args, wanted)
+    limits = limits_of(runs)
+    rows = [judge(name, w, runs[name], limits) for name, w in wanted.items()]
+    steps = [row["ratio"] for row in rows if row.get("step")]
+    mean, least = geometric_mean(steps) if steps else 0, GEOMETRIC_MEAN_ELSE
+    least = GEOMETRIC_MEAN.get(args.threads, least)
     result = {
         "machine": machine(),
         "date": datetime.date.today().isoformat(),
         "ours": f"{args.ours} {version(args.ours)}",
         "theirs": f"{args.theirs} {version(args.theirs)}",
         "threads": args.threads,
+        "clock": args.clock,
         "rounds": args.rounds,
+        "limits": limits,
+        "geometric_mean": mean,
+        "geometric_mean_at_least": least,
         "rows": rows,
     }
-    print(f"{'':44}{args.ours:>12}{args.theirs:>12}{'ratio':>9}{'at least':>10}")
-    for row in rows:
-        ours, theirs = (human(row[side], row["unit"]) for side in ("ours", "theirs"))
-        low = "  below" if row["ratio"] < row["at_least"] else ""
-        ratio, at_least = row["ratio"], row["at_least"]
-        print(f"{row['name']:44}{ours:>12}{theirs:>12}{ratio:9.2f}{at_least:10g}{low}")
+    print_table(args, result)
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / f"{args.name}.json").write_text(json.dumps(result, indent=1) + "\n")
     draw(result, RESULTS / f"{args.name}.png")
-    return sum(row["ratio"] < row["at_least"] for row in rows)
+    return sum(bool(row["amiss"]) for row in rows) + (bool(steps) and mean < least)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--rows", default="", help="regular expression that row names must match")
+    parser.add_argument("--only", default="", help="regular expression that `group: name` matches")
+    parser.add_argument("--clock", choices=CLOCKS, default="wall", help="or the processor's time")
     parser.add_argument("--quick", action="store_true", help="one round of short loops")
-    parser.add_argument("--check", action="store_true", help="fail when a ratio is below its mark")
+    parser.add_argument("--check", action="store_true", help="fail when anything is amiss")
     parser.add_argument("--name", help="of the files in bench/results (versus_<threads>_threads)")
     parser.add_argument("--ours", default="ember", help="the package measured")
     parser.add_argument("--theirs", default="torch", help="the package it is measured against")
     parser.add_argument("--budget", type=float, default=0.05, help="seconds of one timed loop")
     parser.add_argument("--repeats", type=int, default=7, help="loops in each process")
-    parser.add_argument("--group", help=argparse.SUPPRESS)  # the two options of a fresh process
-    parser.add_argument("--package", help=argparse.SUPPRESS)
     args = parser.parse_args()
-    if args.group:
-        work(args)
-        return
     if args.quick:
         args.rounds, args.budget, args.repeats = 1, 0.01, 2
     args.name = args.name or f"versus_{args.threads}_threads"

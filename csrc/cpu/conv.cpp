@@ -3,6 +3,8 @@
 #include "core/parallel.h"
 #include "cpu/conv_kernel.h"
 #include "cpu/conv_pad.h"
+#include "cpu/conv_scatter.h"
+#include "cpu/conv_winograd.h"
 #include "kernels/matmul.h"
 
 namespace ember::cpu::EMBER_LEVEL {
@@ -231,7 +233,10 @@ EMBER_NOINLINE void correlate(Context& context, const Correlation<T>& x, int64_t
                              (pixels ? ceil_div(x.width, kLanes) * x.out_channels
                                      : x.width * ceil_div(x.out_channels, kLanes));
     int64_t blocks = most(1, least(products / kTaskProducts, 64));
-    blocks = least(blocks, pixels ? units : ceil_div(units, 2 * Shape::kRows));
+    // Registers of pixels go in pairs: a block of one row of an odd number would waste the last.
+    blocks = least(blocks, pixels ? ceil_div(units * ceil_div(x.width, kLanes), 4)
+                                  : ceil_div(units, 2 * Shape::kRows));
+    blocks = least(blocks, units);
     const int64_t each = products < kTaskProducts ? kTaskProducts / (products + 1) : 1;
 
     for (int64_t n0 = 0; n0 < images; n0 += held) {
@@ -405,6 +410,7 @@ void conv2d(Context& context, const Conv2d& given) {
     if (is_product(g)) return product(context, g, g.input, g.c, g.output, g.k, false, g.bias);
     in_floats(context, g, {true, true, false},
               [&](auto tag, const Conv2d& x) __attribute__((always_inline)) {
+                  if (suits_winograd(x, x.out_h, x.out_w)) return winograd_forward(context, x);
                   forward<typename decltype(tag)::type>(context, x);
               });
 }
@@ -414,7 +420,10 @@ void conv2d_grad_input(Context& context, const Conv2d& given) {
     if (is_product(g)) return product(context, g, g.output, g.k, g.input, g.c, true, g.bias);
     in_floats(context, g, {false, true, true},
               [&](auto tag, const Conv2d& x) __attribute__((always_inline)) {
-                  grad_input<typename decltype(tag)::type>(context, x);
+                  using T = typename decltype(tag)::type;
+                  if (suits_winograd(x, x.h, x.w)) return winograd_grad_input(context, x);
+                  if (suits_scatter(x)) return scatter_grad_input<T>(context, x);
+                  grad_input<T>(context, x);
               });
 }
 

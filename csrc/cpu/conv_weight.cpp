@@ -1,6 +1,7 @@
 #include "core/parallel.h"
 #include "cpu/conv_kernel.h"
 #include "cpu/conv_pad.h"
+#include "cpu/conv_winograd.h"
 #include "kernels/conv.h"
 
 namespace ember::cpu::EMBER_LEVEL {
@@ -236,6 +237,10 @@ void conv2d_grad_weight(Context& context, const Conv2d& given) {
     const Conv2d g = checked(given);
     in_floats(context, g, {true, false, true},
               [&](auto tag, const Conv2d& x) __attribute__((always_inline)) {
+                  if (suits_winograd(x, x.out_h, x.out_w)) {
+                      if (x.bias) add_channel_sums<float>(context, x);
+                      return winograd_grad_weight(context, x);
+                  }
                   grad_weight<typename decltype(tag)::type>(context, x);
               });
 }
