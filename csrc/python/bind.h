@@ -2,6 +2,7 @@
 
 #include "core/modes.h"
 #include "python/autocast.h"
+#include "python/profile.h"
 #include "python/reader.h"
 
 // The binder. One declaration makes the function, the method, the in-place method and the stub:
@@ -77,12 +78,21 @@ struct Made {
     ~Made() { Py_XDECREF(objects); }
 };
 
+// Whether a function of this result computes, so that the profiler notes its calls; others ask.
+template <class R>
+constexpr bool kComputes = std::is_void_v<R> || std::is_same_v<R, Tensor>;
+template <class... T>
+constexpr bool kComputes<std::tuple<T...>> = true;
+template <>
+inline constexpr bool kComputes<std::vector<Tensor>> = true;
+
 template <auto F, bool InPlace>
 struct Call;
 
 template <class R, class... A, R (*F)(A...), bool InPlace>
 struct Call<F, InPlace> {
     static constexpr size_t kParams = sizeof...(A) - (InPlace ? 1 : 0);
+    static constexpr bool kNoted = kComputes<R>;
     static inline Signature signature;
 
     template <size_t I>
@@ -143,16 +153,20 @@ struct Call<F, InPlace> {
 
 template <bool InPlace, bool Method, auto... F>
 PyObject* entry(PyObject* self, PyObject* const* args, Py_ssize_t nargs, PyObject* kwnames) {
+    const Signature& first = std::get<0>(std::tie(Call<F, InPlace>::signature...));
+    PyObject* receiver = Method ? self : nullptr;
+    if constexpr ((Call<F, InPlace>::kNoted || ...))
+        if (EMBER_UNLIKELY(profiler::recording()) && begins_call())
+            return recorded_call(entry<InPlace, Method, F...>, first.text, InPlace, receiver, args,
+                                 nargs, kwnames);
     try {
         PyObject* result = nullptr;
         int left = sizeof...(F);
-        PyObject* receiver = Method ? self : nullptr;
         (void)(Call<F, InPlace>::attempt(receiver, args, nargs, kwnames, --left == 0, &result) ||
                ...);
         return result;
     } catch (...) {
-        const Signature& first = std::get<0>(std::tie(Call<F, InPlace>::signature...));
-        return recover(first, Method ? self : nullptr, args, nargs, kwnames);
+        return recover(first, receiver, args, nargs, kwnames);
     }
 }
 

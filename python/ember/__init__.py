@@ -22,8 +22,8 @@ newaxis = None
 # Loaded on first use, so that importing ember stays a matter of milliseconds: submodules, and
 # names with the submodule each is in.
 _MODULES = set(
-    "amp autograd backends cpu cuda distributions fft jit linalg nn optim overrides serialization "
-    "signal sparse special storage testing utils version".split()
+    "amp autograd backends cpu cuda distributions fft jit linalg nn optim overrides profiler "
+    "serialization signal sparse special storage testing utils version".split()
 )
 _MATRIX_METHODS = (
     "addbmm addmv addr cholesky cholesky_inverse cholesky_solve cross det inner inverse kron "
