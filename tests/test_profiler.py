@@ -171,6 +171,27 @@ def test_custom_functions_are_events():
     assert find(events, "aten::add").cpu_parent is find(events, "TwiceBackward")
 
 
+@pytest.mark.parametrize("workers", [0, 2])
+def test_waiting_for_batches_is_an_event(workers):
+    data = ember.utils.data.TensorDataset(ember.arange(6.0))
+    loader = ember.utils.data.DataLoader(data, batch_size=3, num_workers=workers)
+    with profile() as prof:
+        for (x,) in loader:
+            x.exp()
+    waits = [name for name in names(prof.events()) if name.startswith("enumerate(DataLoader)#")]
+    assert len(waits) == 3 and waits[0].endswith(".__next__")
+    assert names(prof.events()).count("aten::exp") == 2
+
+
+def test_what_only_asks_is_no_event():
+    x = ember.ones(2, 3)
+    with profile() as prof:
+        x.size(), x.dim(), x.stride(), x.is_contiguous(), x.data_ptr(), x.shape
+        ember.nn.functional.max_pool1d(x, 2)
+        x.sum().item()
+    assert names(prof.events()) == ["aten::max_pool1d", "aten::sum", "aten::item"]
+
+
 def test_threads_nest_on_their_own():
     def work():
         with record_function("theirs"):

@@ -57,6 +57,11 @@ inline PyObject* to_python(bool b, Signature&) { return PyBool_FromLong(b); }
 inline PyObject* to_python(int64_t i, Signature&) { return PyLong_FromLongLong(i); }
 inline PyObject* to_python(double d, Signature&) { return PyFloat_FromDouble(d); }
 inline PyObject* to_python(PyObject* o, Signature&) { return o; }
+// What a tensor is, as against what is computed from it.
+struct Fact {
+    PyObject* object;
+};
+inline PyObject* to_python(Fact fact, Signature&) { return fact.object; }
 inline PyObject* to_python(DType d, Signature&) { return wrap_dtype(d); }
 PyObject* to_python(const std::vector<Tensor>& tensors, Signature&);
 // Copies a result (stolen) to `out`, a tensor or a tuple of them, and returns that.
@@ -80,11 +85,8 @@ struct Made {
 
 // Whether a function of this result computes, so that the profiler notes its calls; others ask.
 template <class R>
-constexpr bool kComputes = std::is_void_v<R> || std::is_same_v<R, Tensor>;
-template <class... T>
-constexpr bool kComputes<std::tuple<T...>> = true;
-template <>
-inline constexpr bool kComputes<std::vector<Tensor>> = true;
+constexpr bool kComputes =
+    !std::is_arithmetic_v<R> && !std::is_same_v<R, DType> && !std::is_same_v<R, Fact>;
 
 template <auto F, bool InPlace>
 struct Call;

@@ -545,6 +545,9 @@ class Module(CallHooks, StateDict):
         """Move the parameters and buffers to a CUDA device, by default the current one."""
         return self._apply(lambda t: t.cuda(device))
 
+    def compile(self, *args: Any, **kwargs: Any) -> None:
+        """Do nothing: there is no compiler, and modules run as they are; see `ember.compile`."""
+
     # Description
 
     def _get_name(self) -> str:
