@@ -1,6 +1,7 @@
 """Divergences against PyTorch's, and PyTorch's pairs."""
 
 import itertools
+from typing import ClassVar
 
 import ember
 import numpy as np
@@ -134,7 +135,7 @@ def exponential_family(lib):
     """The gamma distribution by its natural parameters alone."""
 
     class Family(lib.distributions.ExponentialFamily):
-        arg_constraints = {}
+        arg_constraints: ClassVar = {}
         _mean_carrier_measure = 0
 
         def __init__(self, concentration, rate):
