@@ -334,3 +334,17 @@ def test_bad_parameters_of_matrix_distributions():
         D.Wishart(4.0, -eye)
     with pytest.raises(ValueError, match="dim must be at least 2"):
         D.LKJCholesky(1)
+
+
+def test_von_mises():
+    # PyTorch's normaliser is a polynomial of single precision, so scipy's values stand beside.
+    stats = pytest.importorskip("scipy.stats")
+    text = "D.VonMises(p([0.5, -1.0]), p([0.7, 3.0]))"
+    d, reference, parameters, their_parameters = both(text)
+    x = np.array([[0.1, -2.5], [3.0, 1.0]])
+    ours, theirs = d.log_prob(ember.tensor(x)), reference.log_prob(torch.from_numpy(x))
+    np.testing.assert_allclose(ours.detach(), stats.vonmises([0.7, 3.0], [0.5, -1.0]).logpdf(x))
+    close(ours, theirs, rtol=1e-6)
+    compare_gradients(ours, theirs, parameters, their_parameters, rtol=1e-5)
+    close(d.mean, reference.mean)
+    close(d.variance, reference.variance, rtol=1e-6)

@@ -507,18 +507,3 @@ def test_lenet_trains_as_in_torch(name):
             history.append(loss.item())
         losses.append(history)
     np.testing.assert_allclose(losses[0], losses[1], rtol=1e-6)
-
-
-def test_cross_map_lrn_is_local_response_norm_of_images():
-    x = ember.arange(2 * 6 * 2 * 3).reshape(2, 6, 2, 3) / 10
-    layer = ember.nn.CrossMapLRN2d(3, alpha=0.5, beta=0.6, k=2.0)
-    expected = ember.nn.functional.local_response_norm(x, 3, 0.5, 0.6, 2.0)
-    assert bool((layer(x) == expected).all())
-    # PyTorch's agrees until its running sum should let go of the first channel.
-    theirs = torch.nn.CrossMapLRN2d(3, alpha=0.5, beta=0.6, k=2.0)(torch.from_numpy(x.numpy()))[
-        :, :2
-    ]
-    assert np.allclose(layer(x)[:, :2].numpy(), theirs.numpy(), rtol=1e-6)
-    with pytest.raises(ValueError, match="4-D input, got 3-D"):
-        layer(x[0])
-    assert repr(layer) == "CrossMapLRN2d(3, alpha=0.5, beta=0.6, k=2.0)"
