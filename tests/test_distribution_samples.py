@@ -7,6 +7,8 @@ import scipy.stats
 from distribution_support import OTHER_STREAM, build
 
 N = 20_000
+# Of the samples, or heavy-tailed ones: these have tests of their own.
+NO_MOMENTS = ("StudentT", "Fisher", "LKJ")
 
 
 def moments(samples):
@@ -17,7 +19,7 @@ def moments(samples):
 @pytest.mark.parametrize(
     "text",
     [
-        *[t for t in OTHER_STREAM if "StudentT" not in t and "Fisher" not in t],
+        *[t for t in OTHER_STREAM if not any(name in t for name in NO_MOMENTS)],
         "D.Gamma(p([1e-3, 0.02, 1.0, 2.5, 1e3, 1e6]), 1.0)",
         "D.Poisson(p([0.01, 9.99, 10.0, 11.0, 200.0, 1e5]))",
         "D.Binomial(p([1.0, 25.0, 40.0, 1000.0, 1e6]), p([0.5, 0.39, 0.4, 0.97, 0.001]))",
@@ -53,6 +55,7 @@ def test_moments(text):
         ("D.StudentT(p(2.5), 1.0, 2.0)", scipy.stats.t(2.5, 1.0, 2.0)),
         ("D.FisherSnedecor(p(2.5), 3.0)", scipy.stats.f(2.5, 3.0)),
         ("D.InverseGamma(p(1.5), 2.0)", scipy.stats.invgamma(1.5, scale=2.0)),
+        ("D.GeneralizedPareto(p(0.5), 2.0, 0.4)", scipy.stats.genpareto(0.4, 0.5, 2.0)),
         ("D.VonMises(p(0.5), 3.0)", scipy.stats.vonmises(3.0, 0.5)),
         ("D.VonMises(p(0.0), 1e-7)", scipy.stats.uniform(-np.pi, 2 * np.pi)),
     ],
@@ -62,6 +65,21 @@ def test_continuous_laws(text, law):
     samples = build(ember, text).sample((5000,)).double().numpy()
     samples = np.clip(samples, np.finfo(float).tiny if law.support()[0] == 0 else -np.inf, None)
     assert scipy.stats.kstest(samples, law.cdf).pvalue > 1e-3
+
+
+@pytest.mark.parametrize("rows", [2, 3, 5])
+@pytest.mark.parametrize("concentration", [0.5, 1.0, 3.0])
+def test_lkj_marginals(rows, concentration):
+    ember.manual_seed(8)
+    d = ember.distributions.LKJCholesky(rows, ember.tensor(concentration, dtype=ember.float64))
+    factor = d.sample((5000,))
+    assert bool(d.support.check(factor).all())
+    correlation = (factor @ factor.mT).numpy()
+    # Each correlation alone is distributed as 2 b - 1 with b from a symmetric beta distribution.
+    shape = concentration - 1 + rows / 2
+    law = scipy.stats.beta(shape, shape, loc=-1, scale=2)
+    for i, j in ((1, 0), (rows - 1, 0), (rows - 1, rows - 2)):
+        assert scipy.stats.kstest(correlation[:, i, j], law.cdf).pvalue > 1e-3
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,9 @@ from torch_bridge import to_ember
 
 torch = pytest.importorskip("torch")
 
+# Of PyTorch's Wishart, which takes good samples for bad ones.
+pytestmark = pytest.mark.filterwarnings("ignore:Singular sample detected")
+
 RTOL, ATOL = 1e-9, 1e-11
 
 
@@ -297,3 +300,51 @@ def test_policy_gradient_and_reparameterisation():
     assert sample.requires_grad and bool(loc.grad.isfinite().all())
     with pytest.raises(ValueError, match="support"):
         squashed.log_prob(ember.tensor([1.5, 0.0]))
+
+
+@pytest.mark.parametrize("concentration", [-1.0, -0.3, 0.0, 0.2, 0.7, 2.0])
+def test_generalized_pareto_against_scipy(concentration):
+    stats = pytest.importorskip("scipy.stats")
+    law = stats.genpareto(concentration, 0.5, 2.0)
+    parameters = (ember.tensor(x, dtype=ember.float64) for x in (0.5, 2.0, concentration))
+    d = ember.distributions.GeneralizedPareto(*parameters)
+    q = np.array([0.01, 0.3, 0.8, 0.99])
+    x = ember.tensor(law.ppf(q))
+    np.testing.assert_allclose(d.icdf(ember.tensor(q)), law.ppf(q), rtol=1e-12)
+    np.testing.assert_allclose(d.log_prob(x), law.logpdf(x), rtol=1e-9)
+    np.testing.assert_allclose(d.cdf(x), q, rtol=1e-9)
+    np.testing.assert_allclose(d.log_cdf(x), np.log(q), rtol=1e-9)
+    np.testing.assert_allclose(d.log_survival_function(x), np.log1p(-q), rtol=1e-9)
+    np.testing.assert_allclose(d.entropy(), law.entropy(), rtol=1e-9)
+    if concentration < 0.5:
+        np.testing.assert_allclose(d.mean, law.mean(), rtol=1e-12)
+        np.testing.assert_allclose(d.variance, law.var(), rtol=1e-12)
+    else:
+        assert bool(d.variance.isnan()) and bool(d.mean.isnan()) == (concentration >= 1)
+
+
+def test_bad_parameters_of_matrix_distributions():
+    D = ember.distributions
+    eye = ember.eye(3)
+    with pytest.raises(ValueError, match="df must be greater than 2"):
+        D.Wishart(2.0, eye)
+    with pytest.raises(ValueError, match="Exactly one of"):
+        D.Wishart(4.0, eye, scale_tril=eye)
+    with pytest.raises(ValueError, match=r"satisfy the constraint PositiveDefinite"):
+        D.Wishart(4.0, -eye)
+    with pytest.raises(ValueError, match="dim must be at least 2"):
+        D.LKJCholesky(1)
+
+
+def test_von_mises():
+    # PyTorch's normaliser is a polynomial of single precision, so scipy's values stand beside.
+    stats = pytest.importorskip("scipy.stats")
+    text = "D.VonMises(p([0.5, -1.0]), p([0.7, 3.0]))"
+    d, reference, parameters, their_parameters = both(text)
+    x = np.array([[0.1, -2.5], [3.0, 1.0]])
+    ours, theirs = d.log_prob(ember.tensor(x)), reference.log_prob(torch.from_numpy(x))
+    np.testing.assert_allclose(ours.detach(), stats.vonmises([0.7, 3.0], [0.5, -1.0]).logpdf(x))
+    close(ours, theirs, rtol=1e-6)
+    compare_gradients(ours, theirs, parameters, their_parameters, rtol=1e-5)
+    close(d.mean, reference.mean)
+    close(d.variance, reference.variance, rtol=1e-6)

@@ -318,3 +318,47 @@ def test_gradcheck_leaves_inputs_alone():
     assert bool((x.detach() == before).all())
     assert x._version == version
     assert x.grad is None
+
+
+def test_anomaly_names_the_module_that_made_the_nan():
+    nn = ember.nn
+
+    class Root(nn.Module):
+        def forward(self, x):
+            return (x - 2).sqrt()
+
+    model = nn.Sequential(nn.Identity(), nn.Sequential(nn.Identity(), Root()))
+    x = ember.ones(1, requires_grad=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with ember.autograd.detect_anomaly():
+            loss = (model(x) * 0).sum()
+            with pytest.raises(RuntimeError) as caught:
+                loss.backward()
+    text = str(caught.value)
+    assert "Function 'SqrtBackward0' returned nan values in its output 0" in text
+    assert "Its forward was called in module '1.1' at" in text
+    assert "first forward that made a NaN: SqrtBackward0, called in module '1.1' at" in text
+
+
+def test_anomaly_warning_names_the_module():
+    class Failing(ember.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            return x.clone()
+
+        @staticmethod
+        def backward(ctx, grad):
+            raise ValueError("mine")
+
+    class Layer(ember.nn.Module):
+        def forward(self, x):
+            return Failing.apply(x)
+
+    model = ember.nn.Sequential(Layer())
+    x = ember.ones(1, requires_grad=True)
+    anomaly = ember.autograd.detect_anomaly
+    with pytest.warns(UserWarning) as warned, anomaly(), pytest.raises(ValueError, match="mine"):
+        model(x).backward()
+    text = str(warned[-1].message)
+    assert "Error detected in FailingBackward, which ran in module '0'. Traceback" in text

@@ -390,3 +390,41 @@ def test_node_hooks_that_reach_their_node_are_collected():
     del y, token
     gc.collect()
     assert alive() is None
+
+
+# Hooks on several tensors
+
+
+@pytest.mark.parametrize("name", ["ember", "torch"])
+@pytest.mark.parametrize("mode", ["all", "any"])
+def test_hook_on_several_tensors(name, mode):
+    lib = ember if name == "ember" else pytest.importorskip("torch")
+    a, b, c = (lib.full((2,), value, requires_grad=True) for value in (2.0, 3.0, 5.0))
+    calls = []
+    tensors = (a, b, c) if mode == "all" else (a, lib.ones(1), b, c)
+    handle = lib.autograd.graph.register_multi_grad_hook(tensors, calls.append, mode=mode)
+    for loss in ((a * b).sum(), (c * c).sum(), (a + b + c).sum()):
+        loss.backward()
+    assert len(calls) == 3
+    if mode == "all":
+        grads = [[None if g is None else g.tolist() for g in call] for call in calls]
+        assert grads[0] == [[3.0, 3.0], [2.0, 2.0], None]
+        assert grads[1] == [None, None, [10.0, 10.0]]
+        assert grads[2] == [[1.0, 1.0]] * 3
+    else:
+        assert calls[0].tolist() in ([3.0, 3.0], [2.0, 2.0]) and calls[1].tolist() == [10.0, 10.0]
+    handle.remove()
+    (a * b).sum().backward()
+    assert len(calls) == 3
+    with pytest.raises(ValueError):
+        lib.autograd.graph.register_multi_grad_hook(tensors, calls.append, mode="some")
+
+
+def test_saving_on_the_cpu():
+    x = ember.ones(3, requires_grad=True)
+    with ember.autograd.graph.save_on_cpu():
+        y = x.exp().sum()
+    y.backward()
+    assert bool((x.grad == x.detach().exp()).all())
+    with pytest.raises(ValueError, match="device_type 'cuda', got 'xpu'"):
+        ember.autograd.graph.save_on_cpu(device_type="xpu")

@@ -1,8 +1,10 @@
 """Divergences against PyTorch's, and PyTorch's pairs."""
 
 import itertools
+from typing import ClassVar
 
 import ember
+import numpy as np
 import pytest
 from distribution_support import COVARIANCE, FACTOR, build
 from test_distributions import both, close, compare_gradients
@@ -127,3 +129,42 @@ def test_the_closest_registered_pair_serves():
         D.kl_divergence(n, D.VonMises(0.0, 1.0))
     with pytest.raises(TypeError, match="Distribution subclass"):
         D.register_kl(int, D.Normal)
+
+
+def exponential_family(lib):
+    """The gamma distribution by its natural parameters alone."""
+
+    class Family(lib.distributions.ExponentialFamily):
+        arg_constraints: ClassVar = {}
+        _mean_carrier_measure = 0
+
+        def __init__(self, concentration, rate):
+            self.concentration, self.rate = concentration, rate
+            super().__init__(concentration.shape)
+
+        @property
+        def _natural_params(self):
+            return self.concentration - 1, -self.rate
+
+        def _log_normalizer(self, x, y):
+            return lib.lgamma(x + 1) - (x + 1) * lib.log(-y)
+
+    return Family
+
+
+def test_exponential_families_by_differentiation():
+    a = ember.tensor([0.7, 2.0, 5.0], dtype=ember.float64)
+    b = ember.tensor([1.5, 0.5, 3.0], dtype=ember.float64)
+    Family, Gamma = exponential_family(ember), ember.distributions.Gamma
+    kl = ember.distributions.kl_divergence
+    expected = Gamma(a, b).entropy()
+    np.testing.assert_allclose(Family(a, b).entropy().detach(), expected, rtol=1e-12)
+    np.testing.assert_allclose(
+        kl(Family(a, b), Family(b, a)).detach(), kl(Gamma(a, b), Gamma(b, a)), rtol=1e-12
+    )
+    theirs = exponential_family(torch)(*(torch.from_numpy(t.numpy()) for t in (a, b)))
+    np.testing.assert_allclose(expected, theirs.entropy().detach(), rtol=1e-12)
+    with pytest.raises(NotImplementedError, match="one exponential family"):
+        kl(Family(a, b), exponential_family(ember)(a, b))
+    with pytest.raises(NotImplementedError, match="_natural_params"):
+        ember.distributions.ExponentialFamily(validate_args=False).entropy()

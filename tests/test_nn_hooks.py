@@ -332,3 +332,119 @@ def test_older_backward_hooks(lib):
     assert seen == [(True, [1.0])]
     with pytest.raises(RuntimeError):
         m.register_full_backward_hook(lambda *args: None)
+
+
+# Hooks of all modules
+
+
+@pytest.fixture
+def hooks(lib):
+    """Registers hooks of all modules by the kind's name and takes them away again."""
+    home = lib.nn.modules.module
+    handles = []
+
+    def add(kind, hook, **options):
+        handles.append(getattr(home, f"register_module_{kind}_hook")(hook, **options))
+        return handles[-1]
+
+    yield add
+    for handle in handles:
+        handle.remove()
+    home._global_is_full_backward_hook = None  # PyTorch remembers the kind for good
+
+
+def kinds(calls):
+    return [(kind, type(module).__name__) for kind, module, *_ in calls]
+
+
+def test_hooks_of_all_modules_run_around_each_call(lib, hooks):
+    calls = []
+    net = lib.nn.Sequential(lib.nn.Linear(2, 3), lib.nn.ReLU())
+    x = lib.ones(4, 2, requires_grad=True)
+    hooks("forward_pre", lambda m, args: calls.append(("pre", m, args)))
+    hooks("forward", lambda m, args, out: calls.append(("post", m, out)))
+    net[0].register_forward_hook(lambda m, args, out: calls.append(("own", m, out)))
+    hooks("full_backward_pre", lambda m, grads: calls.append(("grad_pre", m, grads)))
+    hooks("full_backward", lambda m, gi, go: calls.append(("grad", m, gi, go)))
+    net(x).sum().backward()
+    assert kinds(calls) == [
+        ("pre", "Sequential"),
+        ("pre", "Linear"),
+        ("post", "Linear"),
+        ("own", "Linear"),
+        ("pre", "ReLU"),
+        ("post", "ReLU"),
+        ("post", "Sequential"),
+        ("grad_pre", "Sequential"),
+        ("grad_pre", "ReLU"),
+        ("grad", "ReLU"),
+        ("grad_pre", "Linear"),
+        ("grad", "Linear"),
+        ("grad", "Sequential"),
+    ]
+    assert same(calls[-1][2][0], x.grad)
+
+
+def test_hooks_of_all_modules_change_what_passes(lib, hooks):
+    layer = lib.nn.Linear(2, 3)
+    x = lib.ones(1, 2)
+    plain = layer(x)
+    first = hooks("forward_pre", lambda m, args: (args[0] * 2,))
+    doubled = layer(x)
+    first.remove()
+    second = hooks("forward", lambda m, args, kwargs, out: out - out, with_kwargs=True)
+    zero = layer(x)
+    second.remove()
+    assert same(doubled, layer(x * 2)) and not same(doubled, plain)
+    assert not zero.any() and same(layer(x), plain)
+
+
+def test_hook_of_all_modules_that_removes_itself(lib, hooks):
+    calls = []
+    handle = hooks("forward_pre", lambda m, args: (calls.append(m), handle.remove())[1])
+    layer = lib.nn.ReLU()
+    layer(lib.ones(1))
+    layer(lib.ones(1))
+    assert calls == [layer]
+
+
+def test_hook_of_all_modules_runs_after_an_error(lib, hooks):
+    calls = []
+    hooks("forward", lambda m, args, out: calls.append((m, out)), always_call=True)
+    layer = lib.nn.Linear(2, 3)
+    with pytest.raises(RuntimeError):
+        layer(lib.ones(5))
+    assert calls == [(layer, None)]
+
+
+@pytest.mark.filterwarnings("ignore:Using a non-full backward hook")
+def test_older_backward_hooks_of_all_modules(lib, hooks):
+    calls = []
+    hooks("backward", lambda m, gi, go: calls.append((m, go)))
+    layer = lib.nn.Linear(2, 3)
+    layer(lib.ones(1, 2)).sum().backward()
+    assert [m for m, _ in calls] == [layer] and same(calls[0][1][0], lib.ones(1, 3))
+    with pytest.raises(RuntimeError):
+        hooks("full_backward", lambda m, gi, go: None)
+
+
+def test_hooks_on_registration(lib, hooks):
+    seen = []
+    hooks("parameter_registration", lambda m, name, p: seen.append(("parameter", name)))
+    hooks("buffer_registration", lambda m, name, b: seen.append(("buffer", name)))
+    hooks("module_registration", lambda m, name, child: seen.append(("module", name)))
+    last = hooks("parameter_registration", lambda m, name, p: lib.nn.Parameter(p.detach() * 0 + 7))
+    layer = lib.nn.Linear(2, 1)
+    last.remove()
+    net = lib.nn.Module()
+    net.register_buffer("offset", lib.zeros(1))
+    net.layer = layer
+    net.add_module("other", layer)
+    assert seen == [
+        ("parameter", "weight"),
+        ("parameter", "bias"),
+        ("buffer", "offset"),
+        ("module", "layer"),
+        ("module", "other"),
+    ]
+    assert layer.weight.shape == (1, 2) and isinstance(layer.weight, lib.nn.Parameter)

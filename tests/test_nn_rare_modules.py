@@ -369,3 +369,18 @@ def test_rare_modules_load_on_first_use():
     code = "import sys, ember.nn; print([m for m in sys.modules if m.endswith(('lazy', 'older'))])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_cross_map_lrn():
+    x = ember.arange(2 * 6 * 2 * 3).reshape(2, 6, 2, 3) / 10
+    layer = ember.nn.CrossMapLRN2d(3, alpha=0.5, beta=0.6, k=2.0)
+    expected = ember.nn.functional.local_response_norm(x, 3, 0.5, 0.6, 2.0)
+    assert bool((layer(x) == expected).all())
+    # PyTorch's agrees until its running sum should let go of the first channel.
+    theirs = torch.nn.CrossMapLRN2d(3, alpha=0.5, beta=0.6, k=2.0)(torch.from_numpy(x.numpy()))[
+        :, :2
+    ]
+    assert np.allclose(layer(x)[:, :2].numpy(), theirs.numpy(), rtol=1e-6)
+    with pytest.raises(ValueError, match="4-D input, got 3-D"):
+        layer(x[0])
+    assert repr(layer) == "CrossMapLRN2d(3, alpha=0.5, beta=0.6, k=2.0)"

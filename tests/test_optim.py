@@ -1,5 +1,6 @@
 import copy
 import gc
+import importlib
 import itertools
 import pickle
 import weakref
@@ -407,3 +408,28 @@ def test_order_of_groups_is_the_order_of_numbers():
     optimizer = optim.SGD([{"params": params[2:]}, {"params": params[:2]}], lr=0.1)
     groups = optimizer.state_dict()["param_groups"]
     assert list(itertools.chain.from_iterable(g["params"] for g in groups)) == [0, 1, 2, 3]
+
+
+# Hooks of all optimizers
+
+
+@pytest.mark.parametrize("name", ["ember", "torch"])
+def test_step_hooks_of_all_optimizers(name):
+    lib = ember if name == "ember" else pytest.importorskip("torch")
+    home = importlib.import_module(f"{name}.optim.optimizer")
+    calls = []
+    parameter = lib.nn.Parameter(lib.ones(1))
+    early = lib.optim.SGD([parameter], lr=0.1)
+    early.register_step_pre_hook(lambda o, args, kwargs: calls.append("own pre"))
+    early.register_step_post_hook(lambda o, args, kwargs: calls.append("own post"))
+    handles = [
+        home.register_optimizer_step_pre_hook(lambda o, args, kwargs: calls.append(o)),
+        home.register_optimizer_step_post_hook(lambda o, args, kwargs: calls.append("all post")),
+    ]
+    late = lib.optim.Adam([parameter])
+    early.step()
+    late.step()
+    for handle in handles:
+        handle.remove()
+    late.step()
+    assert calls == [early, "own pre", "own post", "all post", late, "all post"]

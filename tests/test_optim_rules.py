@@ -3,6 +3,7 @@
 import io
 
 import ember
+import numpy as np
 import pytest
 from ember import optim
 from opspecs import counts
@@ -371,3 +372,67 @@ def test_old_checkpoints_load():
     optimizer.step()
     assert optimizer.state[p]["step"].item() == 8.0
     assert optimizer.param_groups[0]["decoupled_weight_decay"] is False
+
+
+COMPLEX = [
+    ("SGD", {"lr": 0.1, "momentum": 0.9, "weight_decay": 0.1, "nesterov": True}),
+    ("Adam", {"lr": 0.1, "amsgrad": True, "weight_decay": 0.1}),
+    ("AdamW", {"lr": 0.1, "maximize": True}),
+    ("Adagrad", {"lr": 0.1, "initial_accumulator_value": 0.5}),
+    ("Adadelta", {}),
+    ("Adamax", {}),
+    ("ASGD", {}),
+    ("NAdam", {}),
+    ("RAdam", {}),
+    ("RMSprop", {"momentum": 0.9, "centered": True}),
+    ("Rprop", {"lr": 0.02}),
+]
+
+
+@pytest.mark.parametrize(("name", "options"), COMPLEX)
+@pytest.mark.parametrize("dtype", ["complex64", "complex128"])
+def test_complex_parameters(name, options, dtype):
+    rng = np.random.default_rng(7)
+    draws = [(rng.standard_normal((3, 4, 2)) @ [1, 1j]).astype(dtype) for _ in range(6)]
+
+    def run(lib):
+        # One among real parameters, and not contiguous.
+        w = lib.tensor(draws[0]).t().requires_grad_()
+        real = lib.tensor(draws[0].real.copy()).requires_grad_()
+        optimizer = getattr(lib.optim, name)([real, w], **options)
+        for draw in draws[1:]:
+            w.grad, real.grad = lib.tensor(draw).t(), lib.tensor(draw.imag.copy())
+            optimizer.step()
+        return w.detach().numpy(), real.detach().numpy()
+
+    tolerance = 1e-5 if dtype == "complex64" else 1e-12
+    for ours, theirs in zip(run(ember), run(torch), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=tolerance, atol=tolerance)
+
+
+@pytest.mark.parametrize("line_search", [None, "strong_wolfe"])
+def test_lbfgs_with_complex_parameters(line_search):
+    target = np.array([1 + 2j, -0.5j, 3.0])
+
+    def run(lib):
+        w = lib.zeros(3, dtype=lib.complex128, requires_grad=True)
+        optimizer = lib.optim.LBFGS([w], lr=0.5, max_iter=5, line_search_fn=line_search)
+
+        def closure():
+            optimizer.zero_grad()
+            difference = w - lib.tensor(target)
+            loss = (difference * difference.conj()).real.pow(2).sum()
+            loss.backward()
+            return loss
+
+        optimizer.step(closure)
+        return w.detach().numpy()
+
+    np.testing.assert_allclose(run(ember), run(torch), rtol=1e-9)
+
+
+def test_adafactor_refuses_complex_parameters():
+    w = ember.ones(2, dtype=ember.complex64, requires_grad=True)
+    w.grad = ember.ones(2, dtype=ember.complex64)
+    with pytest.raises(RuntimeError, match="complex parameters are not supported"):
+        ember.optim.Adafactor([w]).step()

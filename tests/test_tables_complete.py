@@ -50,6 +50,7 @@ OWN_TEST = {
     "Optimizer": "test_optim.test_named_parameters_and_user_subclass",
     "SparseAdam": "test_sparse_products.test_sparse_adam",
     "LRScheduler": "test_lr_scheduler.test_state_dict_resumes",
+    "VonMises": "test_distributions.test_von_mises",
     "ReduceLROnPlateau": "test_lr_scheduler.test_plateau_equals_pytorchs",
 }
 

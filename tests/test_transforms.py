@@ -23,6 +23,8 @@ TRANSFORMS = [
     ("T.SoftmaxTransform()", (4, 3)),
     ("T.StickBreakingTransform()", (4, 3)),
     ("T.LowerCholeskyTransform()", (2, 3, 3)),
+    ("T.CorrCholeskyTransform()", (2, 6)),
+    ("T.CorrCholeskyTransform()", (1,)),
     ("T.PositiveDefiniteTransform()", (2, 3, 3)),
     ("T.ReshapeTransform((3, 2), (6,))", (4, 3, 2)),
     ("T.IndependentTransform(T.ExpTransform(), 1)", (4, 3)),

@@ -7,6 +7,7 @@
 
 #include "autograd/primitives.h"
 #include "core/backend.h"
+#include "core/profiler.h"
 #include "core/unlock.h"
 
 namespace ember::autograd {
@@ -314,6 +315,11 @@ private:
 
     void visit(int index, GradList& results) {
         Ref<Node> node(map_[index].node);
+        profiler::Range range;
+        if (EMBER_UNLIKELY(profiler::recording()) && map_[index].needed)
+            range.begin({.name = node->name(),
+                         .kind = profiler::Kind::Backward,
+                         .sequence = node->leaf() ? -1 : int64_t(node->sequence)});
         std::optional<StreamGuard> place;
         if (Device gpu = gpu_of(*node); EMBER_UNLIKELY(!gpu.is_cpu())) {
             std::pair here(gpu, node->stream);
@@ -377,8 +383,8 @@ private:
                 continue;
             std::string first = take_first_nan();
             raise("Function '%s' returned nan values in its output %d.%s%s%s%s",
-                  node.name().c_str(), i, node.trace ? " Its forward was called at\n" : "",
-                  node.trace ? node.trace->c_str() : "",
+                  node.name().c_str(), i, node.trace ? " Its forward was " : "",
+                  node.trace ? called_at(*node.trace).c_str() : "",
                   first.empty() ? "" : "\nThe first forward that made a NaN: ", first.c_str());
         }
     }

@@ -32,8 +32,10 @@ EMBER_EXPORT void set_sum_of_wrappers(Tensor (*sum)(const Tensor& a, const Tenso
 
 // Anomaly mode: where the forward of a node's operation is taken from, who hears of a node whose
 // backward fails (an exception is on its way), and forgetting the NaN noted first.
-EMBER_EXPORT void set_trace_source(std::string (*source)());
+EMBER_EXPORT void set_trace_source(Trace (*source)());
 EMBER_EXPORT void set_failure_report(void (*report)(const Node& node));
 EMBER_EXPORT std::string take_first_nan();
+// "called in module 'layers.3' at" and the stack.
+EMBER_EXPORT std::string called_at(const Trace& trace);
 
 }  // namespace ember::autograd

@@ -7,12 +7,14 @@
 namespace ember {
 
 namespace {
-thread_local uint64_t next_sequence = 0;
+thread_local uint64_t coming_sequence = 0;
 thread_local Node* dead_nodes = nullptr;
 thread_local bool freeing = false;
 }  // namespace
 
-Node::Node(const char* node_name) : sequence(next_sequence++), name_(node_name) {}
+Node::Node(const char* node_name) : sequence(coming_sequence++), name_(node_name) {}
+
+uint64_t Node::next_sequence() { return coming_sequence; }
 
 uint32_t Node::add_output(const Tensor& output) {
     GradMeta& meta = outputs.emplace_back();

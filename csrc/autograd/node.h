@@ -45,6 +45,12 @@ struct NodeHooks {
     std::shared_ptr<void> metadata;  // Python's `grad_fn.metadata`
 };
 
+// Where the forward of an operation ran.
+struct Trace {
+    std::string module;  // dotted path of the module that it ran in, or nothing
+    std::string stack;   // of Python
+};
+
 // One differentiable operation that ran. Inputs of apply are the gradients of the forward's
 // outputs, its results the gradients of the forward's inputs, one for each edge of `next`.
 class EMBER_EXPORT Node {
@@ -66,6 +72,7 @@ public:
         return *hooks;
     }
     uint32_t add_output(const Tensor& output);
+    static uint64_t next_sequence();  // of this thread's next node
 
     void retain() { refs_.fetch_add(1, std::memory_order_relaxed); }
     void release() {
@@ -81,8 +88,8 @@ public:
     void* stream = nullptr;  // of a GPU: what the forward ran on and the gradient will
     uint32_t running = 0;    // calls of apply under way: what it saved is not freed under them
     std::unique_ptr<NodeHooks> hooks;
-    std::shared_ptr<std::string> trace;  // where the forward ran, under anomaly mode
-    void* pyobject = nullptr;            // weak: its Python object, while there is one
+    std::shared_ptr<Trace> trace;  // under anomaly mode
+    void* pyobject = nullptr;      // weak: its Python object, while there is one
 
     static void* operator new(size_t bytes);
     static void operator delete(void* p, size_t bytes);

@@ -10,7 +10,7 @@ namespace {
 namespace prim = autograd::primitives;
 
 thread_local std::string first_nan;  // under anomaly mode: the operation that first made a NaN
-std::string (*trace_source)() = nullptr;
+Trace (*trace_source)() = nullptr;
 
 // The end of a path: adds what arrives to the leaf's .grad. The leaf knows it weakly, so that all
 // operations of a graph share one. Python's lock orders its making and its death.
@@ -187,7 +187,7 @@ thread_local PackFunction pack_function __attribute__((tls_model("initial-exec")
 }  // namespace
 
 namespace autograd {
-void set_trace_source(std::string (*source)()) { trace_source = source; }
+void set_trace_source(Trace (*source)()) { trace_source = source; }
 }  // namespace autograd
 
 bool any_needs_grad(std::span<const Tensor> tensors) {
@@ -347,15 +347,20 @@ void set_origin(const Tensor& out, Ref<Node> node, uint32_t output_nr) {
 }
 
 void note_anomaly(Node& node, const Tensor& out) {
-    if (trace_source) node.trace = std::make_shared<std::string>(trace_source());
+    if (trace_source) node.trace = std::make_shared<Trace>(trace_source());
     if (!first_nan.empty() || is_integral(out.dtype())) return;
     GradModeGuard no_grad(false);
     if (!prim::has_nan(out)) return;
-    first_nan = node.name() + (node.trace ? ", called at\n" + *node.trace : "");
+    first_nan = node.name() + (node.trace ? ", " + autograd::called_at(*node.trace) : "");
 }
 
 namespace autograd {
 std::string take_first_nan() { return std::exchange(first_nan, {}); }
+
+std::string called_at(const Trace& trace) {
+    std::string in = trace.module.empty() ? "" : " in module '" + trace.module + "'";
+    return "called" + in + " at\n" + trace.stack;
+}
 }  // namespace autograd
 
 void check_in_place(const char* name, const Tensor& self, bool recorded) {

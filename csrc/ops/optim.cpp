@@ -84,8 +84,8 @@ bool first_of_kind(const TensorList& tensors, size_t i) {
                         [&](const Tensor& t) { return of_one_kind(t, tensors[i]); });
 }
 
-// Runs `step(items, dtype)` for the parameters of each dtype and device; make_item fills the
-// kernel's item.
+// Runs the kernel for the parameters of each dtype and device; make_item fills its item. A complex
+// parameter is stepped as the real numbers that it consists of.
 template <class Item, class Slot, class MakeItem, class Options>
 void for_each_kind(const Slot& slot, const TensorList& params, MakeItem make_item,
                    const Options& options) {
@@ -95,13 +95,14 @@ void for_each_kind(const Slot& slot, const TensorList& params, MakeItem make_ite
     for (size_t k = 0; k < params.size(); k++) {
         if (!first_of_kind(params, k)) continue;
         const Tensor& first = params[k];
-        DType dtype = first.dtype();
+        DType dtype = real_of(first.dtype());
         slot.require(first.device(), dtype);
         items.clear();
         int64_t numel = 0;
         for (size_t i = k; i < params.size(); i++) {
             if (!of_one_kind(params[i], first)) continue;
             items.push_back(make_item(i, runs));
+            if (is_complex(first.dtype())) items.back().numel *= 2;
             numel += items.back().numel;
         }
         launch(slot, first.device(), numel, static_cast<const Item*>(items.data()),

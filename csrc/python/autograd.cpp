@@ -2,6 +2,7 @@
 
 #include "core/modes.h"
 #include "python/hooks.h"
+#include "python/profile.h"
 #include "python/tables.h"
 
 // backward and grad, and the methods of Tensor that belong to autograd.
@@ -411,8 +412,8 @@ PyObject* forget_nan(PyObject*, PyObject*) {
 
 // ---- Anomaly mode
 
-// Python's stack as text. Errors on the way leave it empty.
-std::string python_stack() {
+// Errors on the way leave it empty.
+Trace python_trace() {
     if (!PyGILState_Check()) return {};
     PyObject *type, *value, *traceback;
     PyErr_Fetch(&type, &value, &traceback);
@@ -423,19 +424,21 @@ std::string python_stack() {
     for (Py_ssize_t i = 0; lines && i < PyList_GET_SIZE(lines.get()); i++)
         if (const char* line = PyUnicode_AsUTF8(PyList_GET_ITEM(lines.get(), i))) text += line;
     PyErr_Restore(type, value, traceback);
-    return text;
+    return {module_path(), text};
 }
 
 void warn_of_failure(const Node& node) {
     PyObject *type, *value, *traceback;
     PyErr_Fetch(&type, &value, &traceback);
-    std::string name = node.name(), trace = node.trace ? *node.trace : std::string();
+    std::string name = node.name();
+    Trace trace = node.trace ? *node.trace : Trace();
+    if (!trace.module.empty()) name += ", which ran in module '" + trace.module + "'";
     int failed = PyErr_WarnFormat(
         PyExc_UserWarning, 1, "Error detected in %s. %s%s", name.c_str(),
-        trace.empty() ? "No forward pass information available: enable anomaly mode during the "
-                        "forward pass."
-                      : "Traceback of forward call that caused the error:\n",
-        trace.c_str());
+        trace.stack.empty()
+            ? "No forward pass information available: enable anomaly mode during the forward pass."
+            : "Traceback of forward call that caused the error:\n",
+        trace.stack.c_str());
     if (failed < 0) PyErr_Clear();  // the error on its way counts more
     PyErr_Restore(type, value, traceback);
 }
@@ -459,7 +462,7 @@ bool add_autograd(PyObject* module) {
             return false;
     }
     PyType_Modified(tensor_type);
-    autograd::set_trace_source(python_stack);
+    autograd::set_trace_source(python_trace);
     autograd::set_failure_report(warn_of_failure);
     autograd::set_sum_of_wrappers(sum_of_wrappers);
     return add_hooks(module) && add_node_type(module) && add_function_type(module) &&

@@ -206,6 +206,22 @@ bool Signature::sort(PyObject* const* args, Py_ssize_t nargs, PyObject* kwnames,
     return true;
 }
 
+namespace {
+
+// Marks the error for nn, which adds the path of the module. What has a traceback came out of
+// Python code, a hook's say, that the operation called.
+void mark_as_operations() {
+    PyObject *type, *value, *traceback;
+    PyErr_Fetch(&type, &value, &traceback);
+    if (!traceback) {
+        PyErr_NormalizeException(&type, &value, &traceback);
+        if (PyObject_SetAttrString(value, "_of_operation", Py_True) < 0) PyErr_Clear();
+    }
+    PyErr_Restore(type, value, traceback);
+}
+
+}  // namespace
+
 PyObject* translate_exception() {
     try {
         throw;
@@ -233,6 +249,7 @@ PyObject* translate_exception() {
     } catch (const std::exception& e) {
         PyErr_SetString(PyExc_RuntimeError, e.what());
     }
+    mark_as_operations();
     return nullptr;
 }
 

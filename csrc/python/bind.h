@@ -2,6 +2,7 @@
 
 #include "core/modes.h"
 #include "python/autocast.h"
+#include "python/profile.h"
 #include "python/reader.h"
 
 // The binder. One declaration makes the function, the method, the in-place method and the stub:
@@ -56,6 +57,11 @@ inline PyObject* to_python(bool b, Signature&) { return PyBool_FromLong(b); }
 inline PyObject* to_python(int64_t i, Signature&) { return PyLong_FromLongLong(i); }
 inline PyObject* to_python(double d, Signature&) { return PyFloat_FromDouble(d); }
 inline PyObject* to_python(PyObject* o, Signature&) { return o; }
+// What a tensor is, as against what is computed from it.
+struct Fact {
+    PyObject* object;
+};
+inline PyObject* to_python(Fact fact, Signature&) { return fact.object; }
 inline PyObject* to_python(DType d, Signature&) { return wrap_dtype(d); }
 PyObject* to_python(const std::vector<Tensor>& tensors, Signature&);
 // Copies a result (stolen) to `out`, a tensor or a tuple of them, and returns that.
@@ -77,12 +83,18 @@ struct Made {
     ~Made() { Py_XDECREF(objects); }
 };
 
+// Whether a function of this result computes, so that the profiler notes its calls; others ask.
+template <class R>
+constexpr bool kComputes =
+    !std::is_arithmetic_v<R> && !std::is_same_v<R, DType> && !std::is_same_v<R, Fact>;
+
 template <auto F, bool InPlace>
 struct Call;
 
 template <class R, class... A, R (*F)(A...), bool InPlace>
 struct Call<F, InPlace> {
     static constexpr size_t kParams = sizeof...(A) - (InPlace ? 1 : 0);
+    static constexpr bool kNoted = kComputes<R>;
     static inline Signature signature;
 
     template <size_t I>
@@ -143,16 +155,20 @@ struct Call<F, InPlace> {
 
 template <bool InPlace, bool Method, auto... F>
 PyObject* entry(PyObject* self, PyObject* const* args, Py_ssize_t nargs, PyObject* kwnames) {
+    const Signature& first = std::get<0>(std::tie(Call<F, InPlace>::signature...));
+    PyObject* receiver = Method ? self : nullptr;
+    if constexpr ((Call<F, InPlace>::kNoted || ...))
+        if (EMBER_UNLIKELY(profiler::recording()) && begins_call())
+            return recorded_call(entry<InPlace, Method, F...>, first.text, InPlace, receiver, args,
+                                 nargs, kwnames);
     try {
         PyObject* result = nullptr;
         int left = sizeof...(F);
-        PyObject* receiver = Method ? self : nullptr;
         (void)(Call<F, InPlace>::attempt(receiver, args, nargs, kwnames, --left == 0, &result) ||
                ...);
         return result;
     } catch (...) {
-        const Signature& first = std::get<0>(std::tie(Call<F, InPlace>::signature...));
-        return recover(first, Method ? self : nullptr, args, nargs, kwnames);
+        return recover(first, receiver, args, nargs, kwnames);
     }
 }
 

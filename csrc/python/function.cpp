@@ -4,6 +4,7 @@
 #include "autograd/primitives.h"
 #include "python/autograd.h"
 #include "python/hooks.h"
+#include "python/profile.h"
 
 // Custom autograd.Function: the ctx object, the node that calls its backward, and apply.
 namespace ember::python {
@@ -389,6 +390,10 @@ private:
 };
 
 PyRef apply(PyObject* cls, PyObject* const* args, Py_ssize_t nargs) {
+    profiler::Range range;
+    if (EMBER_UNLIKELY(profiler::recording()))
+        range.begin(described(_PyType_Name(reinterpret_cast<PyTypeObject*>(cls)),
+                              profiler::Kind::Operation));
     PyRef inputs = PyRef::steal(PyTuple_New(nargs));
     PyRef needs = PyRef::steal(PyTuple_New(nargs));
     if (!inputs || !needs) throw PythonError();

@@ -225,6 +225,7 @@ inline bool key_overrides(PyObject* key) {
 PyObject* subscript(PyObject* self, PyObject* key) {
     if (EMBER_UNLIKELY(overrides(self) || key_overrides(key)))
         return override_method("__getitem__", {self, key});
+    OperationRange range("index", self, key);
     try {
         return wrap(get_item(tensor_of(self), key));
     } catch (...) {
@@ -272,6 +273,7 @@ int assign_subscript(PyObject* self, PyObject* key, PyObject* value) {
         Py_XDECREF(done);
         return done ? 0 : -1;
     }
+    OperationRange range("index_put_", self, value);
     try {
         set_item(tensor_of(self), key, value);
         return 0;

@@ -4,6 +4,7 @@
 #include "core/unlock.h"
 #include "core/warn.h"
 #include "python/override.h"
+#include "python/profile.h"
 #include "python/tables.h"
 
 namespace ember::python {
@@ -54,7 +55,8 @@ bool fill_module(PyObject* module) {
     bind_rnn(table);
     bind_sparse(table);
     bind_special(table);
-    return table.install(module, tensor_type) && add_conversions(module) && add_autograd(module);
+    return table.install(module, tensor_type) && add_conversions(module) && add_autograd(module) &&
+           add_profiler(module);
 }
 
 PyModuleDef definition = {PyModuleDef_HEAD_INIT,

@@ -15,7 +15,7 @@ namespace {
 // ---- Storages
 
 uint64_t storage_id(const Tensor& t) { return reinterpret_cast<uintptr_t>(t.impl()->storage); }
-PyObject* storage_identity(const Tensor& t) { return PyLong_FromUnsignedLongLong(storage_id(t)); }
+Fact storage_identity(const Tensor& t) { return {PyLong_FromUnsignedLongLong(storage_id(t))}; }
 
 // All bytes of the storage, shared.
 Tensor storage_bytes(const Tensor& t) {

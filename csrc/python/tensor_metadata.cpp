@@ -14,30 +14,28 @@ namespace {
 
 // ---- Shape
 
-PyObject* size(const Tensor& t, std::optional<int64_t> dim) {
-    if (!dim) return wrap_size(t.sizes());
+Fact size(const Tensor& t, std::optional<int64_t> dim) {
+    if (!dim) return {wrap_size(t.sizes())};
     if (t.dim() == 0) raise_index("size: a zero-dim tensor has no dim %ld", long(*dim));
-    return PyLong_FromLongLong(t.impl()->sizes[wrap_dim("size", *dim, t.dim())]);
+    return {PyLong_FromLongLong(t.impl()->sizes[wrap_dim("size", *dim, t.dim())])};
 }
 
-PyObject* stride(const Tensor& t, std::optional<int64_t> dim) {
+Fact stride(const Tensor& t, std::optional<int64_t> dim) {
     if (dim) {
         if (t.dim() == 0) raise_index("stride: a zero-dim tensor has no dim %ld", long(*dim));
-        return PyLong_FromLongLong(t.impl()->strides[wrap_dim("stride", *dim, t.dim())]);
+        return {PyLong_FromLongLong(t.impl()->strides[wrap_dim("stride", *dim, t.dim())])};
     }
     PyObject* tuple = Held::checked(PyTuple_New(t.dim()));
     for (int d = 0; d < t.dim(); d++)
         PyTuple_SET_ITEM(tuple, d, PyLong_FromLongLong(t.impl()->strides[d]));
-    return tuple;
+    return {tuple};
 }
 
 int64_t dim(const Tensor& t) { return t.dim(); }
 int64_t numel(const Tensor& t) { return t.numel(); }
 int64_t element_size(const Tensor& t) { return t.item_bytes(); }
 int64_t storage_offset(const Tensor& t) { return t.offset(); }
-PyObject* data_ptr(const Tensor& t) {
-    return PyLong_FromVoidPtr(t.numel() == 0 ? nullptr : t.data());
-}
+Fact data_ptr(const Tensor& t) { return {PyLong_FromVoidPtr(t.numel() == 0 ? nullptr : t.data())}; }
 bool is_contiguous(const Tensor& t, std::optional<MemoryFormat> format) {
     EMBER_CHECK(format != MemoryFormat::Preserve,
                 "is_contiguous: preserve_format is not supported");

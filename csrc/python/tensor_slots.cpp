@@ -58,6 +58,7 @@ PyObject* override_binary(const char* name, const char* reflected, PyObject* a, 
 
 template <Tensor (*F)(const Tensor&, const Tensor&), Name N, Name Reflected = N>
 PyObject* binary(PyObject* a, PyObject* b) {
+    OperationRange range(N.text, a, b);
     try {
         Tensor made;
         const Tensor *x, *y;
@@ -75,6 +76,7 @@ PyObject* binary(PyObject* a, PyObject* b) {
 
 template <Tensor (*F)(const Tensor&, const Tensor&, const Dest&), Name N>
 PyObject* in_place(PyObject* a, PyObject* b) {
+    OperationRange range(N.text, a, b);
     try {
         Tensor made;
         const Tensor *x, *y;
@@ -93,6 +95,7 @@ PyObject* in_place(PyObject* a, PyObject* b) {
 template <Tensor (*F)(const Tensor&, const Dest&), Name N>
 PyObject* unary(PyObject* self) {
     if (EMBER_UNLIKELY(overrides(self))) return override_method(N.text, {self});
+    OperationRange range(N.text, self);
     try {
         return wrap(F(tensor_of(self), {}));
     } catch (...) {

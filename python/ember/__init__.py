@@ -23,8 +23,8 @@ newaxis = None
 # names with the submodule each is in.
 _MODULES = set(
     "accelerator amp as_torch autograd backends compiler cpu cuda distributed distributions fft "
-    "hub jit linalg multiprocessing nn onnx optim overrides serialization signal sparse special "
-    "storage testing utils version".split()
+    "hub jit linalg multiprocessing nn onnx optim overrides profiler serialization signal sparse "
+    "special storage testing utils version".split()
 )
 _MATRIX_METHODS = (
     "addbmm addmv addr cholesky cholesky_inverse cholesky_solve cross det inner inverse kron "

@@ -155,9 +155,16 @@ def _batched_grad(
     return tuple(None if row[0] is None else _C.stack(list(row)) for row in zip(*rows, strict=True))
 
 
+_SUBMODULES = ("functional", "profiler")
+
+
 def __getattr__(name: str):
-    if name == "functional":
+    if name in _SUBMODULES:
         import importlib
 
-        return importlib.import_module(f"{__name__}.functional")
+        return importlib.import_module(f"{__name__}.{name}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_SUBMODULES})

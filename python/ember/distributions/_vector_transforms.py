@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,7 +11,7 @@ from ember import Tensor
 
 from . import constraints
 from ._transform import Transform
-from .utils import softplus, sum_rightmost
+from .utils import softplus, sum_rightmost, tril_matrix_to_vec, vec_to_tril_matrix
 
 
 class SoftmaxTransform(Transform):
@@ -82,6 +83,57 @@ class StickBreakingTransform(Transform):
         if len(shape) < 1:
             raise ValueError("Too few dimensions on input")
         return ember.Size([*shape[:-1], shape[-1] - 1])
+
+
+class CorrCholeskyTransform(Transform):
+    """From D (D - 1) / 2 numbers to the Cholesky factor of a correlation matrix of D rows.
+
+    The numbers fill the lower triangle row by row; in each row, whose length is 1, the hyperbolic
+    tangent of one says what share of the length left is its element's.
+    """
+
+    domain = constraints.real_vector
+    codomain = constraints.corr_cholesky
+    bijective = True
+
+    @staticmethod
+    def _before(left: Tensor) -> Tensor:
+        """What is left before each element, from what is left behind it."""
+        return ember.cat([ember.ones_like(left[..., :1]), left[..., :-1]], -1)
+
+    def _call(self, x: Tensor) -> Tensor:
+        eps = ember.finfo(x.dtype).eps
+        share = vec_to_tril_matrix(x.tanh().clamp(min=-1 + eps, max=1 - eps), diag=-1)
+        left = (1 - share.square()).sqrt().cumprod(-1)
+        eye = ember.eye(share.shape[-1], dtype=x.dtype, device=x.device)
+        return (share + eye) * self._before(left)
+
+    def _inverse(self, y: Tensor) -> Tensor:
+        left = self._before(1 - y.square().cumsum(-1))
+        share = tril_matrix_to_vec(y, -1) / tril_matrix_to_vec(left, -1).sqrt()
+        return (share.log1p() - (-share).log1p()) / 2
+
+    def log_abs_det_jacobian(self, x: Tensor, y: Tensor) -> Tensor:
+        # Of the elements below the diagonal: the length left before each, but for those at 1, and
+        # the derivative of tanh, whose logarithm is 2 (log 2 - x - softplus(-2 x)).
+        left = tril_matrix_to_vec(1 - y.square().cumsum(-1), -2)
+        slope = 2 * (math.log(2) - x - softplus(-2 * x))
+        return 0.5 * left.log().sum(-1) + slope.sum(-1)
+
+    def forward_shape(self, shape: Any) -> Any:
+        if len(shape) < 1:
+            raise ValueError("Too few dimensions on input")
+        n = round((0.25 + 2 * shape[-1]) ** 0.5 + 0.5)
+        if n * (n - 1) // 2 != shape[-1]:
+            raise ValueError("Input is not a flattened lower-diagonal number")
+        return ember.Size([*shape[:-1], n, n])
+
+    def inverse_shape(self, shape: Any) -> Any:
+        if len(shape) < 2:
+            raise ValueError("Too few dimensions on input")
+        if shape[-2] != shape[-1]:
+            raise ValueError("Input is not square")
+        return ember.Size([*shape[:-2], shape[-1] * (shape[-1] - 1) // 2])
 
 
 class LowerCholeskyTransform(Transform):

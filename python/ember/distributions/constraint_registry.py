@@ -87,4 +87,5 @@ for _constraint in (constraints.positive_definite, constraints.positive_semidefi
 biject_to.register(constraints.simplex, lambda c: transforms.StickBreakingTransform())
 transform_to.register(constraints.simplex, lambda c: transforms.SoftmaxTransform())
 for _registry in (biject_to, transform_to):
+    _registry.register(constraints.corr_cholesky, lambda c: transforms.CorrCholeskyTransform())
     _registry.register(constraints.independent, _each(_registry))

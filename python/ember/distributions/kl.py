@@ -18,6 +18,7 @@ from .cauchy import Cauchy
 from .continuous_bernoulli import ContinuousBernoulli
 from .dirichlet import Dirichlet
 from .distribution import Distribution
+from .exp_family import ExponentialFamily
 from .exponential import Exponential
 from .gamma import Gamma
 from .geometric import Geometric
@@ -101,6 +102,19 @@ def kl_divergence(p: Distribution, q: Distribution) -> Tensor:
 
 
 # ---- Within a family
+
+
+@register_kl(ExponentialFamily, ExponentialFamily)
+def _exponential_family(p: ExponentialFamily, q: ExponentialFamily) -> Tensor:
+    if type(p) is not type(q):
+        raise NotImplementedError(
+            f"kl_divergence: expected two of one exponential family, got {type(p).__name__} and "
+            f"{type(q).__name__}"
+        )
+    params, log_normalizer, means = p._conjugate()
+    others = q._natural_params
+    differences = [b - a for a, b in zip(params, others, strict=True)]
+    return q._log_normalizer(*others) - log_normalizer - p._inner(differences, means)
 
 
 @register_kl(Bernoulli, Bernoulli)

@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 import ember
-from ember import Tensor
+from ember import Size, Tensor
 
 from . import constraints
 from .distribution import Distribution
@@ -41,7 +41,69 @@ def precision_to_scale_tril(precision: Tensor) -> Tensor:
     return ember.linalg.solve_triangular(flipped.mT, eye.expand(precision.shape), upper=False)
 
 
-class MultivariateNormal(Distribution):
+class CovarianceForms:
+    """A covariance given as itself, its inverse or its factor; each as an attribute.
+
+    The forms that were not given are computed when they are asked for.
+    """
+
+    _batch_shape: Size
+    _event_shape: Size
+    _unbroadcasted_scale_tril: Tensor
+
+    def _given(
+        self, covariance: Tensor | None, precision: Tensor | None, scale_tril: Tensor | None
+    ) -> tuple[str, Tensor]:
+        """Return which form was given, by its name, and the matrix."""
+        matrices = {
+            "covariance_matrix": covariance,
+            "scale_tril": scale_tril,
+            "precision_matrix": precision,
+        }
+        given = [(name, matrix) for name, matrix in matrices.items() if matrix is not None]
+        if len(given) != 1:
+            raise ValueError(
+                "Exactly one of covariance_matrix or precision_matrix or scale_tril may be "
+                "specified."
+            )
+        name, matrix = given[0]
+        if matrix.dim() < 2:
+            raise ValueError(
+                f"{name} must be at least two-dimensional, with optional leading batch dimensions"
+            )
+        return name, matrix
+
+    def _keep(self, name: str, matrix: Tensor, batch_shape: Any) -> None:
+        setattr(self, name, matrix.expand([*batch_shape, -1, -1]))
+
+    def _factorize(self, name: str, matrix: Tensor) -> None:
+        """Make the factor of a matrix that was checked."""
+        if name == "scale_tril":
+            self._unbroadcasted_scale_tril = matrix
+        elif name == "covariance_matrix":
+            self._unbroadcasted_scale_tril = ember.linalg.cholesky(matrix)
+        else:
+            self._unbroadcasted_scale_tril = precision_to_scale_tril(matrix)
+
+    def _batched(self, matrix: Tensor) -> Tensor:
+        n = self._event_shape[-1]
+        return matrix.expand([*self._batch_shape, n, n])
+
+    @lazy_property
+    def scale_tril(self) -> Tensor:
+        return self._batched(self._unbroadcasted_scale_tril)
+
+    @lazy_property
+    def covariance_matrix(self) -> Tensor:
+        factor = self._unbroadcasted_scale_tril
+        return self._batched(factor @ factor.mT)
+
+    @lazy_property
+    def precision_matrix(self) -> Tensor:
+        return self._batched(ember.cholesky_inverse(self._unbroadcasted_scale_tril))
+
+
+class MultivariateNormal(CovarianceForms, Distribution):
     """The normal distribution of vectors with the mean ``loc``.
 
     Parameters
@@ -71,50 +133,12 @@ class MultivariateNormal(Distribution):
     ) -> None:
         if loc.dim() < 1:
             raise ValueError("loc must be at least one-dimensional.")
-        matrices = {
-            "covariance_matrix": covariance_matrix,
-            "scale_tril": scale_tril,
-            "precision_matrix": precision_matrix,
-        }
-        given = {name: matrix for name, matrix in matrices.items() if matrix is not None}
-        if len(given) != 1:
-            raise ValueError(
-                "Exactly one of covariance_matrix or precision_matrix or scale_tril may be "
-                "specified."
-            )
-        ((name, matrix),) = given.items()
-        if matrix.dim() < 2:
-            raise ValueError(
-                f"{name} must be at least two-dimensional, with optional leading batch dimensions"
-            )
+        name, matrix = self._given(covariance_matrix, precision_matrix, scale_tril)
         batch_shape = ember.broadcast_shapes(matrix.shape[:-2], loc.shape[:-1])
-        matrix = matrix.expand([*batch_shape, -1, -1])
-        setattr(self, name, matrix)
+        self._keep(name, matrix, batch_shape)
         self.loc = loc.expand([*batch_shape, -1])
         super().__init__(batch_shape, self.loc.shape[-1:], validate_args=validate_args)
-        if name == "scale_tril":
-            self._unbroadcasted_scale_tril = scale_tril
-        elif name == "covariance_matrix":
-            self._unbroadcasted_scale_tril = ember.linalg.cholesky(covariance_matrix)
-        else:
-            self._unbroadcasted_scale_tril = precision_to_scale_tril(precision_matrix)
-
-    @lazy_property
-    def scale_tril(self) -> Tensor:
-        n = self._event_shape[0]
-        return self._unbroadcasted_scale_tril.expand([*self._batch_shape, n, n])
-
-    @lazy_property
-    def covariance_matrix(self) -> Tensor:
-        factor = self._unbroadcasted_scale_tril
-        n = self._event_shape[0]
-        return (factor @ factor.mT).expand([*self._batch_shape, n, n])
-
-    @lazy_property
-    def precision_matrix(self) -> Tensor:
-        n = self._event_shape[0]
-        inverse = ember.cholesky_inverse(self._unbroadcasted_scale_tril)
-        return inverse.expand([*self._batch_shape, n, n])
+        self._factorize(name, matrix)
 
     @property
     def mean(self) -> Tensor:

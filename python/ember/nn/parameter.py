@@ -98,9 +98,16 @@ class Buffer(Tensor, metaclass=_FlaggedMeta):
         return result
 
 
+_LAZY = ("UninitializedBuffer", "UninitializedParameter", "UninitializedTensorMixin", "is_lazy")
+
+
 def __getattr__(name: str):
-    if name in ("UninitializedBuffer", "UninitializedParameter", "is_lazy"):
+    if name in _LAZY:
         from .modules import lazy
 
         return getattr(lazy, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LAZY})

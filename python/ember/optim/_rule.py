@@ -96,5 +96,11 @@ class RuleOptimizer(Optimizer):
             )
 
 
+def filled_like(p: Any, value: float) -> Any:
+    """Return a state that starts with ``value``, in a complex one's both parts."""
+    fill = complex(value, value) if p.is_complex() else value
+    return ember.full_like(p, fill, requires_grad=False)
+
+
 def scalar(value: float) -> Any:
     return ember.tensor(float(value), dtype=ember.float32)

@@ -98,6 +98,8 @@ class Adafactor(Optimizer):
         return entry
 
     def _step_one(self, p: Any, grad: Any, group: dict[str, Any]) -> None:
+        if p.is_complex():
+            raise RuntimeError("Adafactor: complex parameters are not supported")
         entry = self.state[p]
         if not entry:
             entry.update(self._begin(grad))

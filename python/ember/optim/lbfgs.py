@@ -67,14 +67,14 @@ class LBFGS(Optimizer):
     def _flat_grad(self) -> Any:
         return ember.cat(
             [
-                (ember.zeros_like(p) if p.grad is None else p.grad).reshape(-1)
+                _real(ember.zeros_like(p) if p.grad is None else p.grad).reshape(-1)
                 for p in self.param_groups[0]["params"]
             ]
         )
 
     def _move(self, length: float, direction: Any) -> None:
         offset = 0
-        for p in self.param_groups[0]["params"]:
+        for p in map(_real, self.param_groups[0]["params"]):
             part = direction[offset : offset + p.numel()]
             p.add_(part.view(p.shape), alpha=length)
             offset += p.numel()
@@ -171,6 +171,11 @@ class LBFGS(Optimizer):
 
         point, used = _strong_wolfe(evaluate, start, t, float(d.abs().max()), most)
         return point.loss, point.grad, point.t, used
+
+
+def _real(t: Any) -> Any:
+    """The numbers a complex tensor consists of; others as they are."""
+    return ember.view_as_real(t) if t.is_complex() else t
 
 
 def _direction(state: dict[str, Any], grad: Any, history_size: int) -> Any:

@@ -6,11 +6,17 @@ from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Iterable
 from copy import deepcopy
 from typing import Any
-from weakref import ref
+from weakref import WeakSet, ref
 
 import ember
+from ember import _C
 
-__all__ = ["Optimizer", "required"]
+__all__ = [
+    "Optimizer",
+    "register_optimizer_step_post_hook",
+    "register_optimizer_step_pre_hook",
+    "required",
+]
 
 
 class _Required:
@@ -34,11 +40,19 @@ class _HookedStep:
         self._optimizer = ref(optimizer)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if not _C._profiler_recording():
+            return self._run(args, kwargs)
+        from ..autograd.profiler import record_function
+
+        with record_function(f"Optimizer.step#{type(self._optimizer()).__name__}.step"):
+            return self._run(args, kwargs)
+
+    def _run(self, args: tuple, kwargs: dict[str, Any]) -> Any:
         optimizer = self._optimizer()
         before = optimizer._optimizer_step_pre_hooks
         after = optimizer._optimizer_step_post_hooks
         args = (optimizer, *args)
-        for hook in tuple(before.values()):
+        for hook in (*_global_pre_hooks.values(), *before.values()):
             result = hook(optimizer, args, kwargs)
             if result is not None:
                 if not (isinstance(result, tuple) and len(result) == 2):
@@ -48,11 +62,57 @@ class _HookedStep:
                     )
                 args, kwargs = result
         out = type(optimizer).step(*args, **kwargs)
-        for hook in tuple(after.values()):
+        for hook in (*after.values(), *_global_post_hooks.values()):
             hook(optimizer, args, kwargs)
-        if not before and not after:
+        if not before and not after and not _all_steps_watched():
             optimizer.__dict__.pop("step", None)
         return out
+
+
+# Hooks on the steps of all optimizers.
+_global_pre_hooks: OrderedDict[int, Callable] = OrderedDict()
+_global_post_hooks: OrderedDict[int, Callable] = OrderedDict()
+_optimizers: WeakSet[Optimizer] = WeakSet()
+
+
+def _all_steps_watched() -> bool:
+    return bool(_global_pre_hooks or _global_post_hooks or _C._profiler_recording())
+
+
+def watch_steps() -> None:
+    """Have the steps of all optimizers there are go through their hooks, and the profiler."""
+    for optimizer in _optimizers:
+        optimizer.__dict__.setdefault("step", _HookedStep(optimizer))
+
+
+def register_optimizer_step_pre_hook(hook: Callable) -> Any:
+    """Call ``hook(optimizer, args, kwargs)`` before every step of every optimizer.
+
+    The hook may return new ``(args, kwargs)``. It runs before the optimizer's own. Returns a handle
+    with ``remove()``.
+    """
+    return _register_global(_global_pre_hooks, hook)
+
+
+def register_optimizer_step_post_hook(hook: Callable) -> Any:
+    """Call ``hook(optimizer, args, kwargs)`` after every step of every optimizer."""
+    return _register_global(_global_post_hooks, hook)
+
+
+def _register_global(hooks: OrderedDict, hook: Callable) -> Any:
+    handle = _add_hook(hooks, hook)
+    watch_steps()
+    return handle
+
+
+def _add_hook(hooks: OrderedDict, hook: Callable, prepend: bool = False) -> Any:
+    from ..utils.hooks import RemovableHandle
+
+    handle = RemovableHandle(hooks)
+    hooks[handle.id] = hook
+    if prepend:
+        hooks.move_to_end(handle.id, last=False)
+    return handle
 
 
 _HOOK_TABLES = (
@@ -103,6 +163,13 @@ class Optimizer:
             groups = [{"params": groups}]
         for group in groups:
             self.add_param_group(group)
+        self._join()
+
+    def _join(self) -> None:
+        """Be among the optimizers that global hooks and the profiler find."""
+        _optimizers.add(self)
+        if _all_steps_watched():
+            self.__dict__.setdefault("step", _HookedStep(self))
 
     def __getstate__(self) -> dict[str, Any]:
         return {
@@ -115,6 +182,7 @@ class Optimizer:
         self.__dict__.update(state)
         for table in _HOOK_TABLES:
             self.__dict__.setdefault(table, OrderedDict())
+        self._join()
 
     def __repr__(self) -> str:
         text = f"{type(self).__name__} ("
@@ -128,14 +196,7 @@ class Optimizer:
     # Hooks
 
     def _register(self, table: str, hook: Callable, prepend: bool = False) -> Any:
-        from ..utils.hooks import RemovableHandle
-
-        hooks = getattr(self, table)
-        handle = RemovableHandle(hooks)
-        hooks[handle.id] = hook
-        if prepend:
-            hooks.move_to_end(handle.id, last=False)
-        return handle
+        return _add_hook(getattr(self, table), hook, prepend)
 
     def register_step_pre_hook(self, hook: Callable) -> Any:
         """Call ``hook(optimizer, args, kwargs)`` before every step.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from ._rule import RuleOptimizer
+from ._rule import RuleOptimizer, filled_like
 from .optimizer import check_non_negative, check_options
 
 __all__ = ["Rprop"]
@@ -64,7 +64,7 @@ class Rprop(RuleOptimizer):
 
     def _begin(self, p: Any, group: dict[str, Any]) -> dict[str, Any]:
         entry = super()._begin(p, group)
-        entry["step_size"].fill_(float(group["lr"]))
+        entry["step_size"] = filled_like(p, float(group["lr"]))
         return entry
 
     def _numbers(self, group: dict[str, Any], step: float, entry: dict[str, Any]) -> list[float]:

@@ -10,7 +10,7 @@ from typing import Any
 
 import ember
 
-from ._rule import RuleOptimizer, scalar
+from ._rule import RuleOptimizer, filled_like, scalar
 from .optimizer import check_betas, check_non_negative, check_options
 
 __all__ = ["ASGD", "Adadelta", "Adagrad", "Adamax", "NAdam", "RAdam", "RMSprop"]
@@ -151,7 +151,7 @@ class Adagrad(RuleOptimizer):
 
     def _begin(self, p: Any, group: dict[str, Any]) -> dict[str, Any]:
         start = self.defaults["initial_accumulator_value"]
-        return {"step": scalar(0.0), "sum": ember.full_like(p, start, requires_grad=False)}
+        return {"step": scalar(0.0), "sum": filled_like(p, start)}
 
     def _numbers(self, group: dict[str, Any], step: float, entry: dict[str, Any]) -> list[float]:
         return [float(group["lr"]) / (1 + (step - 1) * group["lr_decay"]), group["eps"]]

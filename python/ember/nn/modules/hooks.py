@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections import OrderedDict
+from collections import OrderedDict, defaultdict
 from collections.abc import Callable
 from typing import Any
 
@@ -12,6 +12,25 @@ from ...autograd import Function
 from ...utils.hooks import RemovableHandle
 
 Tensor = _C.Tensor
+
+
+#: The hooks of all modules on calls, as a module holds its own. While there are any, this stands
+#: for the hooks of a module that has none.
+ALL_MODULES: defaultdict[str, OrderedDict] = defaultdict(OrderedDict)
+#: What ``_is_full_backward_hook`` is for a module.
+all_full_backward: bool | None = None
+#: Hooks on what all modules register: a parameter, a buffer or a module.
+registration: defaultdict[str, OrderedDict] = defaultdict(OrderedDict)
+
+
+def registered(kind: str, module: Any, name: str, value: Any) -> Any:
+    """Return what the hooks on registrations make of `value`."""
+    if registration and value is not None:
+        for hook in list(registration[kind].values()):
+            changed = hook(module, name, value)
+            if changed is not None:
+                value = changed
+    return value
 
 
 class HookDict:
@@ -40,17 +59,21 @@ class HookDict:
 
     def _dicts(self, module) -> dict[str, dict]:
         dicts = getattr(module, self.store)
-        if dicts is None:
+        if dicts is None or dicts is ALL_MODULES:
             dicts = {}
             object.__setattr__(module, self.store, dicts)
         return dicts
 
 
 def register(
-    hooks: dict, hook: Callable, prepend: bool = False, flags: tuple[tuple[dict, bool], ...] = ()
+    hooks: dict,
+    hook: Callable,
+    prepend: bool = False,
+    flags: tuple[tuple[dict, bool], ...] = (),
+    handle_type: type[RemovableHandle] = RemovableHandle,
 ) -> RemovableHandle:
     """Add `hook`, and its id to each dictionary of `flags` whose value is true."""
-    handle = RemovableHandle(hooks, extra_dict=[flagged for flagged, _ in flags])
+    handle = handle_type(hooks, extra_dict=[flagged for flagged, _ in flags])
     hooks[handle.id] = hook
     if prepend:
         hooks.move_to_end(handle.id, last=False)
@@ -161,6 +184,27 @@ class CallHooks:
             )
         self._is_full_backward_hook = full
 
+    def _own_hooks(self, kind: str) -> dict[int, Any]:
+        # A hook of all modules that takes itself away leaves None.
+        if self._hooks is None or self._hooks is ALL_MODULES:
+            return {}
+        return self._hooks.get(kind, {})
+
+    def _hooks_on(self, kind: str) -> dict[int, Any]:
+        """Return the hooks of all modules and this one's own behind them; ids are unique."""
+        return {**ALL_MODULES.get(kind, {}), **self._own_hooks(kind)}
+
+    def _backward_hooks_on(self) -> tuple[list[Callable], list[Callable]]:
+        """Return the full backward hooks and those of the older kind."""
+        full: list[Callable] = []
+        older: list[Callable] = []
+        for hooks, is_full in (
+            (ALL_MODULES.get("_backward_hooks", {}), all_full_backward),
+            (self._own_hooks("_backward_hooks"), self._is_full_backward_hook),
+        ):
+            (older if is_full is False else full).extend(hooks.values())
+        return full, older
+
     def _call_with_hooks(self, args: tuple, kwargs: dict) -> Any:
         ran: set[int] = set()
         # The hooks that always run see what the failed call had reached.
@@ -168,11 +212,12 @@ class CallHooks:
         try:
             return self._run_hooked(reached, ran)
         except Exception:
-            for hook_id in list(self._forward_hooks_always_called):
-                if hook_id in ran or hook_id not in self._forward_hooks:
+            always = self._hooks_on("_forward_hooks_always_called")
+            for hook_id, hook in self._hooks_on("_forward_hooks").items():
+                if hook_id in ran or hook_id not in always:
                     continue
                 try:
-                    self._run_forward_hook(hook_id, reached)
+                    self._run_forward_hook(hook_id, hook, reached)
                 except Exception as error:
                     warnings.warn(
                         f"{type(self).__name__}: a forward hook with always_call=True raised "
@@ -181,10 +226,9 @@ class CallHooks:
                     )
             raise
 
-    def _run_forward_hook(self, hook_id: int, reached: list) -> None:
+    def _run_forward_hook(self, hook_id: int, hook: Callable, reached: list) -> None:
         args, kwargs, result = reached
-        hook = self._forward_hooks[hook_id]
-        if hook_id in self._forward_hooks_with_kwargs:
+        if hook_id in self._hooks_on("_forward_hooks_with_kwargs"):
             changed = hook(self, args, kwargs, result)
         else:
             changed = hook(self, args, result)
@@ -193,8 +237,9 @@ class CallHooks:
 
     def _run_hooked(self, reached: list, ran: set[int]) -> Any:
         args, kwargs, _ = reached
-        for hook_id, hook in list(self._forward_pre_hooks.items()):
-            if hook_id in self._forward_pre_hooks_with_kwargs:
+        with_kwargs = self._hooks_on("_forward_pre_hooks_with_kwargs")
+        for hook_id, hook in self._hooks_on("_forward_pre_hooks").items():
+            if hook_id in with_kwargs:
                 changed = hook(self, args, kwargs)
                 if changed is not None:
                     if not (isinstance(changed, tuple) and len(changed) == 2):
@@ -209,24 +254,24 @@ class CallHooks:
                     args = changed if isinstance(changed, tuple) else (changed,)
             reached[:2] = args, kwargs
 
-        hooks = list(self._backward_hooks.values())
-        full = self._is_full_backward_hook is not False
+        full, older = self._backward_hooks_on()
+        before = list(self._hooks_on("_backward_pre_hooks").values())
         tap = None
-        if self._backward_pre_hooks or (hooks and full):
-            tap = BackwardTap(self, hooks if full else [], list(self._backward_pre_hooks.values()))
+        if before or full:
+            tap = BackwardTap(self, full, before)
             reached[0] = args = tap.watch_inputs(args)
 
         reached[2] = self.forward(*args, **kwargs)
-        for hook_id in list(self._forward_hooks):
+        for hook_id, hook in self._hooks_on("_forward_hooks").items():
             ran.add(hook_id)
-            self._run_forward_hook(hook_id, reached)
+            self._run_forward_hook(hook_id, hook, reached)
 
         if tap is not None:
             reached[2] = tap.watch_outputs(reached[2])
-        if hooks and not full:
+        if older:
             node = _first_tensor(reached[2]).grad_fn
             if node is not None:
-                for hook in hooks:
+                for hook in older:
                     node.register_hook(_bind_module(hook, self))
         return reached[2]
 

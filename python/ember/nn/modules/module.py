@@ -9,7 +9,18 @@ from typing import Any
 from ... import _C
 from ...autograd import no_grad
 from ..parameter import Buffer, Parameter
-from .hooks import CallHooks
+from .global_hooks import (  # noqa: F401
+    register_module_backward_hook,
+    register_module_buffer_registration_hook,
+    register_module_forward_hook,
+    register_module_forward_pre_hook,
+    register_module_full_backward_hook,
+    register_module_full_backward_pre_hook,
+    register_module_module_registration_hook,
+    register_module_parameter_registration_hook,
+)
+from .hooks import CallHooks, registered
+from .path import name_module, watch_calls
 from .registry import REGISTRIES, GetattrBase, Registry, delete_instance_attribute
 from .state import StateDict
 from .utils import parse_to, typename
@@ -76,16 +87,20 @@ class Module(CallHooks, StateDict):
         raise NotImplementedError(f"{type(self).__name__} does not define forward")
 
     def __call__(self, input: Any = _NO_INPUT, /, *args: Any, **kwargs: Any) -> Any:
-        # One input is by far the most frequent call, and a plain call is the fastest.
-        if self._hooks is None and input is not _NO_INPUT:
-            if args or kwargs:
-                return self.forward(input, *args, **kwargs)
-            return self.forward(input)
-        if input is not _NO_INPUT:
-            args = (input, *args)
-        if self._hooks is None:
-            return self.forward(*args, **kwargs)
-        return self._call_with_hooks(args, kwargs)
+        try:
+            # One input is by far the most frequent call, and a plain call is the fastest.
+            if self._hooks is None and input is not _NO_INPUT:
+                if args or kwargs:
+                    return self.forward(input, *args, **kwargs)
+                return self.forward(input)
+            if input is not _NO_INPUT:
+                args = (input, *args)
+            if self._hooks is None:
+                return self.forward(*args, **kwargs)
+            return self._call_with_hooks(args, kwargs)
+        except Exception as error:
+            name_module(error)
+            raise
 
     # Registration
 
@@ -103,7 +118,7 @@ class Module(CallHooks, StateDict):
                     f"cannot assign a non-leaf tensor to parameter '{name}': a parameter is a "
                     "leaf; compute values that depend on other tensors in forward()"
                 )
-        self._parameters[name] = param
+        self._parameters[name] = registered("parameter", self, name, param)
 
     def register_buffer(self, name: str, tensor: Tensor | None, persistent: bool = True) -> None:
         """Add a tensor that is no parameter but moves, converts and is saved with the module.
@@ -123,7 +138,7 @@ class Module(CallHooks, StateDict):
                 f"cannot assign '{typename(tensor)}' object to buffer '{name}' "
                 "(Tensor or None required)"
             )
-        self._buffers[name] = tensor
+        self._buffers[name] = registered("buffer", self, name, tensor)
         if persistent:
             self._non_persistent_buffers_set.discard(name)
         else:
@@ -134,7 +149,7 @@ class Module(CallHooks, StateDict):
         if module is not None and not isinstance(module, Module):
             raise TypeError(f"{typename(module)} is not a Module subclass")
         self._check_name("module", name, "_modules")
-        self._modules[name] = module
+        self._modules[name] = registered("module", self, name, module)
 
     def register_module(self, name: str, module: Module | None) -> None:
         """Alias of `add_module`."""
@@ -181,7 +196,7 @@ class Module(CallHooks, StateDict):
             self.register_parameter(name, None)
         elif isinstance(value, Module):
             self._make_room("module", name, "_modules")
-            self._modules[name] = value
+            self._modules[name] = registered("module", self, name, value)
         elif name in (self._modules or ()):
             self._check_none(value, f"child module '{name}' (nn.Module or None required)")
             self._modules[name] = None
@@ -530,6 +545,9 @@ class Module(CallHooks, StateDict):
         """Move the parameters and buffers to a CUDA device, by default the current one."""
         return self._apply(lambda t: t.cuda(device))
 
+    def compile(self, *args: Any, **kwargs: Any) -> None:
+        """Do nothing: there is no compiler, and modules run as they are; see `ember.compile`."""
+
     # Description
 
     def _get_name(self) -> str:
@@ -552,6 +570,9 @@ class Module(CallHooks, StateDict):
             dir(type(self)), self.__dict__, self._parameters, self._modules, self._buffers
         )
         return sorted({name for name in names if not name[0].isdigit()})
+
+
+watch_calls(Module.__call__.__code__)
 
 
 def _indent(text: str) -> str:

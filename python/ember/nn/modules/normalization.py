@@ -201,3 +201,16 @@ class LocalResponseNorm(Module):
 
     def extra_repr(self) -> str:
         return f"{self.size}, alpha={self.alpha}, beta={self.beta}, k={self.k}"
+
+
+class CrossMapLRN2d(LocalResponseNorm):
+    """`LocalResponseNorm` of images ``(N, C, H, W)``, under the name it had in Torch.
+
+    PyTorch's differs: it never takes the first channel's square out of the running sum again, and
+    its gradients belong to other windows. Here both are those of the formula.
+    """
+
+    def forward(self, input: Tensor) -> Tensor:
+        if input.dim() != 4:
+            raise ValueError(f"CrossMapLRN2d: expected a 4-D input, got {input.dim()}-D")
+        return super().forward(input)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from functools import wraps
 from itertools import repeat
 from typing import Any, Generic, TypeVar
 
@@ -25,6 +26,21 @@ _FIXED = {
     "num_workers",
     "persistent_workers",
 }
+
+
+def _recorded(take: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Give the wait for each batch an event while the profiler records."""
+
+    @wraps(take)
+    def __next__(self: Any) -> Any:
+        if not ember._C._profiler_recording():
+            return take(self)
+        from ember.autograd.profiler import record_function
+
+        with record_function(f"enumerate(DataLoader)#{type(self).__name__}.__next__"):
+            return take(self)
+
+    return __next__
 
 
 def get_worker_info() -> Any:
@@ -379,6 +395,7 @@ class _Inline:
     def __iter__(self) -> _Inline:
         return self
 
+    @_recorded
     def __next__(self) -> Any:
         try:
             data = self._fetch(next(self._indices))
@@ -433,6 +450,7 @@ class _Threaded:
         self._pending[self._sent] = worker
         self._sent += 1
 
+    @_recorded
     def __next__(self) -> Any:
         while True:
             wanted = self._find_next()
