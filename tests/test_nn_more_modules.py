@@ -3,7 +3,7 @@
 import ember
 import numpy as np
 import pytest
-from opspecs import counts
+import row_counts
 from test_nn_modules import build, case, chance, classes, normal, run, state
 
 torch = pytest.importorskip("torch")
@@ -96,7 +96,7 @@ def test_values_and_gradients(name, args, kwargs, inputs, training):
     ours.load_state_dict({k: ember.from_numpy(v) for k, v in state(theirs).items()})
     for seed in (0, 1):
         assert_same(run(ember, ours, inputs, seed), run(torch, theirs, inputs, seed))
-    counts.add("modules", name, 1)
+    row_counts.add("modules", name, 1)
 
 
 def test_hardsigmoid():

@@ -8,7 +8,7 @@ import warnings
 import ember
 import numpy as np
 import pytest
-from opspecs import counts
+import row_counts
 from test_nn_modules import build, case, chance, classes, normal, run, state, to_numpy
 
 torch = pytest.importorskip("torch")
@@ -83,7 +83,7 @@ def test_values_and_gradients(name, args, kwargs, inputs, training):
     assert list(ours) == list(theirs)
     for key, value in ours.items():
         np.testing.assert_allclose(value, theirs[key], rtol=1e-7, atol=1e-10, err_msg=key)
-    counts.add("modules", name, 1)
+    row_counts.add("modules", name, 1)
 
 
 MASKS = [
