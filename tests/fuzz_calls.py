@@ -32,10 +32,11 @@ from pathlib import Path
 from typing import Any
 
 from fuzz_arguments import Arguments, signatures
-from fuzz_recipes import RECIPES
+from fuzz_network_recipes import RECIPES
 
 MODULES = ["", "nn.functional", "nn.init", "nn.utils", "autograd", "autograd.functional", "linalg"]
-MODULES += ["special", "sparse", "random", "utils.checkpoint"]
+MODULES += ["autograd.graph", "fft", "special", "sparse", "random", "utils.checkpoint"]
+MODULES += ["distributions", "overrides", "signal.windows"]
 
 BINARY = "add sub mul truediv floordiv mod pow matmul and or xor eq ne lt le gt ge".split()
 UNARY = "neg abs invert bool int float index len iter repr array dlpack".split()

@@ -470,6 +470,7 @@ Tensor all(const Tensor& x, const std::optional<Dims>& dim, bool keepdim, const 
 Tensor logsumexp(const Tensor& x, const Dims& dim, bool keepdim, const Dest& dest) {
     Tensor input = is_integral(x.dtype()) ? to_dtype(x, modes::default_dtype()) : x;
     Reduced reduced("logsumexp", input, dim);
+    if (is_complex(input.dtype())) return logsumexp_complex(input, reduced.dims(), keepdim, dest);
     Tensor out =
         reduce(kernels::logsumexp, "logsumexp", input, reduced, keepdim, input.dtype(), 0, dest);
     if (needs_grad(x))

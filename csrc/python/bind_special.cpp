@@ -104,7 +104,7 @@ void bind_functions(BindTable& t) {
                                  "The n-th derivative of digamma.");
     bind_dest<&ops::mvlgamma>(t, all, "mvlgamma(input, p, *, out=None)",
                               "The logarithm of the multivariate gamma function of dimension p.");
-    bind<&ops::frexp>(t, both, "frexp(input) -> (mantissa, exponent)",
+    bind<&ops::frexp>(t, both, "frexp(input, *, out=None) -> (mantissa, exponent)",
                       "mantissa * 2^exponent with a mantissa in [0.5, 1); exponent is int32.");
 }
 

@@ -15,6 +15,8 @@ import numpy as np
 import ember
 from ember import Tensor
 
+from ._lapack import deliver
+
 _STEP = 1e-100
 _TINY = 1e-300
 _LARGE = 1e5  # from here on the quantiles' expansion in 1 / sqrt(a) is exact to 1e-8
@@ -168,17 +170,27 @@ def _apply(name: str, a: Tensor, x: Tensor, upper: bool) -> Tensor:
     return _Gammainc.apply(a, x, upper)
 
 
-def gammainc(input: Tensor, other: Tensor) -> Tensor:
+def gammainc(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
     """Return the regularised lower incomplete gamma function P(input, other).
 
     Both are differentiable, once in ``input``.
     """
-    return _apply("gammainc", input, other, False)
+    return deliver(_apply("gammainc", input, other, False), out)
 
 
-def gammaincc(input: Tensor, other: Tensor) -> Tensor:
+def gammaincc(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
     """Return the regularised upper incomplete gamma function Q(input, other) = 1 - P."""
-    return _apply("gammaincc", input, other, True)
+    return deliver(_apply("gammaincc", input, other, True), out)
 
 
 igamma, igammac = gammainc, gammaincc
+
+
+def igamma_(self: Tensor, other: Tensor) -> Tensor:
+    """`igamma` in place."""
+    return self.copy_(_apply("igamma_", self, other, False))
+
+
+def igammac_(self: Tensor, other: Tensor) -> Tensor:
+    """`igammac` in place."""
+    return self.copy_(_apply("igammac_", self, other, True))

@@ -59,6 +59,7 @@ from ._C import special_spherical_bessel_j0 as spherical_bessel_j0
 from ._C import special_xlog1py as xlog1py
 from ._C import special_zeta as zeta
 from ._gamma import gammainc, gammaincc
+from ._overridable import publish
 
 __all__ = [
     "airy_ai",
@@ -118,3 +119,5 @@ __all__ = [
     "xlogy",
     "zeta",
 ]
+
+publish(globals(), __all__)
