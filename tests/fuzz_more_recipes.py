@@ -6,8 +6,8 @@ import operator
 from typing import Any
 
 from fuzz_arguments import COMPLEX, INTEGERS, Arguments
-from fuzz_matrix_recipes import RECIPES, real, whole
-from fuzz_recipes import Call, floating, nonempty, recipe, sizes
+from fuzz_matrix_recipes import real, whole
+from fuzz_recipes import RECIPES, Call, floating, nonempty, recipe, sizes
 
 
 def whole_pair(make: Arguments) -> Call:
@@ -163,6 +163,51 @@ def stacked(make: Arguments) -> Call:
 @recipe("as_strided_scatter")
 def as_strided_scatter(make: Arguments) -> Call:
     return [make.tensor([6]), make.tensor([2, 2]), [2, 2], [2, 1]], {}
+
+
+for name in ("expand", "select", "view"):
+    RECIPES[name + "_copy"] = RECIPES[name]
+
+
+@recipe("alias_copy", "detach_copy", "slice_copy", "squeeze_copy", "unbind_copy", "topk")
+def copied(make: Arguments) -> Call:
+    nonempty(make)
+    return [make.tensor(make.base), *([make.draw([0, 1])] if make.chance(0.3) else [])], {}
+
+
+@recipe("permute_copy")
+def permute_copy(make: Arguments) -> Call:
+    return [make.tensor(make.base), make.rng.sample(range(len(make.base)), len(make.base))], {}
+
+
+@recipe("transpose_copy")
+def transpose_copy(make: Arguments) -> Call:
+    return [make.tensor(make.base), nonempty(make) - len(make.base), -1], {}
+
+
+@recipe("unsqueeze_copy")
+def unsqueeze_copy(make: Arguments) -> Call:
+    return [make.tensor(make.base), make.draw([0, -1])], {}
+
+
+@recipe("unfold_copy")
+def unfold_copy(make: Arguments) -> Call:
+    return [make.tensor([5, 3]), 0, make.draw([1, 2, 5]), make.draw([1, 2])], {}
+
+
+@recipe("hsplit", "vsplit", "dsplit")
+def stacks_split(make: Arguments) -> Call:
+    return [make.tensor([4, 4, 4]), make.draw([1, 2, 4, [1, 2]])], {}
+
+
+@recipe("nonzero_static")
+def nonzero_static(make: Arguments) -> Call:
+    return [make.tensor(make.base)], {"size": make.draw([0, 1, 9])}
+
+
+@recipe("geometric_")
+def geometric(make: Arguments) -> Call:
+    return [make.tensor(make.base).detach().clone(), make.draw([0.1, 0.5])], {}
 
 
 @recipe("as_strided_copy")
@@ -354,6 +399,15 @@ def sparse_compressed_tensor(make: Arguments) -> Call:
         make.tensor([2]),
         (2, 2),
     ], options
+
+
+def normalized(make: Arguments) -> Call:
+    return [pattern(make).to_sparse().coalesce(), make.draw([0, 1])], {}
+
+
+for name in ("softmax", "log_softmax"):
+    RECIPES["sparse." + name] = normalized
+RECIPES["sparse.sum"] = of_coo
 
 
 @recipe("smm", "spmm", "dsmm", "hspmm")

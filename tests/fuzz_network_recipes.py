@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 from fuzz_arguments import FLOATS, Arguments
-from fuzz_more_recipes import RECIPES, real
-from fuzz_recipes import Call, floating, image, recipe, sizes
+from fuzz_matrix_recipes import real
+from fuzz_recipes import RECIPES, Call, floating, image, recipe, sizes
 
 
 @recipe("multi_head_attention_forward")
@@ -192,6 +192,24 @@ def vjp(make: Arguments) -> Call:
 def kl_divergence(make: Arguments) -> Call:
     d = make.torch.distributions
     return [d.Normal(0.0, abs(make.number()) + 0.1), d.Normal(make.number(), 1.0)], {}
+
+
+@recipe("biject_to", "transform_to")
+def constraint(make: Arguments) -> Call:
+    constraints = make.torch.distributions.constraints
+    return [make.draw([constraints.positive, constraints.simplex, constraints.real])], {}
+
+
+@recipe("handle_torch_function")
+def handled(make: Arguments) -> Call:
+    class Like:
+        @classmethod
+        def __torch_function__(
+            cls, func: Any, types: Any, args: Any = (), kwargs: Any = None
+        ) -> int:
+            return 0
+
+    return [make.torch.add, (Like(),), Like(), 1], {}
 
 
 @recipe("register_kl")

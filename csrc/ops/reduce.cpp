@@ -479,8 +479,7 @@ Tensor logsumexp(const Tensor& x, const Dims& dim, bool keepdim, const Dest& des
                                                                         const Tensor& g) {
                    Tensor value = x.get(bw), result = y.get(bw);
                    if (item_size(value.dtype()) == 2) {
-                       // The exponent of a rounded result would be off by half an ULP of the
-                       // result.
+                       // The exponent of a rounded result would be off by half its ULP.
                        value = to_dtype(value, DType::Float32);
                        result = logsumexp(value, reduced.dims(), keepdim, {});
                    }

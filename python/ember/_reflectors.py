@@ -156,8 +156,8 @@ def svd_lowrank(
     m, n = A.shape[-2:]
     if not 0 <= q <= min(m, n):
         raise ValueError(f"svd_lowrank: q must be from 0 to {min(m, n)}, got {q}")
-    if niter < 0:
-        raise ValueError(f"svd_lowrank: niter must not be negative, got {niter}")
+    if not 0 <= niter <= 10_000:
+        raise ValueError(f"svd_lowrank: niter must be from 0 to 10,000, got {niter}")
     M = None if M is None else M.broadcast_to(A.shape)
     wide = m < n
     if wide:

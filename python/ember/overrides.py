@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import types
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -68,7 +69,7 @@ def get_overridable_functions() -> dict[Any, list[Callable]]:
             value = getattr(space, name)
             if name.startswith("_") or isinstance(value, type) or not callable(value):
                 continue
-            if not getattr(value, "__module__", None) or hasattr(value, "__wrapped__"):
+            if not isinstance(value, types.FunctionType) or hasattr(value, "__wrapped__"):
                 found.setdefault(space, []).append(value)
     return found
 
