@@ -6,6 +6,7 @@ import weakref
 
 import ember
 import pytest
+import row_counts
 from ember import optim
 from torch_bridge import to_ember, to_torch
 
@@ -77,6 +78,7 @@ def test_steps_equal_pytorchs(name, options, dtype, tolerance):
             torch.testing.assert_close(
                 to_torch(value), b.state[q][key], rtol=tolerance, atol=tolerance
             )
+    row_counts.add("optimizers", name, 1)
 
 
 @pytest.mark.parametrize("name", ["SGD", "Adam", "AdamW"])

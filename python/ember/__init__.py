@@ -22,8 +22,9 @@ newaxis = None
 # Loaded on first use, so that importing ember stays a matter of milliseconds: submodules, and
 # names with the submodule each is in.
 _MODULES = set(
-    "amp autograd backends cpu cuda distributions fft jit linalg nn optim overrides random "
-    "serialization signal sparse special storage testing utils version".split()
+    "accelerator amp as_torch autograd backends compiler cpu cuda distributed distributions fft "
+    "hub jit linalg multiprocessing nn onnx optim overrides random serialization signal sparse "
+    "special storage testing utils version".split()
 )
 _MATRIX_METHODS = (
     "addbmm addmv addr cholesky cholesky_inverse cholesky_solve cross det inner inverse kron "

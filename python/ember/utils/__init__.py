@@ -3,7 +3,16 @@
 from importlib import import_module
 from typing import Any
 
-_SUBMODULES = ("checkpoint", "data", "dlpack", "hooks", "safetensors", "tensorboard")
+_SUBMODULES = (
+    "_pytree",
+    "checkpoint",
+    "data",
+    "dlpack",
+    "hooks",
+    "model_zoo",
+    "safetensors",
+    "tensorboard",
+)
 
 
 def __getattr__(name: str) -> Any:

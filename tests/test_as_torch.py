@@ -1,0 +1,177 @@
+"""Programs written for PyTorch run on Ember, by `ember.as_torch` and `python -m ember.as_torch`."""
+
+import subprocess
+import sys
+import textwrap
+
+import pytest
+
+
+def run(*arguments: str, code: str | None = None) -> subprocess.CompletedProcess:
+    """Run Python in a process of its own, in which PyTorch could be imported too."""
+    text = [] if code is None else ["-c", textwrap.dedent(code)]
+    return subprocess.run(
+        [sys.executable, *text, *arguments], capture_output=True, text=True, timeout=120
+    )
+
+
+def check(code: str) -> None:
+    done = run(code=code)
+    assert done.returncode == 0, done.stderr
+
+
+def test_torch_is_the_same_module_objects():
+    check(
+        """
+        import ember, sys
+        ember.as_torch()
+        import torch, torch.nn.functional as F, torch.utils.data
+        from torch.optim.lr_scheduler import StepLR
+        from torch import nn
+        assert torch is ember and nn is ember.nn and F is ember.nn.functional
+        assert StepLR is ember.optim.lr_scheduler.StepLR
+        twice = [n for n in sys.modules if n.startswith("torch.")
+                 and sys.modules[n] is not sys.modules["ember" + n[5:]]]
+        assert not twice, twice
+        assert ember.nn.functional.__spec__.name == "ember.nn.functional"
+        assert not hasattr(ember.nn.functional, "__path__")
+        """
+    )
+
+
+def test_version_and_distribution_are_those_of_the_pytorch_it_stands_for():
+    check(
+        """
+        import ember, importlib.metadata, importlib.util
+        own = ember.__version__
+        ember.as_torch()
+        ember.as_torch()  # changes nothing
+        import torch
+        assert torch.__version__ == f"2.13.0+ember{own}", torch.__version__
+        assert importlib.metadata.version("torch") == "2.13.0"
+        assert importlib.metadata.version("numpy")
+        assert importlib.util.find_spec("torch") is not None
+        """
+    )
+
+
+def test_what_is_missing_fails_when_used_by_name():
+    check(
+        """
+        import ember
+        ember.as_torch()
+        import torch
+        import torch.utils.cpp_extension
+        import torch.distributed as dist
+        from torch.distributed.fsdp import FullyShardedDataParallel
+        from torch.fx.node import Node
+
+        assert not dist.is_available() and not dist.is_initialized()
+        assert not isinstance(3, FullyShardedDataParallel)
+        def annotated(x: Node | None = None) -> "Node": ...
+        class Derived(FullyShardedDataParallel): ...
+        for use, name in [
+            (lambda: FullyShardedDataParallel(3), "torch.distributed.fsdp.FullyShardedDataParallel"),
+            (lambda: dist.all_reduce(3), "torch.distributed.all_reduce"),
+            (lambda: torch.utils.cpp_extension.load(name="x"), "torch.utils.cpp_extension.load"),
+            (lambda: Node.meta, "torch.fx.node.Node.meta"),
+        ]:
+            try:
+                use()
+            except NotImplementedError as error:
+                assert name in str(error), error
+            else:
+                raise AssertionError(name)
+        try:
+            torch.no_such_function
+        except AttributeError as error:
+            assert "no_such_function" in str(error)
+        assert not hasattr(torch, "no_such_function")  # programs ask so for what is newer
+        """
+    )
+
+
+def test_an_import_that_fails_inside_a_module_is_not_taken_for_a_missing_module():
+    check(
+        """
+        import ember, sys
+        ember.as_torch()
+        sys.modules["tensorboardX"] = None
+        try:
+            import torch.utils.tensorboard
+            torch.utils.tensorboard.SummaryWriter()
+        except ImportError as error:
+            assert "tensorboardX" in str(error), error
+        else:
+            raise AssertionError("no error")
+        """
+    )
+
+
+def test_pytorch_imported_before_is_refused():
+    pytest.importorskip("torch")
+    done = run(code="import torch, ember; ember.as_torch()")
+    assert "RuntimeError: as_torch: PyTorch itself is imported already" in done.stderr
+
+
+PROGRAM = """
+import sys
+import torch
+from helper import twice
+
+class Net(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.linear = torch.nn.Linear(2, 1)
+
+    def forward(self, x):
+        return self.linear(x)
+
+if __name__ == "__main__":
+    torch.manual_seed(int(sys.argv[1]))
+    net = Net()
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+    net(torch.ones(3, 2)).sum().backward()
+    optimizer.step()
+    torch.save(net.state_dict(), sys.argv[2])
+    print(twice(net.linear.bias.item()), sys.argv[1:], torch.__file__)
+"""
+
+
+@pytest.mark.parametrize("as_module", [False, True])
+def test_a_program_runs_unchanged(tmp_path, as_module):
+    (tmp_path / "helper.py").write_text("import torch\n\ndef twice(x):\n    return 2 * x\n")
+    (tmp_path / "program.py").write_text(PROGRAM)
+    what = ["-m", "program"] if as_module else [str(tmp_path / "program.py")]
+    done = subprocess.run(
+        [sys.executable, "-m", "ember.as_torch", *what, "5", str(tmp_path / "net.pt")],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path if as_module else None,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "'5', " in done.stdout and "ember" in done.stdout
+    torch = pytest.importorskip("torch")
+    plain = subprocess.run(
+        [sys.executable, str(tmp_path / "program.py"), "5", str(tmp_path / "plain.pt")],
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert plain.stdout.split()[0] == done.stdout.split()[0]
+    ours, theirs = torch.load(tmp_path / "net.pt"), torch.load(tmp_path / "plain.pt")
+    assert list(ours) == list(theirs)
+    for name in ours:
+        torch.testing.assert_close(ours[name], theirs[name], rtol=0, atol=0)
+
+
+def test_errors_and_exit_codes_of_a_program_are_its_own(tmp_path):
+    program = tmp_path / "program.py"
+    program.write_text("import sys, torch\nsys.exit(3)\n")
+    assert run("-m", "ember.as_torch", str(program)).returncode == 3
+    program.write_text("import torch\ntorch.zeros(2) @ torch.zeros(3)\n")
+    done = run("-m", "ember.as_torch", str(program))
+    assert done.returncode == 1 and "program.py" in done.stderr and "RuntimeError" in done.stderr
+    assert run("-m", "ember.as_torch").returncode != 0
+    assert "usage" in run("-m", "ember.as_torch").stderr
