@@ -3,8 +3,10 @@
 import os
 import re
 from collections.abc import Generator
+from typing import Any
 
 import pytest
+import row_counts
 
 # Tests that build their tensors on the device under test.
 ON_DEVICE = ("test_ops_forward", "test_ops_grad", "test_cuda_training")
@@ -63,12 +65,16 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
         pytest.skip(f"{missing[1]}: no CUDA kernel: {MISSING[missing[1]][1]}")
 
 
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    if hasattr(session.config, "workeroutput"):  # a worker of pytest-xdist
+        session.config.workeroutput["operations"] = row_counts.totals()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any, error: object) -> None:
+    row_counts.merge(getattr(node, "workeroutput", {}).get("operations", {}))
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    try:
-        from opspecs import counts
-    except ImportError:
-        return
-    for kind, count in counts.cases.items():
-        terminalreporter.write_line(
-            f"operations, {kind}: {len(counts.rows[kind])} rows, {count} samples"
-        )
+    for kind, (rows, count) in sorted(row_counts.totals().items()):
+        terminalreporter.write_line(f"operations, {kind}: {len(rows)} rows, {count} samples")

@@ -34,8 +34,12 @@ from typing import Any
 from fuzz_arguments import Arguments, signatures
 from fuzz_recipes import RECIPES
 
+for family in ("matrix_recipes", "more_recipes", "network_recipes", "recurrent"):
+    importlib.import_module(f"fuzz_{family}")  # each adds to RECIPES
+
 MODULES = ["", "nn.functional", "nn.init", "nn.utils", "autograd", "autograd.functional", "linalg"]
-MODULES += ["special", "sparse", "random", "utils.checkpoint"]
+MODULES += ["autograd.graph", "fft", "special", "sparse", "random", "utils.checkpoint"]
+MODULES += ["distributions", "overrides", "signal.windows"]
 
 BINARY = "add sub mul truediv floordiv mod pow matmul and or xor eq ne lt le gt ge".split()
 UNARY = "neg abs invert bool int float index len iter repr array dlpack".split()
@@ -96,8 +100,9 @@ class Call:
     def fill(self) -> None:
         """Plausible arguments: a recipe's, or by the names of the parameters."""
         short = self.name.rsplit(".", 1)[1]
-        if short in RECIPES and self.rng.random() < 0.9:
-            self.args, self.kwargs = RECIPES[short](self.make)
+        recipe = RECIPES.get(".".join(self.name.rsplit(".", 2)[-2:])) or RECIPES.get(short)
+        if recipe and self.rng.random() < 0.9:
+            self.args, self.kwargs = recipe(self.make)
             return
         if self.is_method:
             self.args.append(self.make.tensor(self.make.base))
@@ -315,7 +320,7 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=2, help="processes at a time")
     parser.add_argument("--batch", type=int, default=2000, help="calls of one process")
     parser.add_argument("--call-seconds", type=float, default=20)
-    parser.add_argument("--memory-gb", type=float, default=6)
+    parser.add_argument("--memory-gb", type=float, default=4)
     parser.add_argument("--only", type=int, help="make this one call again")
     parser.add_argument("--describe", action="store_true", help="with --only: print, do not call")
     parser.add_argument("--begin", type=int, help=argparse.SUPPRESS)  # of a batch's process

@@ -4,9 +4,9 @@ import pickle
 
 import ember
 import pytest
+import row_counts
 from ember import optim
 from ember.optim import lr_scheduler as ours
-from opspecs import counts
 
 torch = pytest.importorskip("torch")
 reference = torch.optim.lr_scheduler
@@ -120,7 +120,7 @@ def test_rates_equal_pytorchs(name):
     groups = zip(a.optimizer.param_groups, b.optimizer.param_groups, strict=True)
     for mine, theirs in groups:
         assert mine.keys() == theirs.keys()
-    counts.add("schedulers", type(a).__name__, 1)
+    row_counts.add("schedulers", type(a).__name__, 1)
 
 
 def test_schedules_chain():

@@ -3,7 +3,7 @@
 import ember
 import numpy as np
 import pytest
-from opspecs import counts
+import row_counts
 from test_nn_modules import build, case, chance, classes, normal, run, state
 
 torch = pytest.importorskip("torch")
@@ -96,7 +96,7 @@ def test_values_and_gradients(name, args, kwargs, inputs, training):
     ours.load_state_dict({k: ember.from_numpy(v) for k, v in state(theirs).items()})
     for seed in (0, 1):
         assert_same(run(ember, ours, inputs, seed), run(torch, theirs, inputs, seed))
-    counts.add("modules", name, 1)
+    row_counts.add("modules", name, 1)
 
 
 def test_hardsigmoid():
@@ -107,7 +107,7 @@ def test_hardsigmoid():
         y.sum().backward()
         np.testing.assert_allclose(x.grad.numpy(), [0, 1 / 6, 1 / 6, 0], rtol=1e-6)
     assert repr(ember.nn.Hardsigmoid(True)) == repr(torch.nn.Hardsigmoid(True))
-    counts.add("modules", "Hardsigmoid", 2)
+    row_counts.add("modules", "Hardsigmoid", 2)
 
 
 def test_ctc_module():
@@ -121,7 +121,7 @@ def test_ctc_module():
         loss.backward()
         found.append({"loss": loss.detach().numpy(), "grad": x.grad.numpy()})
     assert_same(*found)
-    counts.add("modules", "CTCLoss", 1)
+    row_counts.add("modules", "CTCLoss", 1)
 
 
 ATTENTION = [
@@ -176,7 +176,7 @@ def test_multihead_attention(options, call):
         results |= {f"grad {n}": p.grad.numpy() for n, p in module.named_parameters()}
         found.append(results)
     assert_same(*found)
-    counts.add("modules", "MultiheadAttention", 1)
+    row_counts.add("modules", "MultiheadAttention", 1)
 
 
 def test_self_attention_without_a_batch():

@@ -8,7 +8,7 @@ import warnings
 import ember
 import numpy as np
 import pytest
-from opspecs import counts
+import row_counts
 from test_nn_modules import build, case, chance, classes, normal, run, state, to_numpy
 
 torch = pytest.importorskip("torch")
@@ -86,7 +86,7 @@ def test_values_and_gradients(name, args, kwargs, inputs, training):
     assert list(ours) == list(theirs)
     for key, value in ours.items():
         np.testing.assert_allclose(value, theirs[key], rtol=1e-7, atol=1e-10, err_msg=key)
-    counts.add("modules", name, 1)
+    row_counts.add("modules", name, 1)
 
 
 MASKS = [
@@ -120,7 +120,7 @@ def test_encoder_stacks(masks, batch_first, norm):
     assert list(ours[0]) == list(theirs[0])
     for a, b in zip(ours[1:], theirs[1:], strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-7, atol=1e-10)
-    counts.add("modules", "TransformerEncoder", 1)
+    row_counts.add("modules", "TransformerEncoder", 1)
 
 
 PADDINGS = [
@@ -229,7 +229,7 @@ def test_adaptive_softmax(cutoffs, bias):
         np.testing.assert_array_equal(value, theirs[0][key])
     for a, b in zip(ours[2], theirs[2], strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-12)
-    counts.add("modules", "AdaptiveLogSoftmaxWithLoss", 1)
+    row_counts.add("modules", "AdaptiveLogSoftmaxWithLoss", 1)
 
 
 def test_adaptive_softmax_errors():

@@ -6,7 +6,8 @@ import builtins
 
 import ember
 import pytest
-from opspecs import SPECS, counts
+import row_counts
+from opspecs import SPECS
 from opspecs.base import Bad, Spec
 from opspecs.compare import quiet, same_type, torch
 
@@ -79,7 +80,7 @@ def test_bad_input_raises(spec: Spec) -> None:
         name = (spec.fn if isinstance(spec.fn, str) and spec.fn else spec.name).rpartition(".")[2]
         spoken = (name.rstrip("_"), bad.method.rstrip("_") or name, *SPOKEN.get(spec.name, ()))
         assert any(s in str(error) for s in spoken), f"{where}: does not name {name}: {error}"
-    counts.add("bad input", spec.name, len(spec.bad))
+    row_counts.add("bad input", spec.name, len(spec.bad))
 
 
 @pytest.mark.skipif(torch is None, reason="PyTorch is the reference")

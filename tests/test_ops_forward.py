@@ -6,7 +6,8 @@ from __future__ import annotations
 import ember
 import numpy as np
 import pytest
-from opspecs import SPECS, counts
+import row_counts
+from opspecs import SPECS
 from opspecs.base import DEVICE, EPS, FLOATS, TINY, Case, Spec, rng_of
 from opspecs.compare import (
     Outcome,
@@ -35,10 +36,14 @@ def test_values(spec: Spec, dtype: str) -> None:
     if spec.seeded and DEVICE != "cpu":
         pytest.skip("a GPU draws from Philox, not from the CPU's stream that PyTorch shares")
     check = check_case if torch is not None else check_without_torch
-    done = 0
+    done = strided = 0
     for case in spec.cases(dtype, rng_of(spec, dtype)):
-        done += check(spec, case) != "theirs unsupported"
-    counts.add("values", spec.name, done)
+        compared = check(spec, case) != "theirs unsupported"
+        done += compared
+        strided += compared and any(a.layout != "plain" for a in case.arrays())
+    row_counts.add("values", spec.name, done)
+    row_counts.add(f"values in {dtype}", spec.name, done)
+    row_counts.add("values, inputs with gaps or permuted", spec.name, strided)
     assert done
 
 
@@ -92,7 +97,7 @@ def test_method_is_the_function(spec: Spec, dtype: str) -> None:
         ours = call(spec, ember, case, lambda a, k: getattr(a[0], spec.method)(*a[1:], **k))
         same_bits(ours, outcome, f"{spec.name}{case} as a method")
         done += 1
-    counts.add("methods", spec.name, done)
+    row_counts.add("methods", spec.name, done)
 
 
 def in_place(spec: Spec, lib, case: Case) -> Outcome:
@@ -136,7 +141,7 @@ def test_in_place(spec: Spec, dtype: str) -> None:
         )
         expected = Outcome([outcome.leaves[0].to(before.dtype)])
         same_bits(Outcome([now]), expected, where)
-    counts.add("in place", spec.name, done)
+    row_counts.add("in place", spec.name, done)
 
 
 def out_of(spec: Spec, lib, case: Case, make) -> Outcome:
@@ -206,4 +211,4 @@ def test_out(spec: Spec, dtype: str) -> None:
             narrow = out_of(spec, ember, case, target(y.shape, "int32"))
             assert isinstance(narrow.error, RuntimeError), f"{where}int32: no error"
         done += 1
-    counts.add("out=", spec.name, done)
+    row_counts.add("out=", spec.name, done)

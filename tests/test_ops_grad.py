@@ -9,8 +9,9 @@ from typing import Any
 import ember
 import numpy as np
 import pytest
+import row_counts
 from ember.autograd import gradcheck, gradgradcheck
-from opspecs import SPECS, counts
+from opspecs import SPECS
 from opspecs.base import (
     COMPLEX,
     DEVICE,
@@ -153,7 +154,7 @@ def test_against_torch(spec: Spec, dtype: str) -> None:
         for i, (a, b, t) in enumerate(zip(ours, theirs, truth, strict=True)):
             compare(a, b, AGAINST_TORCH[kind] * EPS[kind], f"{where} gradient {i}", t)
         done += 1
-    counts.add(f"gradients against PyTorch in {dtype}", spec.name, done)
+    row_counts.add(f"gradients against PyTorch in {dtype}", spec.name, done)
 
 
 def as_function(spec: Spec, case: Case):
@@ -188,7 +189,7 @@ def test_gradcheck(spec: Spec) -> None:
         function, inputs = as_function(spec, case)
         if sum(t.numel() for t in inputs):
             assert gradcheck(function, inputs), f"{spec.name}{case}"
-    counts.add("gradcheck", spec.name, len(cases))
+    row_counts.add("gradcheck", spec.name, len(cases))
 
 
 @pytest.mark.usefixtures("repeatable")
@@ -199,7 +200,7 @@ def test_gradgradcheck(spec: Spec) -> None:
         function, inputs = as_function(spec, case)
         if sum(t.numel() for t in inputs):
             assert gradgradcheck(function, inputs), f"{spec.name}{case}"
-    counts.add("gradgradcheck", spec.name, len(cases))
+    row_counts.add("gradgradcheck", spec.name, len(cases))
 
 
 # The formula rounds each of its steps, the fused kernel once.
@@ -225,7 +226,7 @@ def test_fused_backward_is_the_formula(spec: Spec, dtype: str) -> None:
         for a, b in zip(fused, formula, strict=True):
             compare(a, b, FUSED.get(kind, 8) * EPS[kind], f"{spec.name}{case}")
         done += 1
-    counts.add(f"fused backward against the formula in {dtype}", spec.name, done)
+    row_counts.add(f"fused backward against the formula in {dtype}", spec.name, done)
 
 
 def test_arrays_are_described() -> None:

@@ -12,7 +12,8 @@ from pathlib import Path
 import ember
 import numpy as np
 import pytest
-from opspecs import BY_NAME, SPECS, counts
+import row_counts
+from opspecs import BY_NAME, SPECS
 from opspecs.base import Case, rng_of
 from opspecs.compare import check_alike
 from opspecs.record_level import record
@@ -69,5 +70,5 @@ def test_level(level: str, here: dict[str, np.ndarray], tmp_path: Path) -> None:
         check_alike(BY_NAME[name], sample(name, dtype, int(i)), kind, ours, here[key], where)
         cases[name] = cases.get(name, 0) + 1
     for name, count in cases.items():
-        counts.add(f"at level {level}", name, count)
+        row_counts.add(f"at level {level}", name, count)
     assert len(cases) == len(NAMES)

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import ember
 import numpy as np
 import pytest
-from opspecs import SPECS, counts
+import row_counts
+from opspecs import SPECS
 from opspecs.base import Case, Spec, rng_of, seed_of
 from opspecs.compare import bits, flatten, is_tensor, quiet, run, trainable
 
@@ -56,7 +57,7 @@ def check(spec: Spec, cases: list[Case]) -> None:
 @pytest.mark.parametrize("spec", LARGE)
 def test_large(spec: Spec) -> None:
     check(spec, [spec.large(np.random.default_rng(seed_of(spec.name)))])
-    counts.add("threads, large", spec.name, 1)
+    row_counts.add("threads, large", spec.name, 1)
 
 
 @pytest.mark.parametrize("spec", SMALL)
@@ -64,4 +65,4 @@ def test_small(spec: Spec) -> None:
     dtype = spec.dtypes[0]
     cases = list(spec.cases(dtype, rng_of(spec, dtype)))[:6]
     check(spec, cases)
-    counts.add("threads, small", spec.name, len(cases))
+    row_counts.add("threads, small", spec.name, len(cases))

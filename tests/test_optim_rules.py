@@ -5,8 +5,8 @@ import io
 import ember
 import numpy as np
 import pytest
+import row_counts
 from ember import optim
-from opspecs import counts
 from test_optim import SHAPES, assert_same, make_params, set_grads
 from torch_bridge import to_ember, to_torch
 
@@ -86,7 +86,7 @@ def test_steps_equal_pytorchs(name, options, dtype, tolerance):
     assert_same(ours, reference, tolerance)
     assert_states(ours, reference, a, b, tolerance)
     assert repr(a) == repr(b)
-    counts.add("optimizers", name, 1)
+    row_counts.add("optimizers", name, 1)
 
 
 @pytest.mark.parametrize("options", MUON)
@@ -101,7 +101,7 @@ def test_muon_steps_as_pytorchs(options):
     moved = max((p - q.detach()).abs().max() for p, q in zip(before, reference, strict=True))
     assert_same(ours, reference, 2e-2 * float(moved))
     assert_states(ours, reference, a, b, 1e-6)
-    counts.add("optimizers", "Muon", 1)
+    row_counts.add("optimizers", "Muon", 1)
 
 
 def convert(value, function, kind):
@@ -290,7 +290,7 @@ def test_lbfgs_walks_as_pytorchs(options):
     expected, expected_at2, _ = run_lbfgs(torch, torch.optim, options, 1, mine, expected_at)
     assert losses == pytest.approx(expected, rel=1e-6, abs=1e-12)
     assert at2 == pytest.approx(expected_at2, rel=1e-6, abs=1e-9)
-    counts.add("optimizers", "LBFGS", 1)
+    row_counts.add("optimizers", "LBFGS", 1)
 
 
 def test_lbfgs_finds_the_valley():

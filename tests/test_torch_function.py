@@ -286,3 +286,95 @@ def test_exceptions_pass_through():
     assert not ember._C._has_torch_function((ember.ones(1),))
     assert overrides.has_torch_function_unary(t)
     assert overrides.has_torch_function_variadic(1, t)
+
+
+COMPOSED = ["einsum('i,i->', t, d)", "linalg.inv(t.diag())", "nn.functional.interpolate(t[None, None], 4)",
+            "cartesian_prod(t, d)", "fft.fftshift(t)", "nn.functional.triplet_margin_loss(t, d, d)"]  # fmt: skip
+
+
+@pytest.mark.parametrize("expression", COMPOSED)
+def test_functions_of_python(expression):
+    """What is composed of other functions is overridden under its own name."""
+    for framework in FRAMEWORKS:
+        cls, calls = recorder(framework)
+        t, d = framework.tensor([1.0, 2.0]).as_subclass(cls), framework.ones(2)
+        result = eval("f." + expression, {"f": framework, "t": t, "d": d})
+        path = expression.partition("(")[0]
+        assert calls[-1] is eval("f." + path, {"f": framework}), path
+        assert type(result) is cls
+
+
+PROGRAM = """
+y = x + 1; y.relu(); f.zeros(2); f.einsum("i,i->", x, x); x.shape; x[0]; x.sum(0); 1 - x
+len(x); x == x; x += 1; f.cat([x, x]); f.eye(2); x.T; x.requires_grad = False; f.add(x, 1, out=y)
+f.nn.functional.cross_entropy(x[None], f.zeros(1, dtype=f.int64)); f.nn.functional.relu(x); -x
+f.linalg.vector_norm(x); x[0] = 1.0; bool(x[0] == 1); float(x[0]); x.add_(1); f.rand(2)
+"""
+
+
+def spy(framework, log):
+    class Spy(framework.overrides.TorchFunctionMode):
+        def __torch_function__(self, func, types, args=(), kwargs=None):
+            log.append(func.__name__.removeprefix("linalg_"))
+            return func(*args, **(kwargs or {}))
+
+    return Spy()
+
+
+def test_a_mode_sees_every_function():
+    seen = []
+    for framework in FRAMEWORKS:
+        log: list[str] = []
+        x = framework.ones(2)
+        with spy(framework, log):
+            exec(PROGRAM.replace("\n", ";").strip(";"), {"f": framework, "x": x})
+        framework.ones(2) + 1
+        seen.append(log)
+    assert seen[0] == seen[1]
+
+
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+def test_modes_nest(framework):
+    order = []
+
+    class Mode(framework.overrides.TorchFunctionMode):
+        def __init__(self, name):
+            super().__init__()
+            self.name = name
+
+        def __torch_function__(self, func, types, args=(), kwargs=None):
+            order.append(self.name)
+            return func(*args, **(kwargs or {})) * 2
+
+    x = framework.ones(2)
+    with Mode("outer"), Mode("inner"):
+        y = framework.add(x, 1)
+    assert order == ["inner", "outer", "outer"] and y.tolist() == [16, 16]
+
+    class Refuses(framework.overrides.TorchFunctionMode):
+        def __torch_function__(self, func, types, args=(), kwargs=None):
+            return NotImplemented
+
+    class Breaks(framework.overrides.TorchFunctionMode):
+        def __torch_function__(self, func, types, args=(), kwargs=None):
+            raise KeyError("mine")
+
+    for mode, error in ((Refuses, TypeError), (Breaks, KeyError)):
+        with pytest.raises(error), mode():
+            x.sum()
+    assert x.sum().item() == 2
+
+
+def test_pop_without_a_mode():
+    with pytest.raises(RuntimeError, match="none is entered"):
+        ember._C._pop_function_mode()
+
+
+def test_names_of_functions():
+    functions = overrides.get_overridable_functions()
+    assert ember.add in functions[ember] and ember.Tensor.add in functions[ember.Tensor]
+    assert overrides.resolve_name(ember.linalg.inv) == "ember.linalg.inv"
+    assert overrides.resolve_name(ember.Tensor.T.__get__) == "ember.Tensor.T.__get__"
+    assert overrides.resolve_name(len) is None
+    assert overrides.is_tensor_method_or_property(ember.Tensor.sum)
+    assert not overrides.is_tensor_method_or_property(ember.sum)

@@ -8,6 +8,7 @@
 #include "kernels/formulas/functor.h"
 #include "kernels/formulas/gamma.h"
 #include "kernels/formulas/normal_tails.h"
+#include "kernels/formulas/polynomial.h"
 
 // The functions of kernels/formulas/special.inc: scalar loops, one a function.
 namespace ember::formulas::of {

@@ -4,6 +4,7 @@
 #include "kernels/formulas/functor.h"
 #include "kernels/formulas/gamma.h"
 #include "kernels/formulas/normal_tails.h"
+#include "kernels/formulas/polynomial.h"
 #include "kernels/special.h"
 
 // The functions of kernels/formulas/special.inc.

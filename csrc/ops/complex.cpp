@@ -5,6 +5,7 @@
 #include "kernels/complex.h"
 #include "ops/copy.h"
 #include "ops/formula.h"
+#include "ops/special.h"
 #include "ops/view.h"
 
 namespace ember::ops {
@@ -185,6 +186,13 @@ Tensor sgn(const Tensor& x, const Dest& dest) {
                    bw.set(0, where(eq(size, zero), zero, div(sub(g, along), size)));
                });
     return out;
+}
+
+Tensor logsumexp_complex(const Tensor& x, const Dims& dim, bool keepdim, const Dest& dest) {
+    Tensor most = detach(amax(real(x), dim, true, {}));
+    most = where(isfinite(most), most, wrapped_number(number(0.0)));
+    Tensor out = add(log(sum(exp(sub(x, most)), dim, true)), most);
+    return deliver("logsumexp", keepdim ? out : squeeze_dims(out, dim), dest);
 }
 
 }  // namespace ember::ops

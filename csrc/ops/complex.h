@@ -29,4 +29,7 @@ Tensor joined(const Tensor& parts);
 // Raises where an operation asks for an order that complex numbers do not have.
 void refuse_complex(const char* name, DType dtype);
 
+// See logsumexp.
+Tensor logsumexp_complex(const Tensor& x, const Dims& dim, bool keepdim, const Dest& dest);
+
 }  // namespace ember::ops

@@ -470,6 +470,7 @@ Tensor all(const Tensor& x, const std::optional<Dims>& dim, bool keepdim, const 
 Tensor logsumexp(const Tensor& x, const Dims& dim, bool keepdim, const Dest& dest) {
     Tensor input = is_integral(x.dtype()) ? to_dtype(x, modes::default_dtype()) : x;
     Reduced reduced("logsumexp", input, dim);
+    if (is_complex(input.dtype())) return logsumexp_complex(input, reduced.dims(), keepdim, dest);
     Tensor out =
         reduce(kernels::logsumexp, "logsumexp", input, reduced, keepdim, input.dtype(), 0, dest);
     if (needs_grad(x))
@@ -478,8 +479,7 @@ Tensor logsumexp(const Tensor& x, const Dims& dim, bool keepdim, const Dest& des
                                                                         const Tensor& g) {
                    Tensor value = x.get(bw), result = y.get(bw);
                    if (item_size(value.dtype()) == 2) {
-                       // The exponent of a rounded result would be off by half an ULP of the
-                       // result.
+                       // The exponent of a rounded result would be off by half its ULP.
                        value = to_dtype(value, DType::Float32);
                        result = logsumexp(value, reduced.dims(), keepdim, {});
                    }

@@ -234,6 +234,30 @@ Tensor bessel_y1(const Tensor& x, const Dest& dest) {
                          dest);
 }
 
+Tensor k0(const Tensor& x, const Dest& dest) {
+    return without_slope(kernels::k0, "special_modified_bessel_k0",
+                         "SpecialModifiedBesselK0Backward0", x, dest);
+}
+Tensor k0e(const Tensor& x, const Dest& dest) {
+    return without_slope(kernels::k0e, "special_scaled_modified_bessel_k0",
+                         "SpecialScaledModifiedBesselK0Backward0", x, dest);
+}
+Tensor k1(const Tensor& x, const Dest& dest) {
+    return without_slope(kernels::k1, "special_modified_bessel_k1",
+                         "SpecialModifiedBesselK1Backward0", x, dest);
+}
+Tensor k1e(const Tensor& x, const Dest& dest) {
+    return without_slope(kernels::k1e, "special_scaled_modified_bessel_k1",
+                         "SpecialScaledModifiedBesselK1Backward0", x, dest);
+}
+Tensor airy_ai(const Tensor& x, const Dest& dest) {
+    return without_slope(kernels::airy_ai, "special_airy_ai", "SpecialAiryAiBackward0", x, dest);
+}
+Tensor spherical_bessel_j0(const Tensor& x, const Dest& dest) {
+    return without_slope(kernels::spherical_bessel_j0, "special_spherical_bessel_j0",
+                         "SpecialSphericalBesselJ0Backward0", x, dest);
+}
+
 // ---- Others of one tensor
 
 Tensor sinc(const Tensor& x, const Dest& dest) {

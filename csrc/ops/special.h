@@ -2,6 +2,7 @@
 
 #include <tuple>
 
+#include "kernels/formulas/polynomial.h"
 #include "ops/pointwise.h"
 
 // Pointwise functions of one and two tensors beyond arithmetic: the rest of the elementary ones,
@@ -41,6 +42,12 @@ Tensor bessel_j0(const Tensor& x, const Dest& dest);
 Tensor bessel_j1(const Tensor& x, const Dest& dest);
 Tensor bessel_y0(const Tensor& x, const Dest& dest);
 Tensor bessel_y1(const Tensor& x, const Dest& dest);
+Tensor k0(const Tensor& x, const Dest& dest);
+Tensor k0e(const Tensor& x, const Dest& dest);
+Tensor k1(const Tensor& x, const Dest& dest);
+Tensor k1e(const Tensor& x, const Dest& dest);
+Tensor airy_ai(const Tensor& x, const Dest& dest);
+Tensor spherical_bessel_j0(const Tensor& x, const Dest& dest);
 Tensor sinc(const Tensor& x, const Dest& dest);
 Tensor entr(const Tensor& x, const Dest& dest);
 Tensor logit(const Tensor& x, std::optional<double> eps, const Dest& dest);
@@ -63,6 +70,8 @@ Tensor fmin(const Tensor& a, const Tensor& b, const Dest& dest);
 Tensor xlogy(const Tensor& a, const Tensor& b, const Dest& dest = {});
 Tensor xlog1py(const Tensor& a, const Tensor& b, const Dest& dest = {});
 Tensor zeta(const Tensor& s, const Tensor& q, const Dest& dest = {});
+// The polynomial of degree n at x; no gradient.
+Tensor polynomial(formulas::Polynomial kind, const Tensor& x, const Tensor& n, const Dest& dest);
 Tensor logaddexp(const Tensor& a, const Tensor& b, const Dest& dest);
 Tensor logaddexp2(const Tensor& a, const Tensor& b, const Dest& dest);
 Tensor heaviside(const Tensor& x, const Tensor& values, const Dest& dest);

@@ -156,6 +156,25 @@ Tensor zeta(const Tensor& s, const Tensor& q, const Dest& dest) {
         });
 }
 
+Tensor polynomial(formulas::Polynomial kind, const Tensor& x, const Tensor& n, const Dest& dest) {
+    constexpr const char* kNames[] = {
+        "special_chebyshev_polynomial_t",         "special_chebyshev_polynomial_u",
+        "special_chebyshev_polynomial_v",         "special_chebyshev_polynomial_w",
+        "special_hermite_polynomial_h",           "special_hermite_polynomial_he",
+        "special_laguerre_polynomial_l",          "special_legendre_polynomial_p",
+        "special_shifted_chebyshev_polynomial_t", "special_shifted_chebyshev_polynomial_u",
+        "special_shifted_chebyshev_polynomial_v", "special_shifted_chebyshev_polynomial_w",
+    };
+    const char* name = kNames[int(kind)];
+    DType dtype = float_type(x, n);
+    Tensor out = pointwise(kernels::polynomial, name, {x, n}, dest,
+                           {dtype, dtype, {number(int64_t(kind))}, 100});
+    if (needs_grad(x, n))
+        record("SpecialPolynomialBackward0", out, {x, n}, dest,
+               [name](Backward&, const Tensor&) { no_derivative(name); });
+    return out;
+}
+
 // 0 log 0 is 0, and so are its derivatives.
 Tensor xlogy(const Tensor& a, const Tensor& b, const Dest& dest) {
     return pair(

@@ -146,6 +146,7 @@ bool mismatch(bool quiet, const char* message, T... values) {
 
 bool Signature::sort(PyObject* const* args, Py_ssize_t nargs, PyObject* kwnames, PyObject* self,
                      PyObject** slots, PyObject** made, bool quiet) {
+    if (has_mode() && text[0] != '_') leave_to_override();
     int at = 0;
     if (self) slots[at++] = self;
     Py_ssize_t used = 0;

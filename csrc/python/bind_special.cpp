@@ -12,6 +12,13 @@ Tensor polygamma_method(const Tensor& x, int64_t n, const Dest& dest) {
     return ops::polygamma(n, x, dest);
 }
 
+using formulas::Polynomial;
+
+template <Polynomial kind>
+Tensor polynomial(const Tensor& x, const Tensor& n, const Dest& dest) {
+    return ops::polynomial(kind, x, n, dest);
+}
+
 void bind_functions(BindTable& t) {
     bind_dest<&ops::tan>(t, unary, "tan(input, *, out=None)", "The tangent of radians.");
     bind_dest<&ops::asin>(t, unary, "asin(input, *, out=None)",
@@ -97,7 +104,7 @@ void bind_functions(BindTable& t) {
                                  "The n-th derivative of digamma.");
     bind_dest<&ops::mvlgamma>(t, all, "mvlgamma(input, p, *, out=None)",
                               "The logarithm of the multivariate gamma function of dimension p.");
-    bind<&ops::frexp>(t, both, "frexp(input) -> (mantissa, exponent)",
+    bind<&ops::frexp>(t, both, "frexp(input, *, out=None) -> (mantissa, exponent)",
                       "mantissa * 2^exponent with a mantissa in [0.5, 1); exponent is int32.");
 }
 
@@ -133,6 +140,21 @@ void bind_namespace(BindTable& t) {
                                "The Bessel function of the second kind and order 0. No gradient.");
     bind_dest<&ops::bessel_y1>(t, kFunction, "special_bessel_y1(input, *, out=None)",
                                "The Bessel function of the second kind and order 1. No gradient.");
+    bind_dest<&ops::k0>(
+        t, kFunction, "special_modified_bessel_k0(input, *, out=None)",
+        "The modified Bessel function of the second kind and order 0. No gradient.");
+    bind_dest<&ops::k1>(
+        t, kFunction, "special_modified_bessel_k1(input, *, out=None)",
+        "The modified Bessel function of the second kind and order 1. No gradient.");
+    bind_dest<&ops::k0e>(t, kFunction, "special_scaled_modified_bessel_k0(input, *, out=None)",
+                         "modified_bessel_k0(input) * exp(input). No gradient.");
+    bind_dest<&ops::k1e>(t, kFunction, "special_scaled_modified_bessel_k1(input, *, out=None)",
+                         "modified_bessel_k1(input) * exp(input). No gradient.");
+    bind_dest<&ops::airy_ai>(t, kFunction, "special_airy_ai(input, *, out=None)",
+                             "Airy's function Ai (DLMF 9.6.2). No gradient.");
+    bind_dest<&ops::spherical_bessel_j0>(
+        t, kFunction, "special_spherical_bessel_j0(input, *, out=None)",
+        "sin(input) / input, 1 at 0: the spherical Bessel function of order 0. No gradient.");
     bind_dest<&ops::entr>(t, kFunction, "special_entr(input, *, out=None)",
                           "-input * log(input), 0 at 0, -inf below.");
     bind_dest<&ops::xlog1py>(
@@ -144,12 +166,68 @@ void bind_namespace(BindTable& t) {
         "Hurwitz's zeta function: the sum of (other + k)^-input over k >= 0.");
 }
 
+void bind_polynomials(BindTable& t) {
+    bind_dest<&polynomial<Polynomial::ChebyshevT>>(
+        t, kFunction,
+        "special_chebyshev_polynomial_t(input: Tensor | Number, n: Tensor | Number, *, out=None)",
+        "Chebyshev's polynomial of the first kind of degree n. No gradient.");
+    bind_dest<&polynomial<Polynomial::ChebyshevU>>(
+        t, kFunction,
+        "special_chebyshev_polynomial_u(input: Tensor | Number, n: Tensor | Number, *, out=None)",
+        "Chebyshev's polynomial of the second kind of degree n. No gradient.");
+    bind_dest<&polynomial<Polynomial::ChebyshevV>>(
+        t, kFunction,
+        "special_chebyshev_polynomial_v(input: Tensor | Number, n: Tensor | Number, *, out=None)",
+        "Chebyshev's polynomial of the third kind of degree n. No gradient.");
+    bind_dest<&polynomial<Polynomial::ChebyshevW>>(
+        t, kFunction,
+        "special_chebyshev_polynomial_w(input: Tensor | Number, n: Tensor | Number, *, out=None)",
+        "Chebyshev's polynomial of the fourth kind of degree n. No gradient.");
+    bind_dest<&polynomial<Polynomial::H>>(
+        t, kFunction,
+        "special_hermite_polynomial_h(input: Tensor | Number, n: Tensor | Number, *, out=None)",
+        "The physicist's polynomial of Hermite of degree n. No gradient.");
+    bind_dest<&polynomial<Polynomial::He>>(
+        t, kFunction,
+        "special_hermite_polynomial_he(input: Tensor | Number, n: Tensor | Number, *, out=None)",
+        "The probabilist's polynomial of Hermite of degree n. No gradient.");
+    bind_dest<&polynomial<Polynomial::L>>(
+        t, kFunction,
+        "special_laguerre_polynomial_l(input: Tensor | Number, n: Tensor | Number, *, out=None)",
+        "Laguerre's polynomial of degree n. No gradient.");
+    bind_dest<&polynomial<Polynomial::P>>(
+        t, kFunction,
+        "special_legendre_polynomial_p(input: Tensor | Number, n: Tensor | Number, *, out=None)",
+        "Legendre's polynomial of degree n. No gradient.");
+    bind_dest<&polynomial<Polynomial::ShiftedT>>(
+        t, kFunction,
+        "special_shifted_chebyshev_polynomial_t(input: Tensor | Number, n: Tensor | Number, *, "
+        "out=None)",
+        "Chebyshev's polynomial of the first kind at 2 * input - 1. No gradient.");
+    bind_dest<&polynomial<Polynomial::ShiftedU>>(
+        t, kFunction,
+        "special_shifted_chebyshev_polynomial_u(input: Tensor | Number, n: Tensor | Number, *, "
+        "out=None)",
+        "Chebyshev's polynomial of the second kind at 2 * input - 1. No gradient.");
+    bind_dest<&polynomial<Polynomial::ShiftedV>>(
+        t, kFunction,
+        "special_shifted_chebyshev_polynomial_v(input: Tensor | Number, n: Tensor | Number, *, "
+        "out=None)",
+        "Chebyshev's polynomial of the third kind at 2 * input - 1. No gradient.");
+    bind_dest<&polynomial<Polynomial::ShiftedW>>(
+        t, kFunction,
+        "special_shifted_chebyshev_polynomial_w(input: Tensor | Number, n: Tensor | Number, *, "
+        "out=None)",
+        "Chebyshev's polynomial of the fourth kind at 2 * input - 1. No gradient.");
+}
+
 }  // namespace
 
 void bind_special(BindTable& t) {
     bind_functions(t);
     bind_predicates(t);
     bind_namespace(t);
+    bind_polynomials(t);
 }
 
 }  // namespace ember::python

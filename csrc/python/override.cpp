@@ -8,8 +8,11 @@
 namespace ember::python {
 
 PyTypeObject* parameter_type = nullptr;
+int entered_modes = 0;
 
 namespace {
+
+thread_local std::vector<PyObject*> modes;  // the innermost last
 
 PyObject *protocol_name, *disabled_function;
 thread_local bool protocol_off = false, leaving = false;
@@ -39,6 +42,20 @@ void collect_deep(PyObject* o, std::vector<PyObject*>& found) {
         collect(PySequence_Fast_GET_ITEM(o, i), found);
 }
 
+// The innermost mode's answer, during which those around it are in force.
+PyObject* ask_mode(PyObject* func, PyObject* types, PyObject* args, PyObject* kwargs) {
+    PyRef mode = PyRef::steal(modes.back());
+    modes.pop_back();
+    entered_modes--;
+    PyRef handler = PyRef::steal(PyObject_GetAttr(mode.get(), protocol_name));
+    PyObject* result = nullptr;
+    if (handler)
+        result = PyObject_CallFunctionObjArgs(handler.get(), func, types, args, kwargs, nullptr);
+    modes.push_back(Py_NewRef(mode.get()));
+    entered_modes++;
+    return result;
+}
+
 // The first answer that is not NotImplemented.
 PyObject* ask(const std::vector<PyObject*>& found, PyObject* func, PyObject* args,
               PyObject* kwargs) {
@@ -47,6 +64,11 @@ PyObject* ask(const std::vector<PyObject*>& found, PyObject* func, PyObject* arg
     for (size_t i = 0; i < found.size(); i++)
         PyTuple_SET_ITEM(types.get(), Py_ssize_t(i),
                          Py_NewRef(reinterpret_cast<PyObject*>(Py_TYPE(found[i]))));
+    if (!modes.empty()) {
+        PyObject* result = ask_mode(func, types.get(), args, kwargs);
+        if (result != Py_NotImplemented) return result;
+        Py_DECREF(result);
+    }
     for (PyObject* o : found) {
         PyRef handler = PyRef::steal(PyObject_GetAttr(o, protocol_name));
         if (!handler) return nullptr;
@@ -59,7 +81,7 @@ PyObject* ask(const std::vector<PyObject*>& found, PyObject* func, PyObject* arg
 }
 
 PyObject* refuse(PyObject* func, const std::vector<PyObject*>& found) {
-    std::string types;
+    std::string types = found.empty() ? "the mode" : "";
     for (PyObject* o : found)
         types += (types.empty() ? "" : ", ") + std::string(Py_TYPE(o)->tp_name);
     PyErr_Format(PyExc_TypeError, "%R: __torch_function__ of %s returned NotImplemented", func,
@@ -86,6 +108,22 @@ PyObject* set_enabled(PyObject*, PyObject* on) {
 }
 PyObject* enabled(PyObject*, PyObject*) { return PyBool_FromLong(!protocol_off); }
 
+PyObject* push_mode(PyObject*, PyObject* mode) {
+    modes.push_back(Py_NewRef(mode));
+    entered_modes++;
+    Py_RETURN_NONE;
+}
+PyObject* pop_mode(PyObject*, PyObject*) {
+    if (modes.empty()) {
+        PyErr_SetString(PyExc_RuntimeError, "TorchFunctionMode: none is entered on this thread");
+        return nullptr;
+    }
+    PyObject* mode = modes.back();
+    modes.pop_back();
+    entered_modes--;
+    return mode;
+}
+
 PyObject* set_parameter_type(PyObject*, PyObject* type) {
     if (!PyType_Check(type) ||
         !PyType_IsSubtype(reinterpret_cast<PyTypeObject*>(type), tensor_type)) {
@@ -99,9 +137,41 @@ PyObject* set_parameter_type(PyObject*, PyObject* type) {
 PyObject* has_override(PyObject*, PyObject* objects) {
     PyRef all = PyRef::steal(PySequence_Tuple(objects));
     if (!all) return nullptr;
+    if (has_mode()) Py_RETURN_TRUE;
     for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(all.get()); i++)
         if (overrides(PyTuple_GET_ITEM(all.get(), i))) Py_RETURN_TRUE;
     Py_RETURN_FALSE;
+}
+
+bool any_override(PyObject* o) {
+    if (!PyTuple_Check(o) && !PyList_Check(o)) return overrides(o);
+    for (Py_ssize_t i = 0; i < PySequence_Fast_GET_SIZE(o); i++)
+        if (overrides(PySequence_Fast_GET_ITEM(o, i))) return true;
+    return false;
+}
+
+// _overridden(function, args, kwargs): what the types among the arguments of a function of Python
+// make of it, as a tuple of one; None where there are none.
+PyObject* overridden(PyObject*, PyObject* const* given, Py_ssize_t n) {
+    if (n != 3 || !PyTuple_Check(given[1]) || !PyDict_Check(given[2])) {
+        PyErr_SetString(PyExc_TypeError, "_overridden: expected a function, a tuple and a dict");
+        return nullptr;
+    }
+    PyObject *func = given[0], *args = given[1], *kwargs = given[2];
+    bool asks = has_mode();
+    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(args); i++)
+        asks = asks || any_override(PyTuple_GET_ITEM(args, i));
+    PyObject *key, *value;
+    for (Py_ssize_t at = 0; PyDict_Next(kwargs, &at, &key, &value);)
+        asks = asks || any_override(value);
+    if (!asks) Py_RETURN_NONE;
+    std::vector<PyObject*> found;
+    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(args); i++)
+        collect_deep(PyTuple_GET_ITEM(args, i), found);
+    for (Py_ssize_t at = 0; PyDict_Next(kwargs, &at, &key, &value);) collect_deep(value, found);
+    PyRef result = PyRef::steal(ask(found, func, args, kwargs));
+    if (!result) return nullptr;
+    return result.get() == Py_NotImplemented ? refuse(func, found) : PyTuple_Pack(1, result.get());
 }
 
 // overrides.handle_torch_function
@@ -155,6 +225,10 @@ PyMethodDef functions[] = {
      "types whose instances functions take for plain tensors, such as Parameter."},
     {"_set_torch_function_enabled", set_enabled, METH_O, nullptr},
     {"_is_torch_function_enabled", enabled, METH_NOARGS, nullptr},
+    {"_push_function_mode", push_mode, METH_O, nullptr},
+    {"_pop_function_mode", pop_mode, METH_NOARGS, nullptr},
+    {"_overridden", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(overridden)),
+     METH_FASTCALL, nullptr},
     {"_set_parameter_type", set_parameter_type, METH_O, nullptr},
     {"_has_torch_function", has_override, METH_O,
      "_has_torch_function(objects)\n\nWhether a type among these defines __torch_function__."},
@@ -163,6 +237,8 @@ PyMethodDef functions[] = {
 };
 
 }  // namespace
+
+bool mode_on_this_thread() { return !modes.empty(); }
 
 bool type_overrides(PyTypeObject* type) {
     // The most frequent keys and operands that are not tensors.

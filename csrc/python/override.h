@@ -15,10 +15,18 @@ inline bool is_plain(PyObject* o) {
     return Py_TYPE(o) == tensor_type || Py_TYPE(o) == parameter_type;
 }
 
+// How many entered TorchFunctionModes all threads have; whether this one has any, which then see
+// every function before the arguments' types do.
+extern int entered_modes;
+bool mode_on_this_thread();
+inline bool has_mode() { return EMBER_UNLIKELY(entered_modes != 0) && mode_on_this_thread(); }
+
 // Whether functions must ask o's type. False for tensors and parameters, and while the protocol
 // is off.
 bool type_overrides(PyTypeObject* type);
-inline bool overrides(PyObject* o) { return !is_plain(o) && type_overrides(Py_TYPE(o)); }
+inline bool overrides(PyObject* o) {
+    return has_mode() || (!is_plain(o) && type_overrides(Py_TYPE(o)));
+}
 
 // Raises NotImplementedError for a tensor without items of its own, which `name` would read.
 const Tensor& with_items(const char* name, const Tensor& t);

@@ -44,7 +44,7 @@ Operand convert_operand(PyObject* o, Tensor& made, const Tensor*& tensor) {
 
 // An operand of a binary operator: a tensor, or a number made into one.
 inline Operand operand(PyObject* o, Tensor& made, const Tensor*& tensor) {
-    if (EMBER_UNLIKELY(!is_plain(o))) return convert_operand(o, made, tensor);
+    if (EMBER_UNLIKELY(!is_plain(o) || has_mode())) return convert_operand(o, made, tensor);
     tensor = &tensor_of(o);
     return Operand::Ready;
 }

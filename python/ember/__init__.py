@@ -23,8 +23,8 @@ newaxis = None
 # names with the submodule each is in.
 _MODULES = set(
     "accelerator amp as_torch autograd backends compiler cpu cuda distributed distributions fft "
-    "hub jit linalg multiprocessing nn onnx optim overrides profiler serialization signal sparse "
-    "special storage testing utils version".split()
+    "hub jit linalg multiprocessing nn onnx optim overrides profiler random serialization signal "
+    "sparse special storage testing utils version".split()
 )
 _MATRIX_METHODS = (
     "addbmm addmv addr cholesky cholesky_inverse cholesky_solve cross det inner inverse kron "
@@ -39,9 +39,22 @@ _NAMES = {
         "HalfTensor IntTensor LongTensor ShortTensor set_default_tensor_type typename",
         "_gamma": "igamma igammac",
         "_matrix": _MATRIX_METHODS + " addmv_ chain_matmul lu_unpack tensordot",
+        "_copies": "alias_copy as_strided_copy ccol_indices_copy col_indices_copy "
+        "crow_indices_copy detach_copy diagonal_copy expand_copy indices_copy permute_copy "
+        "row_indices_copy select_copy slice_copy split_copy split_with_sizes_copy squeeze_copy "
+        "t_copy transpose_copy unbind_copy unfold_copy unsafe_chunk unsafe_split "
+        "unsafe_split_with_sizes unsqueeze_copy values_copy view_as_complex_copy "
+        "view_as_real_copy view_copy",
+        "_compositions": "constant_pad_nd conv_tbc dropout_ empty_permuted frobenius_norm gcd_ "
+        "get_device is_inference is_storage lcm_ ldexp_ nonzero_static norm_except_dim "
+        "nuclear_norm range scalar_tensor segment_reduce",
+        "_reflectors": "geqrf orgqr ormqr pca_lowrank svd_lowrank",
         "_sampling": "_sample_dirichlet _standard_gamma binomial poisson",
         "_quantized": "qint32 qint8 quint2x4 quint4x2 quint8",
-        "_settings": "compile get_float32_matmul_precision set_float32_matmul_precision",
+        "_settings": "compile compiled_with_cxx11_abi get_deterministic_debug_mode "
+        "get_device_module get_float32_matmul_precision get_num_interop_threads "
+        "is_warn_always_enabled set_deterministic_debug_mode set_float32_matmul_precision "
+        "set_num_interop_threads set_warn_always",
         "_shapes": "atleast_1d atleast_2d atleast_3d block_diag broadcast_shapes cartesian_prod "
         "combinations meshgrid unravel_index vander",
         "_spectral": "istft stft",
@@ -72,9 +85,19 @@ def __getattr__(name: str):
         return importlib.import_module(f"{__name__}.{name}")
     if name in _NAMES:
         value = getattr(importlib.import_module(f"{__name__}.{_NAMES[name]}"), name)
-        globals()[name] = value
+        globals()[name] = value = _public(value, __name__)
         return value
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def _public(value: object, module: str) -> object:
+    """The form that types and modes can override, of a function that an internal module defines."""
+    internal = isinstance(value, type(_public)) and "._" in value.__module__
+    if not internal:
+        return value
+    from ._overridable import overridable
+
+    return overridable(value, module)
 
 
 def __dir__() -> list[str]:
@@ -161,12 +184,18 @@ class _LazyMethod:
 
     def __get__(self, instance: Tensor | None, owner: type) -> object:
         function = getattr(importlib.import_module(f"{__name__}.{self.module}"), self.name)
+        function = _public(function, "ember.Tensor")
         setattr(Tensor, self.name, function)
         return function if instance is None else function.__get__(instance, owner)
 
 
 for _module, _names in {
     "_matrix": _MATRIX_METHODS + " addbmm_ addmv_ addr_ renorm_",
+    "_compositions": "const_data_ptr dim_order is_set_to map2_ new_empty_strided nonzero_static",
+    "_copies": "unsafe_chunk unsafe_split unsafe_split_with_sizes",
+    "_gamma": "igamma igamma_ igammac igammac_",
+    "_reflectors": "geqrf orgqr ormqr",
+    "_sampling": "cauchy_ geometric_ log_normal_",
     "_spectral": "istft stft",
     "_statistics": "apply_ corrcoef cov histogram is_nonzero map_ positive",
     "sparse": "smm sspaddmm",

@@ -15,6 +15,8 @@ import numpy as np
 import ember
 from ember import Tensor
 
+from ._lapack import deliver
+
 _STEP = 1e-100
 _TINY = 1e-300
 _LARGE = 1e5  # from here on the quantiles' expansion in 1 / sqrt(a) is exact to 1e-8
@@ -71,12 +73,38 @@ def _log_density_scale(a: np.ndarray, x: np.ndarray) -> np.ndarray:
     return np.where(big, stirling, plain)
 
 
+def _large(a: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """P, Q and dP/da for large a: Temme's uniform expansion (DLMF 8.12), of which one term is exact
+    to 1e-10, and the quantile's slope times the density."""
+    u = (x - a) / a
+    powers = [(-1) ** k * u**k / k for k in range(2, 9)]
+    half = np.where(np.abs(u) < 1e-2, sum(powers), u - np.log1p(u))
+    eta = np.copysign(np.sqrt(2 * np.maximum(half, 0)), u)
+    scaled = eta * np.sqrt(a / 2)
+    near = np.abs(eta) < 1e-2
+    safe = np.where(near, 1, eta)
+    first = np.where(near, -1 / 3 + eta / 12 - 2 * eta**2 / 135 + eta**3 / 864,
+                     1 / np.where(near, 1, u) - 1 / safe)  # fmt: skip
+    rest = np.exp(-scaled * scaled) / np.sqrt(2 * np.pi * a) * first
+
+    def tail(t: np.ndarray) -> np.ndarray:
+        return 0.5 * ember.erfc(ember.from_numpy(np.ascontiguousarray(t))).numpy()
+
+    lower, upper = np.clip(tail(-scaled) - rest, 0, 1), np.clip(tail(scaled) + rest, 0, 1)
+    density = np.exp(-scaled * scaled) * np.sqrt(a / (2 * np.pi))  # times x
+    slope = -density * log_quantile_slope(a, np.log(x))
+    return lower, upper, np.where(density > 0, slope, 0.0)
+
+
 def _evaluate(a: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """P, Q and dP/da for finite positive arguments."""
     scale = np.exp(_log_density_scale(a, x))
     lower, upper, slope = np.empty_like(a), np.empty_like(a), np.empty_like(a)
-    low = x <= a + 1
-    for side, function in ((low, _series), (~low, _fraction)):
+    large, low = a > _LARGE, x <= a + 1
+    if large.any():
+        with np.errstate(all="ignore"):
+            lower[large], upper[large], slope[large] = _large(a[large], x[large])
+    for side, function in ((low & ~large, _series), (~low & ~large, _fraction)):
         if not side.any():
             continue
         s, t, front = a[side], x[side], scale[side]
@@ -168,17 +196,27 @@ def _apply(name: str, a: Tensor, x: Tensor, upper: bool) -> Tensor:
     return _Gammainc.apply(a, x, upper)
 
 
-def gammainc(input: Tensor, other: Tensor) -> Tensor:
+def gammainc(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
     """Return the regularised lower incomplete gamma function P(input, other).
 
     Both are differentiable, once in ``input``.
     """
-    return _apply("gammainc", input, other, False)
+    return deliver(_apply("gammainc", input, other, False), out)
 
 
-def gammaincc(input: Tensor, other: Tensor) -> Tensor:
+def gammaincc(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
     """Return the regularised upper incomplete gamma function Q(input, other) = 1 - P."""
-    return _apply("gammaincc", input, other, True)
+    return deliver(_apply("gammaincc", input, other, True), out)
 
 
 igamma, igammac = gammainc, gammaincc
+
+
+def igamma_(self: Tensor, other: Tensor) -> Tensor:
+    """`igamma` in place."""
+    return self.copy_(_apply("igamma_", self, other, False))
+
+
+def igammac_(self: Tensor, other: Tensor) -> Tensor:
+    """`igammac` in place."""
+    return self.copy_(_apply("igammac_", self, other, True))

@@ -7,6 +7,7 @@ S. Walter and L. Lehmann (2010), G. Golub and V. Pereyra (1973).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -391,7 +392,7 @@ def _factor(a: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """L and U in one matrix, and the row exchanged with each (from 1), by partial pivoting."""
     lu = np.array(a)
     *batch, m, n = lu.shape
-    flat = lu.reshape(-1, m, n)
+    flat = lu.reshape(math.prod(batch), m, n)
     k = min(m, n)
     pivots = np.empty((len(flat), k), np.int32)
     each = np.arange(len(flat))
@@ -412,7 +413,7 @@ def _factor(a: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def permutation(pivots: np.ndarray, m: int) -> np.ndarray:
     """P of a = P L U from the exchanges."""
     *batch, k = pivots.shape
-    flat = pivots.reshape(-1, k)
+    flat = pivots.reshape(math.prod(batch), k)
     order = np.tile(np.arange(m), (len(flat), 1))
     each = np.arange(len(flat))
     for j in range(k):

@@ -1,6 +1,9 @@
-"""Samplers whose number of draws is itself random: gamma, Dirichlet, Poisson, binomial.
+"""Samplers beyond the uniform, normal and exponential.
 
-They draw uniform and normal numbers from Ember's generator, and reject in whole arrays. The
+Cauchy, geometric and log-normal numbers are functions of one draw each, and PyTorch's to rounding
+for the same seed. Gamma, Dirichlet, Poisson and binomial ones take a random number of draws.
+
+Those draw uniform and normal numbers from Ember's generator, and reject in whole arrays. The
 distributions are exact; the numbers are not those that PyTorch gives for the same seed.
 """
 
@@ -220,3 +223,42 @@ def binomial(count: Tensor, prob: Tensor, generator: Any = None) -> Tensor:
         out[left] += 1
     out = np.where(good & flipped, n - out, out)
     return _tensor(out.reshape(counts.shape), prob)
+
+
+def _fill(name: str, self: Tensor, values: Tensor) -> Tensor:
+    if self.dtype is ember.bool:
+        raise NotImplementedError(f"{name}: not implemented for bool")
+    return self.copy_(values)
+
+
+def _draws(self: Tensor, generator: Any) -> Tensor:
+    return ember.rand(self.shape, dtype=ember.float64, device=self.device, generator=generator)
+
+
+def cauchy_(self: Tensor, median: float = 0, sigma: float = 1, *, generator: Any = None) -> Tensor:
+    """Fill with draws from a Cauchy distribution of this median and half width."""
+    if not self.dtype.is_floating_point:
+        raise RuntimeError(f"cauchy_: expected a floating point dtype, got {self.dtype}")
+    if not sigma > 0:
+        raise RuntimeError(f"cauchy_: expects sigma > 0.0, but found sigma={sigma}")
+    angle = (_draws(self, generator) - 0.5) * ember.pi
+    return _fill("cauchy_", self, median + sigma * angle.tan())
+
+
+def geometric_(self: Tensor, p: float, *, generator: Any = None) -> Tensor:
+    """Fill with numbers of trials up to the first success, each of probability `p`."""
+    if not 0 < p < 1:
+        raise RuntimeError(f"geometric_: expects p to be in (0, 1), but got p={p}")
+    trials = _draws(self, generator).log() / float(np.log1p(-p))
+    return _fill("geometric_", self, trials.ceil())
+
+
+def log_normal_(self: Tensor, mean: float = 1, std: float = 2, *, generator: Any = None) -> Tensor:
+    """Fill with numbers whose logarithms have a normal distribution of this mean and spread."""
+    if not self.dtype.is_floating_point:
+        raise NotImplementedError(f"log_normal_: expected a floating point dtype, got {self.dtype}")
+    if not std > 0:
+        raise RuntimeError(f"log_normal_: expects std > 0.0, but found std={std}")
+    # Memory with gaps takes the generator's draws one by one, as PyTorch does here.
+    draws = ember.empty((*self.shape, 2), dtype=ember.float64, device=self.device)[..., 0]
+    return _fill("log_normal_", self, draws.normal_(mean, std, generator=generator).exp())

@@ -6,6 +6,8 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
+from . import _C
+
 _PRECISIONS = ("highest", "high", "medium")
 _precision = "highest"
 
@@ -58,3 +60,64 @@ def compile(
     if not callable(model):
         raise TypeError(f"compile: expected a function or a module, got {type(model).__name__}")
     return model
+
+
+_always_warn = False
+_interop_threads: int | None = None
+
+
+def set_warn_always(b: bool) -> None:
+    """Say whether warnings that come once come always. Ember leaves that to Python's filters."""
+    global _always_warn
+    if not isinstance(b, bool):
+        raise TypeError(f"set_warn_always: expected a bool, got {type(b).__name__}")
+    _always_warn = b
+
+
+def is_warn_always_enabled() -> bool:
+    """Return what `set_warn_always` was last called with."""
+    return _always_warn
+
+
+def set_num_interop_threads(num_threads: int) -> None:
+    """Say how many operations may run at a time. Ember runs one after the other."""
+    global _interop_threads
+    if not isinstance(num_threads, int) or num_threads < 1:
+        raise RuntimeError(f"set_num_interop_threads: expected a positive int, got {num_threads!r}")
+    _interop_threads = num_threads
+
+
+def get_num_interop_threads() -> int:
+    """Return what `set_num_interop_threads` was called with, `get_num_threads` without."""
+    return _C.get_num_threads() if _interop_threads is None else _interop_threads
+
+
+def set_deterministic_debug_mode(debug_mode: int | str) -> None:
+    """Ask for deterministic algorithms: ``"default"`` or 0, ``"warn"`` or 1, ``"error"`` or 2."""
+    names = ("default", "warn", "error")
+    level = names.index(debug_mode) if debug_mode in names else debug_mode
+    if level not in (0, 1, 2):
+        raise RuntimeError(
+            f"set_deterministic_debug_mode: expected one of {names} or 0 to 2, got {debug_mode!r}"
+        )
+    _C._set_deterministic(level != 0, level == 1)
+
+
+def get_deterministic_debug_mode() -> int:
+    """Return 0, 1 or 2; see `set_deterministic_debug_mode`."""
+    if not _C.are_deterministic_algorithms_enabled():
+        return 0
+    return 1 if _C.is_deterministic_algorithms_warn_only_enabled() else 2
+
+
+def compiled_with_cxx11_abi() -> bool:
+    """Whether C++ strings are those of C++11."""
+    return True
+
+
+def get_device_module(device: Any = None) -> Any:
+    """Return ``ember.cuda`` or ``ember.cpu``, by a device or its name; the CPU's by default."""
+    import ember
+
+    kind = "cpu" if device is None else _C.device(device).type
+    return getattr(ember, kind)

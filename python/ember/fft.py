@@ -450,3 +450,8 @@ def fftshift(input: Tensor, dim: Any = None) -> Tensor:
 def ifftshift(input: Tensor, dim: Any = None) -> Tensor:
     """Undo `fftshift`."""
     return _shifted("ifftshift", input, dim, True)
+
+
+from ._overridable import publish  # noqa: E402  needs the functions above
+
+publish(globals(), __all__)

@@ -588,5 +588,12 @@ from ._linalg_checked import (  # noqa: E402  needs the functions above
     tensorinv,
     tensorsolve,
 )
+from ._reflectors import householder_product  # noqa: E402
 
+__all__ += ["householder_product"]
 __all__ += ["cholesky_ex", "inv_ex", "lu_factor_ex", "solve_ex", "tensorinv", "tensorsolve"]
+
+
+from ._overridable import publish  # noqa: E402  needs the functions above
+
+publish(globals(), __all__)

@@ -2,12 +2,94 @@
 
 from __future__ import annotations
 
+import types
 from collections.abc import Callable, Iterable
 from typing import Any
 
 from . import _C
 
-__all__ = ["handle_torch_function", "has_torch_function", "is_tensor_like", "wrap_torch_function"]
+__all__ = [
+    "TorchFunctionMode",
+    "get_overridable_functions",
+    "handle_torch_function",
+    "has_torch_function",
+    "is_tensor_like",
+    "is_tensor_method_or_property",
+    "resolve_name",
+    "wrap_torch_function",
+]
+
+
+class TorchFunctionMode:
+    """A context in which every function goes through ``__torch_function__`` of the mode.
+
+    Subclasses define ``__torch_function__(self, func, types, args=(), kwargs=None)``. It sees
+    functions, methods, operators and attributes of tensors that this thread calls in the block,
+    factory functions too, and the innermost mode sees them first. While it runs, the modes around
+    it are in force; it answers with ``func(*args, **(kwargs or {}))`` to go on as usual, or with
+    ``NotImplemented`` to leave the call to the arguments' types.
+    """
+
+    def __torch_function__(
+        self, func: Callable, types: tuple, args: tuple = (), kwargs: dict | None = None
+    ) -> Any:
+        raise NotImplementedError(f"{type(self).__name__} has no __torch_function__")
+
+    def __enter__(self) -> TorchFunctionMode:
+        _C._push_function_mode(self)
+        return self
+
+    def __exit__(self, *args: object) -> None:
+        _C._pop_function_mode()
+
+
+class BaseTorchFunctionMode(TorchFunctionMode):
+    """A mode that goes on as usual, for subclasses to call."""
+
+    def __torch_function__(
+        self, func: Callable, types: tuple, args: tuple = (), kwargs: dict | None = None
+    ) -> Any:
+        return func(*args, **(kwargs or {}))
+
+
+def _namespaces() -> dict[str, Any]:
+    import ember
+
+    found = {"ember.Tensor": _C.Tensor, "ember": ember}
+    for name in ("nn.functional", "linalg", "fft", "special"):
+        found[f"ember.{name}"] = __import__(f"ember.{name}", fromlist=["_"])
+    return found
+
+
+def get_overridable_functions() -> dict[Any, list[Callable]]:
+    """The functions that types and modes can override, by the module or class they are in."""
+    found: dict[Any, list[Callable]] = {}
+    for space in _namespaces().values():
+        for name in dir(space):
+            value = getattr(space, name)
+            if name.startswith("_") or isinstance(value, type) or not callable(value):
+                continue
+            if not isinstance(value, types.FunctionType) or hasattr(value, "__wrapped__"):
+                found.setdefault(space, []).append(value)
+    return found
+
+
+def resolve_name(f: Callable) -> str | None:
+    """The public name of a function that can be overridden; None for others."""
+    attribute = getattr(f, "__self__", None)  # of Tensor.T.__get__
+    if type(attribute).__name__ == "getset_descriptor":
+        return f"ember.Tensor.{attribute.__name__}.{f.__name__}"
+    for path, space in _namespaces().items():
+        name = getattr(f, "__name__", "")
+        if name and getattr(space, name, None) is f:
+            return f"{path}.{name}"
+    return None
+
+
+def is_tensor_method_or_property(func: Callable) -> bool:
+    """Whether this is a method of Tensor, or reads or sets an attribute of it."""
+    name = resolve_name(func)
+    return name is not None and name.startswith("ember.Tensor.")
 
 
 def has_torch_function(relevant_args: Iterable[Any]) -> bool:

@@ -5,6 +5,7 @@ from . import (
     attention,
     complex_matrices,
     complexes,
+    compositions,
     creation,
     images,
     indexing,
@@ -46,6 +47,7 @@ SPECS = [
     *complex_matrices.SPECS,
     *spectral.SPECS,
     *statistics.SPECS,
+    *compositions.SPECS,
 ]
 BY_NAME = {spec.name: spec for spec in SPECS}
 assert len(BY_NAME) == len(SPECS), "two rows have the same name"

@@ -273,6 +273,8 @@ REDUCTIONS = [
         small=lambda dtype, rng: [case(arr(rng, (3, 4), dtype), 1)], tol=TERMS, method="std"),
     row("cumsum", along, small=few(along), tol=TERMS, method="cumsum", out=True),
     row("cumprod", along, small=few(along), tol=PRODUCT, method="cumprod", out=True),
+    row("logsumexp", lambda dtype, rng: [c for c in reductions((0, -1, (0, 1)))(dtype, rng) if len(c.args) > 1],
+        small=lambda dtype, rng: [case(arr(rng, (3, 4), dtype), 1)], tol=TERMS, method="logsumexp"),
     row("any", reductions((0, 1)), tol=EXACT, method="any"),
     row("all", reductions((0, 1)), tol=EXACT, method="all"),
     row("count_nonzero", reductions(), tol=EXACT, method="count_nonzero"),

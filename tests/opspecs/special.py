@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -12,12 +12,15 @@ from .base import (
     EXACT,
     FLOATS,
     INTS,
+    LARGE,
     ULP2,
     Bad,
     Case,
     Spec,
+    arr,
     case,
     given,
+    index,
     ulps,
 )
 from .pointwise import A, binary, unary, unary_cases, unary_grads
@@ -134,8 +137,51 @@ SPECIAL = [
         grad=False,
         corners=False,
     ),
+    *(special("modified_bessel_" + name, 0.1, 4, dtypes=ROUGH, tol=NEAR_ZERO, grad=False, corners=False)
+      for name in ("i0", "i1", "k0", "k1")),
+    *(special("scaled_modified_bessel_" + name, 0.1, 4, dtypes=ROUGH, tol=NEAR_ZERO, grad=False,
+              corners=False) for name in ("k0", "k1")),
+    # PyTorch's in float64 is off by 1e-6.
+    special("airy_ai", 0.1, 4, dtypes=ROUGH, tol=NEAR_ZERO, grad=False, corners=False, out=False),
+    special("spherical_bessel_j0", dtypes=ROUGH, tol=NEAR_ZERO, grad=False, corners=False),
     special("entr", 0.1, 3, tol=ULP2),
-]
+]  # fmt: skip
+
+
+def _degrees(low: float, high: float) -> Callable[[str, np.random.Generator], Iterable[Case]]:
+    def make(dtype: str, rng: np.random.Generator) -> Iterable[Case]:
+        for shape in ((4, 9), (3, 0), ()):
+            for layout in ("plain", "transposed", "stepped"):
+                x = arr(rng, shape, dtype, layout, low, high)
+                # From 7 on by angles, exact to the dtype's last digit of 1.
+                yield case(x, given(rng.integers(-1, 12 if x.is_float else 6, shape), dtype))
+                yield case(x, 3)
+                yield case(x, index(rng.integers(0, 6, (2, *shape))))
+        yield case(1.5, arr(rng, (5,), dtype, low=0, high=6))
+        yield case(given([0.5, 2.0], "float32"), given([3.0, 4.0], "float64"))
+
+    return make
+
+
+# In multiples of the largest value that a recurrence meets.
+GROWING = ulps(512, "recurrences of up to 11 steps, whose rounding errors grow with the value",
+               lambda lib, x, n: abs(x if isinstance(x, lib.Tensor) else n * 0 + x) ** 4 * 1e3 + 1)  # fmt: skip
+
+
+def polynomial(name: str, low: float = -2, high: float = 2) -> Spec:
+    return Spec(
+        f"special.{name}", _degrees(low, high), ("float32", "float64", "int64", "int32"), tol=GROWING,
+        fn=f"special.{name}", out=True, large=lambda r: case(arr(r, LARGE, "float32", low=low, high=high), 5),
+        bad=(Bad(case("x", A), "TypeError"), Bad(case(A), "TypeError")),
+    )  # fmt: skip
+
+
+POLYNOMIALS = [
+    *(polynomial(f"chebyshev_polynomial_{kind}") for kind in "tuvw"),
+    *(polynomial(f"shifted_chebyshev_polynomial_{kind}", -0.5, 1.5) for kind in "tuvw"),
+    *(polynomial(f"{name}_polynomial_{kind}") for name, kind in
+      (("hermite", "h"), ("hermite", "he"), ("laguerre", "l"), ("legendre", "p"))),
+]  # fmt: skip
 
 MIXED = ulps(16, "inputs of two dtypes, a logarithm and a product")
 
@@ -183,4 +229,4 @@ BINARY = [
                   corners=False, grad=False),
 ]  # fmt: skip
 
-SPECS = [*UNARY, *map(_polygamma, (0, 1, 2, 4)), *SPECIAL, *BINARY]
+SPECS = [*POLYNOMIALS, *UNARY, *map(_polygamma, (0, 1, 2, 4)), *SPECIAL, *BINARY]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -120,12 +121,9 @@ def _lp_pool(
     stride: Any,
     ceil_mode: bool,
 ) -> Tensor:
-    sizes = (kernel_size,) * rank if isinstance(kernel_size, int) else tuple(kernel_size)
-    items = 1
-    for size in sizes:
-        items *= size
     average = (_C.avg_pool1d, _C.avg_pool2d, _C.avg_pool3d)[rank - 1]
     mean = average(input.pow(norm_type), kernel_size, stride, 0, ceil_mode)
+    items = math.prod(_tuple_of(kernel_size, rank))
     return (mean.sign() * mean.abs().relu() * items).pow(1.0 / norm_type)
 
 
@@ -178,6 +176,8 @@ def lp_pool3d(
 
 
 def _tuple_of(value: Any, rank: int) -> tuple[int, ...]:
+    if isinstance(value, Tensor):
+        raise TypeError(f"pooling: expected an int or {rank} ints, got a tensor")
     return (value,) * rank if isinstance(value, int) else tuple(value)
 
 

@@ -366,3 +366,8 @@ def bilinear(input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor | None
         )
     result = einsum("...i,oij,...j->...o", input1, weight, input2)
     return result if bias is None else result + bias
+
+
+from .._overridable import publish  # noqa: E402  needs the functions above
+
+publish(globals(), __all__)

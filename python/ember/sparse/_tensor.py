@@ -46,7 +46,7 @@ class SparseTensor(Tensor):
         if name in _HARMLESS:
             with _C.DisableTorchFunctionSubclass():
                 return func(*args, **(kwargs or {}))
-        own = FUNCTIONS.get(name)
+        own = FUNCTIONS.get(name) or getattr(func, "__wrapped__", None)  # composed of others
         if own is None:
             raise NotImplementedError(
                 f"{name}: not implemented for tensors of layout {_layout_among(args)}"
