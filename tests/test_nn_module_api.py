@@ -186,6 +186,25 @@ def test_getattr_of_subclasses(lib):
         _ = m.inner.missing
 
 
+def test_getattr_that_a_module_calls_itself(lib):
+    class Levels(lib.nn.Module):
+        def __init__(self):
+            super().__init__()
+            for i in range(2):
+                self.add_module(f"level_{i}", lib.nn.Linear(2, 2))
+
+        def level(self, i):
+            return self.__getattr__(f"level_{i}")
+
+    class Derived(Levels):
+        pass
+
+    for m in Levels(), Derived():
+        assert m.level(1) is m.level_1 and m.level(0) is not m.level_1
+        with pytest.raises(AttributeError, match="has no attribute 'level_2'"):
+            m.level(2)
+
+
 def test_getattr_of_mixins_and_other_bases(lib):
     class Mixin:
         def __getattr__(self, name):

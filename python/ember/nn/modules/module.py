@@ -10,7 +10,13 @@ from ... import _C
 from ...autograd import no_grad
 from ..parameter import Buffer, Parameter
 from .hooks import CallHooks
-from .registry import REGISTRIES, GetattrBase, Registry, delete_instance_attribute
+from .registry import (
+    REGISTRIES,
+    GetattrBase,
+    Registry,
+    delete_instance_attribute,
+    needs_getattr,
+)
 from .state import StateDict
 from .utils import parse_to, typename
 
@@ -68,7 +74,7 @@ class Module(CallHooks, StateDict):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        if hasattr(cls, "__getattr__") and not issubclass(cls, GetattrBase):
+        if needs_getattr(cls):
             cls.__bases__ += (GetattrBase,)
 
     def forward(self, *input: Any) -> Any:
