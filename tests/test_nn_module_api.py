@@ -5,6 +5,7 @@ Most tests run on Ember and, where it is installed, on PyTorch: what they state 
 
 import copy
 import gc
+import importlib
 import pickle
 import threading
 import weakref
@@ -184,6 +185,17 @@ def test_getattr_of_subclasses(lib):
         _ = m.missing
     with pytest.raises(AttributeError, match="'Linear' object has no attribute 'missing'"):
         _ = m.inner.missing
+
+
+def test_classes_are_in_pytorchs_modules():
+    torch = pytest.importorskip("torch")
+    for kind in vars(torch.nn).values():
+        if isinstance(kind, type) and kind.__module__.startswith("torch.nn.modules."):
+            if not hasattr(ember.nn, kind.__name__):
+                continue
+            module = importlib.import_module(kind.__module__.replace("torch", "ember", 1))
+            assert getattr(module, kind.__name__) is getattr(ember.nn, kind.__name__)
+    assert not hasattr(ember.nn.modules.batchnorm, "Missing")
 
 
 def test_getattr_that_a_module_calls_itself(lib):
