@@ -65,14 +65,18 @@ def test_what_is_missing_fails_when_used_by_name():
         import torch.distributed as dist
         from torch.distributed.fsdp import FullyShardedDataParallel
         from torch.fx.node import Node
+        from torch.nn.parallel import DataParallel, DistributedDataParallel
+        import torch.nn.parallel.distributed
 
         assert not dist.is_available() and not dist.is_initialized()
         assert not isinstance(3, FullyShardedDataParallel)
+        assert not isinstance(DataParallel(torch.nn.ReLU()), DistributedDataParallel)
         def annotated(x: Node | None = None) -> "Node": ...
         class Derived(FullyShardedDataParallel): ...
         for use, name in [
             (lambda: FullyShardedDataParallel(3), "torch.distributed.fsdp.FullyShardedDataParallel"),
             (lambda: dist.all_reduce(3), "torch.distributed.all_reduce"),
+            (lambda: DistributedDataParallel(3), "torch.nn.parallel.DistributedDataParallel"),
             (lambda: torch.utils.cpp_extension.load(name="x"), "torch.utils.cpp_extension.load"),
             (lambda: Node.meta, "torch.fx.node.Node.meta"),
         ]:

@@ -5,6 +5,7 @@ Most tests run on Ember and, where it is installed, on PyTorch: what they state 
 
 import copy
 import gc
+import importlib
 import pickle
 import threading
 import weakref
@@ -184,6 +185,36 @@ def test_getattr_of_subclasses(lib):
         _ = m.missing
     with pytest.raises(AttributeError, match="'Linear' object has no attribute 'missing'"):
         _ = m.inner.missing
+
+
+def test_classes_are_in_pytorchs_modules():
+    torch = pytest.importorskip("torch")
+    for kind in vars(torch.nn).values():
+        if isinstance(kind, type) and kind.__module__.startswith("torch.nn.modules."):
+            if not hasattr(ember.nn, kind.__name__):
+                continue
+            module = importlib.import_module(kind.__module__.replace("torch", "ember", 1))
+            assert getattr(module, kind.__name__) is getattr(ember.nn, kind.__name__)
+    assert not hasattr(ember.nn.modules.batchnorm, "Missing")
+
+
+def test_getattr_that_a_module_calls_itself(lib):
+    class Levels(lib.nn.Module):
+        def __init__(self):
+            super().__init__()
+            for i in range(2):
+                self.add_module(f"level_{i}", lib.nn.Linear(2, 2))
+
+        def level(self, i):
+            return self.__getattr__(f"level_{i}")
+
+    class Derived(Levels):
+        pass
+
+    for m in Levels(), Derived():
+        assert m.level(1) is m.level_1 and m.level(0) is not m.level_1
+        with pytest.raises(AttributeError, match="has no attribute 'level_2'"):
+            m.level(2)
 
 
 def test_getattr_of_mixins_and_other_bases(lib):

@@ -1,5 +1,9 @@
 """Operations under other names are the same operations, on the module and as methods."""
 
+import re
+from collections import Counter
+from pathlib import Path
+
 import ember
 import numpy as np
 import pytest
@@ -153,3 +157,26 @@ def test_iterations_refuse_what_is_not_finite(name: str) -> None:
     for value in (np.nan, np.inf):
         with pytest.raises(ember.linalg.LinAlgError, match="not finite"):
             getattr(ember.linalg, name)(ember.tensor([[1.0, value], [value, 2.0]]))
+
+
+def test_no_function_is_bound_twice() -> None:
+    """The binder keeps one signature a function: a second name would take the first one's."""
+    sources = Path(__file__).parent.parent.glob("csrc/python/bind_*.cpp")
+    text = "\n".join(path.read_text() for path in sources)
+    lists = re.findall(r"\bbind(?:_dest)?<((?:[^<>]|<[^<>]*>)*&(?:[^<>]|<[^<>]*>)*)>\(", text)
+    functions = [f.strip() for names in lists for f in re.split(r",\s*(?=&)", names)]
+    assert len(functions) > 400
+    assert [f for f, n in Counter(functions).items() if n > 1 and "##" not in f] == []
+
+
+def test_split_takes_pytorchs_keywords() -> None:
+    x = ember.arange(6)
+    for pieces in (
+        x.split(split_size=[2, 4]),
+        x.split(split_size=(2, 4), dim=0),
+        x.split_with_sizes(split_sizes=[2, 4]),
+        ember.split(x, split_size_or_sections=[2, 4], dim=0),
+        ember.split(tensor=x, split_size_or_sections=[2, 4]),
+    ):
+        assert [piece.tolist() for piece in pieces] == [[0, 1], [2, 3, 4, 5]]
+    assert [len(piece) for piece in ember.split(x, split_size_or_sections=4)] == [4, 2]

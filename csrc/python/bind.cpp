@@ -61,10 +61,15 @@ PyObject* make_result_type(const char* function, std::string_view names) {
     return reinterpret_cast<PyObject*>(PyStructSequence_NewType(&desc));
 }
 
-// numpy's spellings that PyTorch takes too.
+// Other spellings that PyTorch takes: numpy's, and those of torch.split beside Tensor.split.
 const char* torch_name(const char* keyword) {
-    static constexpr const char* pairs[][2] = {
-        {"axis", "dim"}, {"keepdims", "keepdim"}, {"x", "input"}, {"x1", "input"}, {"x2", "other"}};
+    static constexpr const char* pairs[][2] = {{"axis", "dim"},
+                                               {"keepdims", "keepdim"},
+                                               {"x", "input"},
+                                               {"x1", "input"},
+                                               {"x2", "other"},
+                                               {"tensor", "input"},
+                                               {"split_size_or_sections", "split_size"}};
     for (auto& pair : pairs)
         if (std::strcmp(keyword, pair[0]) == 0) return pair[1];
     return nullptr;

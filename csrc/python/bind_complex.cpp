@@ -6,8 +6,10 @@ namespace ember::python {
 
 namespace {
 
-Tensor same(const Tensor& x) { return x; }
-bool never(const Tensor&) { return false; }
+Tensor resolve_conj(const Tensor& x) { return x; }
+Tensor resolve_neg(const Tensor& x) { return x; }
+bool is_conj(const Tensor&) { return false; }
+bool is_neg(const Tensor&) { return false; }
 
 Tensor cfloat(const Tensor& x, std::optional<MemoryFormat> format) {
     return ops::to(x, std::nullopt, DType::Complex64, false, false, format);
@@ -46,14 +48,14 @@ void bind_complex(BindTable& t) {
                      "once, so that is_conj is False everywhere.");
     bind_dest<&ops::conj_physical>(t, all, "conj_physical(input, *, out=None)",
                                    "The complex conjugate; the tensor itself if it is real.");
-    bind<&same>(t, both, "resolve_conj(input)",
-                "The tensor itself: conjugates are computed at once.");
-    bind<&same>(t, both, "resolve_neg(input)",
-                "The tensor itself: negatives are computed at once.");
-    bind<&never>(t, both, "is_conj(input)",
-                 "False: conjugates are computed at once, never noted for later.");
-    bind<&never>(t, both, "is_neg(input)",
-                 "False: negatives are computed at once, never noted for later.");
+    bind<&resolve_conj>(t, both, "resolve_conj(input)",
+                        "The tensor itself: conjugates are computed at once.");
+    bind<&resolve_neg>(t, both, "resolve_neg(input)",
+                       "The tensor itself: negatives are computed at once.");
+    bind<&is_conj>(t, both, "is_conj(input)",
+                   "False: conjugates are computed at once, never noted for later.");
+    bind<&is_neg>(t, both, "is_neg(input)",
+                  "False: negatives are computed at once, never noted for later.");
     bind<&ops::adjoint>(t, both, "adjoint(input)", "The last two dims swapped, and conjugated.");
     bind_dest<&ops::angle>(t, both, "angle(input, *, out=None)",
                            "The angle in the complex plane, in radians; for real numbers pi where "

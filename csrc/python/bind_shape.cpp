@@ -53,6 +53,11 @@ std::vector<Tensor> tensor_split_by(const Tensor& x, const Tensor& by, int64_t d
     return ops::tensor_split_at(x, Dims(IntSpan(items.as<int64_t>(), size_t(items.numel()))), dim);
 }
 
+// `split` binds ops::split_sizes itself.
+std::vector<Tensor> split_with_sizes(const Tensor& x, const Dims& sizes, int64_t dim) {
+    return ops::split_sizes(x, sizes, dim);
+}
+
 Tensor repeat_by_number(const Tensor& x, int64_t repeats, std::optional<int64_t> dim,
                         std::optional<int64_t> output_size) {
     return ops::repeat_interleave(
@@ -142,7 +147,7 @@ void bind_pieces(BindTable& t) {
                               "tensor_split along dim 0, into equal pieces.");
     bind<&dsplit, &dsplit_at>(t, both, {"dsplit(input, sections)", "dsplit(input, indices)"},
                               "tensor_split along dim 2, into equal pieces.");
-    bind<&ops::split_sizes>(t, both, "split_with_sizes(input, split_sizes, dim=0)",
+    bind<&split_with_sizes>(t, both, "split_with_sizes(input, split_sizes, dim=0)",
                             "Views of consecutive pieces of these sizes.");
     bind<&ops::unfold>(t, kMethod, "unfold(input, dimension, size, step)",
                        "A view of all windows of `size` items, `step` apart, along a dim; the "

@@ -2,6 +2,7 @@
 
 import importlib
 
+from . import activation, batchnorm, container, conv, instancenorm, linear, loss, normalization
 from .activation import (
     CELU,
     ELU,
@@ -201,6 +202,16 @@ def __getattr__(name: str):
     if name in _LATER.values():
         return importlib.import_module(f"{__name__}.{name}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def _class_of_another_module(name: str):
+    """Find a class here that PyTorch has in a module where Ember has it not."""
+    value = globals().get(name)
+    return value if isinstance(value, type) else __getattr__(name)
+
+
+for _module in activation, batchnorm, container, conv, instancenorm, linear, loss, normalization:
+    _module.__getattr__ = _class_of_another_module
 
 
 __all__ = [

@@ -21,7 +21,13 @@ from .global_hooks import (  # noqa: F401
 )
 from .hooks import CallHooks, registered
 from .path import name_module, watch_calls
-from .registry import REGISTRIES, GetattrBase, Registry, delete_instance_attribute
+from .registry import (
+    REGISTRIES,
+    GetattrBase,
+    Registry,
+    delete_instance_attribute,
+    needs_getattr,
+)
 from .state import StateDict
 from .utils import parse_to, typename
 
@@ -79,7 +85,7 @@ class Module(CallHooks, StateDict):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        if hasattr(cls, "__getattr__") and not issubclass(cls, GetattrBase):
+        if needs_getattr(cls):
             cls.__bases__ += (GetattrBase,)
 
     def forward(self, *input: Any) -> Any:

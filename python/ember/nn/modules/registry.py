@@ -5,6 +5,7 @@ from __future__ import annotations
 import weakref
 from contextlib import suppress
 from copy import deepcopy
+from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -100,8 +101,18 @@ def _class_defines(cls: type, name: str) -> bool:
     return hasattr(cls, name) and any(name in base.__dict__ for base in cls.__mro__)
 
 
+def needs_getattr(cls: type) -> bool:
+    """Return whether a class of modules defines ``__getattr__``, or calls it as if it had one."""
+    if issubclass(cls, GetattrBase):
+        return False
+    return hasattr(cls, "__getattr__") or any(
+        isinstance(value, FunctionType) and "__getattr__" in value.__code__.co_names
+        for value in cls.__dict__.values()
+    )
+
+
 class GetattrBase:
-    """Ends the chain of ``super().__getattr__`` for modules that define ``__getattr__``.
+    """The ``__getattr__`` of modules, for the few classes of them that need one.
 
     `Module` has none, because its mere presence slows every attribute read and every call.
     """

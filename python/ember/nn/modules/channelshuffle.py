@@ -1,0 +1,5 @@
+"""The place of ChannelShuffle in PyTorch."""
+
+from .rearrange import ChannelShuffle
+
+__all__ = ["ChannelShuffle"]

@@ -1,0 +1,5 @@
+"""The place of PixelShuffle and PixelUnshuffle in PyTorch."""
+
+from .rearrange import PixelShuffle, PixelUnshuffle
+
+__all__ = ["PixelShuffle", "PixelUnshuffle"]
