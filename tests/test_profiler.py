@@ -228,6 +228,21 @@ def test_range_that_is_open_when_recording_begins_or_ends():
     assert [e.cpu_parent for e in prof.events()] == [None, None]
 
 
+def test_closing_what_is_not_open_does_nothing():
+    with profile() as prof:
+        outer = record_function("outer")
+        inner = record_function("inner")
+        outer.__enter__()
+        with inner:
+            pass
+        inner.__exit__(None, None, None)
+        ember._C._profiler_close(1 << 50)
+        ember.ones(1)
+        outer.__exit__(None, None, None)
+    assert names(prof.events()) == ["outer", "inner", "aten::ones"]
+    assert prof.events()[1].cpu_parent is prof.events()[0]
+
+
 def test_record_function_decorates():
     @record_function("countdown")
     def countdown(n):

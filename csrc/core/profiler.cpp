@@ -38,9 +38,11 @@ void finish(Event& event, int64_t time, int64_t allocated) {
 
 int64_t allocated() { return with_memory ? memory_stats().allocated : 0; }
 
+// Null for an event of an earlier recording.
 Event* find(int64_t event) {
-    bool past = event >> kEventBits != current;
-    return past || !detail::recording ? nullptr : &events[size_t(event & ((1l << kEventBits) - 1))];
+    size_t index = size_t(event & ((int64_t(1) << kEventBits) - 1));
+    if (event >> kEventBits != current || index >= events.size()) return nullptr;
+    return &events[index];
 }
 
 }  // namespace

@@ -219,7 +219,7 @@ namespace {
 void mark_as_operations() {
     PyObject *type, *value, *traceback;
     PyErr_Fetch(&type, &value, &traceback);
-    if (!traceback) {
+    if (type && !traceback) {
         PyErr_NormalizeException(&type, &value, &traceback);
         if (PyObject_SetAttrString(value, "_of_operation", Py_True) < 0) PyErr_Clear();
     }

@@ -134,7 +134,9 @@ PyObject* recorded_call(PyObject* (*function)(PyObject*, PyObject* const*, Py_ss
                         Py_ssize_t nargs, PyObject* kwnames) {
     OperationRange range(name, in_place, self, args, nargs, kwnames);
     within_call = true;
-    return function(self, args, nargs, kwnames);
+    PyObject* result = function(self, args, nargs, kwnames);
+    within_call = false;  // the recording may have ended before the call
+    return result;
 }
 
 void OperationRange::begin(const char* name, bool in_place, PyObject* self, PyObject* const* args,

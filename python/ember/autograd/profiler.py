@@ -42,6 +42,7 @@ class record_function(ContextDecorator):
 
     def __exit__(self, *exc_info: object) -> None:
         _C._profiler_close(self._event)
+        self._event = -1
 
 
 class profile:
