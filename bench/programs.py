@@ -47,8 +47,10 @@ x, y = torch.randint(0, 65, (64, 32)), torch.randint(0, 65, (64 * 32,))
 # Heads lie side by side, as the projection of a model leaves them.
 ATTENTION = """
 def attention(batch, heads, queries, keys, width, dtype, causal=False, gradient=True):
-    q, k, v = (torch.randn(batch, n, heads, width).to(dtype).transpose(1, 2).requires_grad_(gradient)
-               for n in (queries, keys, keys))
+    def tensor(length):
+        x = torch.randn(batch, length, heads, width).to(dtype).transpose(1, 2)
+        return x.requires_grad_(gradient)
+    q, k, v = tensor(queries), tensor(keys), tensor(keys)
     slope = torch.ones_like(q)
     def step():
         out = F.scaled_dot_product_attention(q, k, v, is_causal=causal)
