@@ -224,8 +224,8 @@ def attention(make: Arguments) -> Call:
     width, value_width = sizes(make, 2, (0, 1, 3, 17, 33))
     operands = [make.tensor([b, h, queries, width]), make.tensor([b, h, keys, width]),
                 make.tensor([make.draw([1, b]), h, keys, value_width])]  # fmt: skip
-    options: dict[str, Any] = {"is_causal": True} if make.draw([True, False]) else {}
-    if not options and make.draw([True, False]):
+    options: dict[str, Any] = {"is_causal": True} if make.chance(0.5) else {}
+    if not options and make.chance(0.5):
         make.dtype = make.draw(["bool", make.dtype])
         options["attn_mask"] = make.tensor([make.draw([1, h]), make.draw([1, queries]), keys])
     return operands, options
