@@ -216,6 +216,21 @@ def layer_norm(make: Arguments) -> Call:
     return [make.tensor(shape), normalized, make.tensor(normalized)], {}
 
 
+@recipe("scaled_dot_product_attention")
+def attention(make: Arguments) -> Call:
+    floating(make)
+    b, h = sizes(make, 2)
+    queries, keys = sizes(make, 2, (0, 1, 7, 9, 70, 130))
+    width, value_width = sizes(make, 2, (0, 1, 3, 17, 33))
+    operands = [make.tensor([b, h, queries, width]), make.tensor([b, h, keys, width]),
+                make.tensor([make.draw([1, b]), h, keys, value_width])]  # fmt: skip
+    options: dict[str, Any] = {"is_causal": True} if make.chance(0.5) else {}
+    if not options and make.chance(0.5):
+        make.dtype = make.draw(["bool", make.dtype])
+        options["attn_mask"] = make.tensor([make.draw([1, h]), make.draw([1, queries]), keys])
+    return operands, options
+
+
 @recipe("embedding")
 def embedding(make: Arguments) -> Call:
     floating(make)

@@ -293,8 +293,8 @@ EMBER_INLINE void for_tasks(Context& context, int64_t tasks, int64_t work, int64
     });
 }
 
-// Scores of one query with the `keys` keys from k0 on: a register of keys at a time, whose products
-// with the query are transposed to be summed.
+// Scores of one query: a register of keys at a time, whose products with the query are transposed
+// to be summed.
 template <class S, class T>
 EMBER_NOINLINE void scores_of_query(const Attention& x, const S* key, const T* query, int64_t keys,
                                     T* scores) {

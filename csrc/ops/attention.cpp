@@ -315,9 +315,11 @@ Tensor scaled_dot_product_attention(const Tensor& query, const Tensor& key, cons
     if (grouped && key.size(-3) != value.size(-3)) simple = false;
     if (!simple) return by_formula(query, key, value, mask, dropout_p, o);
     Lead lead = lead_of(query, key, value, mask, grouped);
-    int64_t all =
-        Lead::batch(lead.query) * Lead::heads(lead.query) * query.size(-2) * value.size(-1);
-    if (all == 0 || key.size(-2) == 0) return by_formula(query, key, value, mask, dropout_p, o);
+    Dims sizes = lead.query;
+    sizes.push_back(query.size(-2));
+    sizes.push_back(value.size(-1));
+    if (checked_numel(kName, sizes, query.dtype()) == 0 || key.size(-2) == 0)
+        return by_formula(query, key, value, mask, dropout_p, o);
     return fused(lead, query, key, value, mask, o);
 }
 

@@ -1,0 +1,53 @@
+"""What attention keeps in memory and how its results lie there; its values: opspecs/attention.py."""
+
+from __future__ import annotations
+
+import ember
+import pytest
+from ember.nn import functional as F
+
+
+def heads(batch: int, length: int, count: int, width: int) -> ember.Tensor:
+    """Heads side by side, as a model's projection leaves them."""
+    return ember.randn(batch, length, count, width).transpose(1, 2)
+
+
+def test_no_matrix_of_weights_in_memory() -> None:
+    """Forward and backward need memory in proportion to the length, not to its square."""
+    length = 2048
+    q, k, v = (heads(1, length, 2, 8).requires_grad_() for _ in range(3))
+    hidden = ember.zeros(length, dtype=ember.bool)
+    hidden[5:] = True
+    mask = hidden.expand(2, length, length)
+    before = ember.memory_stats()["allocated_bytes"]
+    ember.reset_peak_memory_stats()
+    for options in ({}, {"is_causal": True}, {"attn_mask": mask}):
+        F.scaled_dot_product_attention(q, k, v, **options).sum().backward()
+    grown = ember.memory_stats()["allocated_bytes_peak"] - before
+    assert grown < 2 * length * length * 4 / 8
+
+
+def test_results_lie_as_the_next_projection_reads_them() -> None:
+    q, k, v = (heads(2, 9, 3, 4).requires_grad_() for _ in range(3))
+    out = F.scaled_dot_product_attention(q, k, v)
+    assert out.transpose(1, 2).is_contiguous()
+    out.sum().backward()
+    assert all(x.grad.transpose(1, 2).is_contiguous() for x in (q, k, v))
+
+
+def test_order_of_a_model_whose_batch_is_second() -> None:
+    """(L, N, H, D) in memory, as `nn.MultiheadAttention` has it."""
+    q, k, v = (ember.randn(9, 2, 3, 4).permute(1, 2, 0, 3) for _ in range(3))
+    assert F.scaled_dot_product_attention(q, k, v).permute(2, 0, 1, 3).is_contiguous()
+
+
+@pytest.mark.parametrize("dtype", [ember.float32, ember.bfloat16])
+def test_gradients_that_nobody_wants_are_not_made(dtype: ember.dtype) -> None:
+    all_of = [heads(2, 40, 3, 8).to(dtype).requires_grad_() for _ in range(3)]
+    full = ember.autograd.grad(F.scaled_dot_product_attention(*all_of).sum(), all_of)
+    for i in range(3):
+        some = [x.detach() for x in all_of]
+        some[i].requires_grad_()
+        F.scaled_dot_product_attention(*some).sum().backward()
+        assert ember.equal(some[i].grad, full[i])
+        assert all(some[j].grad is None for j in range(3) if j != i)
