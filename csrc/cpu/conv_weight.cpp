@@ -237,10 +237,10 @@ void conv2d_grad_weight(Context& context, const Conv2d& given) {
     const Conv2d g = checked(given);
     in_floats(context, g, {true, false, true},
               [&](auto tag, const Conv2d& x) __attribute__((always_inline)) {
-                  if (suits_winograd(x, x.out_h, x.out_w)) {
-                      if (x.bias) add_channel_sums<float>(context, x);
-                      return winograd_grad_weight(context, x);
-                  }
+                  const int winograd = winograd_taps(x, x.out_h, x.out_w);
+                  if (winograd && x.bias) add_channel_sums<float>(context, x);
+                  if (winograd == 3) return winograd_grad_weight<3>(context, x);
+                  if (winograd == 2) return winograd_grad_weight<2>(context, x);
                   grad_weight<typename decltype(tag)::type>(context, x);
               });
 }

@@ -189,6 +189,11 @@ void test_winograd() {
     CHECK(agrees<float>(square(1, 16, 20, 24, 3, 5), true, kTolerance));
     CHECK(agrees<float>(square(16, 20, 4, 19, 3, 1), true, kTolerance));
     CHECK(agrees<float>(square(12, 16, 68, 16, 3, 1), true, kTolerance));
+    CHECK(agrees<float>(square(4, 16, 16, 24, 4, 1, 2), true, kTolerance));
+    CHECK(agrees<float>(square(3, 19, 15, 33, 4, 0, 2), true, kTolerance));
+    CHECK(agrees<float>(square(3, 20, 17, 16, 4, 3, 2), false, kTolerance));
+    CHECK(agrees<float>(square(2, 17, 13, 18, 2, 1), true, kTolerance));
+    CHECK(agrees<float>(square(4, 16, 14, 17, 6, 2, 2), true, kTolerance));
     Conv2d wide = square(1, 16, 6, 33, 3, 1);
     wide.w = 75;
     CHECK(agrees<float>(wide, true, kTolerance));
@@ -200,9 +205,10 @@ void test_many_images() { CHECK(agrees<float>(square(22, 4, 230, 1, 2, 1), true)
 
 template <class T>
 void test_threads() {
-    for (Conv2d g : {square(16, 1, 28, 6, 5, 2), square(16, 6, 14, 16, 5, 0),
-                     square(3, 40, 30, 40, 3, 1), square(2, 200, 30, 56, 3, 1),
-                     square(9, 64, 12, 40, 9, 0, 2), square(4, 8, 20, 8, 3, 1, 2, 8)}) {
+    for (Conv2d g :
+         {square(16, 1, 28, 6, 5, 2), square(16, 6, 14, 16, 5, 0), square(3, 40, 30, 40, 3, 1),
+          square(2, 200, 30, 56, 3, 1), square(9, 64, 12, 40, 9, 0, 2),
+          square(8, 48, 32, 40, 4, 1, 2), square(4, 8, 20, 8, 3, 1, 2, 8)}) {
         g.dtype = DTypeOf<T>::value;
         g.out_h = g.out_w = (g.h + 2 * g.pad[0] - g.r) / g.stride[0] + 1;
         std::vector<T> input(size_t(g.n * g.c * g.h * g.w)), weight(size_t(g.k * g.c * g.r * g.s));
