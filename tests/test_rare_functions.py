@@ -232,3 +232,18 @@ def test_hostile_powers_of_the_projection():
     with pytest.raises(TypeError, match="got a tensor"):
         ember.nn.functional.max_unpool2d(ember.ones(1, 1, 2, 2), ember.zeros(1, 1, 2, 2).long(),
                                          ember.ones(2).expand(2))  # fmt: skip
+
+
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+def test_out_must_not_require_gradients(framework):
+    x, out = framework.ones(2, 2), framework.zeros(2, 2, requires_grad=True)
+    for call in (
+        lambda: framework.addmm(x, x, x, out=out),
+        lambda: framework.cumprod(x, 0, out=out),
+        lambda: framework.logcumsumexp(x, 0, out=out),
+        lambda: framework.tril(x, out=out),
+    ):
+        with pytest.raises(RuntimeError, match="requires grad"):
+            call()
+    with framework.no_grad():
+        assert framework.addmm(x, x, x, out=out) is out
