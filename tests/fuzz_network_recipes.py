@@ -54,6 +54,13 @@ def ctc_loss(make: Arguments) -> Call:
     return [log_probs, targets, make.torch.tensor([6, 5]), make.torch.tensor([2, 1])], {}
 
 
+@recipe("gaussian_nll_loss")
+def gaussian_nll_loss(make: Arguments) -> Call:
+    real(make)
+    pair = [make.tensor(make.base) for _ in range(2)]
+    return [*pair, make.tensor(make.base).detach().abs() + 0.1], {"full": make.chance(0.5)}
+
+
 @recipe("cosine_embedding_loss")
 def cosine_embedding_loss(make: Arguments) -> Call:
     floating(make)
@@ -121,6 +128,10 @@ for dims in (1, 2, 3):
     RECIPES[f"lp_pool{dims}d"] = functools.partial(lp_pool, dims)
     RECIPES[f"max_unpool{dims}d"] = functools.partial(unpooled, dims)
     RECIPES[f"fractional_max_pool{dims}d"] = functools.partial(fractional, dims)
+
+
+RECIPES["functional.unfold"] = lambda make: ([image(make), make.draw([1, 2])], {"padding": 1})
+RECIPES["dropout1d"] = lambda make: ([image(make, 1)], {})
 
 
 @recipe("upsample_bilinear", "upsample_nearest")

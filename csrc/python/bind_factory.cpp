@@ -105,9 +105,9 @@ void bind_factory(BindTable& t) {
                     "`steps` numbers from start to end, both included, evenly spaced.");
     bind<&eye>(t, kFunction, "eye(n, m=None, *, out=None, " EMBER_OPTIONS ")",
                "The n x m matrix with ones on the diagonal; m is n by default.");
-    bind<&ops::tril>(t, both, "tril(input, diagonal=0)",
+    bind<&ops::tril>(t, both, "tril(input, diagonal=0, *, out=None)",
                      "The lower triangle of the last two dims, zeros above `diagonal`.");
-    bind<&ops::triu>(t, both, "triu(input, diagonal=0)",
+    bind<&ops::triu>(t, both, "triu(input, diagonal=0, *, out=None)",
                      "The upper triangle of the last two dims, zeros below `diagonal`.");
     bind<&where, &ops::nonzero_tuple>(
         t, kFunction,

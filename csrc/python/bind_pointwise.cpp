@@ -172,7 +172,7 @@ void bind_pointwise(BindTable& t) {
     bind<&leaky_relu>(t, kFunction, "leaky_relu(input, negative_slope=0.01, inplace=False)",
                       "input where positive, else negative_slope * input. Floating point only.");
     bind<&ops::softplus>(
-        t, kFunction, "softplus(input, beta=1.0, threshold=20.0)",
+        t, kFunction, "softplus(input, beta=1.0, threshold=20.0, *, out=None)",
         "log(1 + exp(beta * input)) / beta; input itself where beta * input > threshold.");
     bind<&ops::log_sigmoid>(t, kFunction, "logsigmoid(input)", "log(sigmoid(input)).");
     bind_dest<&ops::clamp_tensor, &ops::clamp>(t, unary,

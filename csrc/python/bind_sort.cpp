@@ -32,7 +32,8 @@ void bind_order(BindTable& t) {
         "sort(input, dim=-1, descending=False, *, stable=None, out=None) -> (values, indices)",
         "Sorted along dim, with the indices (int64) that sort. NaN counts as the largest. Equal "
         "items keep their order, whatever `stable` says.");
-    bind<&ops::argsort>(t, both, "argsort(input, dim=-1, descending=False, *, stable=False)",
+    bind<&ops::argsort>(t, both,
+                        "argsort(input, dim=-1, descending=False, *, stable=False, out=None)",
                         "The indices that sort along dim.");
     bind<&ops::msort>(t, both, "msort(input, *, out=None)", "Sorted along the first dim.");
     bind<&ops::topk>(

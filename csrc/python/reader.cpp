@@ -256,7 +256,12 @@ Arg<Generator*>::Arg(PyObject* o, const Param& p) {
 Arg<const Dest&>::Arg(PyObject* o, const Param& p) {
     if (o == Py_None) return;
     if (!is_tensor(o)) wrong_type(p, "Tensor", o);
-    dest_ = Dest::out(plain_tensor_of(o));
+    const Tensor& out = plain_tensor_of(o);
+    EMBER_CHECK(!(modes::grad_enabled() && out.requires_grad()),
+                "%s: functions with out=... arguments don't support automatic differentiation, but "
+                "out requires grad",
+                p.function);
+    dest_ = Dest::out(out);
 }
 
 }  // namespace ember::python

@@ -36,13 +36,14 @@ def _copying(name: str, view: Callable) -> Callable:
 
 
 _VIEWS = (
-    "as_strided ccol_indices col_indices crow_indices detach diagonal expand indices permute "
+    "as_strided ccol_indices col_indices crow_indices diagonal expand indices permute "
     "row_indices select split split_with_sizes squeeze t transpose unbind unfold unsqueeze values "
     "view"
 )
 NAMES = {f"{name}_copy": getattr(Tensor, name) for name in _VIEWS.split()}
 NAMES |= {
     "alias_copy": lambda input: input,
+    "detach_copy": lambda input: input,  # as PyTorch, whose has a gradient
     "slice_copy": _slice,
     "view_as_complex_copy": _C.view_as_complex,
     "view_as_real_copy": _C.view_as_real,

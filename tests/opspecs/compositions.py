@@ -38,6 +38,7 @@ ONE = ((), {})
 COPIES = [
     _copy("alias", ONE),
     _copy("as_strided", (((2, 2), (1, 2)), {}), (((3,), (2,), 1), {})),
+    _copy("detach", ONE),
     _copy("diagonal", ONE, ((1,), {}), ((), {"offset": -1, "dim1": 1, "dim2": 0})),
     _copy("expand", (((2, 4, 3),), {})),
     _copy("permute", (((1, 0),), {})),

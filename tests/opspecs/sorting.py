@@ -143,7 +143,7 @@ ORDER = [
                                     case(arr(r, (5, 3000), d, low=-100, high=100), dim=1, stable=True)],
          ALL, fn="sort", large=lambda rng: case(arr(rng, (1_000_000,), "float32"))),
     Spec("sort_values", along(*ORDERS), ALL, fn=picks("sort")),
-    Spec("argsort", along(*({**o, "stable": True} for o in ORDERS)), ALL, method="argsort", bad=BAD_DIM,
+    Spec("argsort", along(*({**o, "stable": True} for o in ORDERS)), ALL, method="argsort", out=True, bad=BAD_DIM,
          large=_large()),
     *with_untied(Spec("msort", lambda d, r: [case(arr(r, s, d, lay)) for s, lay in SHAPES], ALL, method="msort", out=True,
          grad=True, grad_cases=lambda rng: [case(distinct(rng, (3, 2), "float64"))], large=lambda rng: case(arr(rng, LARGE, "float32"))),

@@ -141,8 +141,8 @@ VIEWS = [
               Bad(case(X, (2,), (-1,)), "RuntimeError"), Bad(case(X, (2,), (1,), -1), "RuntimeError"),
               Bad(case(X, (2,), (2**62,)), "RuntimeError"), Bad(case(X, (-1,), (1,)), "RuntimeError"))),
     view("detach", over(())),
-    view("tril", over((), (1,), (-1,), least=2), ((2, 3), "plain"), strides=False, bad=(Bad(case(V), "RuntimeError"),)),
-    view("triu", over((), (1,), (-9,), (9,), least=2), ((3, 2), "plain", -1), strides=False,
+    view("tril", over((), (1,), (-1,), least=2), ((2, 3), "plain"), strides=False, out=True, bad=(Bad(case(V), "RuntimeError"),)),
+    view("triu", over((), (1,), (-9,), (9,), least=2), ((3, 2), "plain", -1), strides=False, out=True,
          bad=(Bad(case(V), "RuntimeError"),)),
 ]  # fmt: skip
 
