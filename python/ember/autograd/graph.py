@@ -7,7 +7,14 @@ from typing import Any, NamedTuple
 
 from .. import _C
 
-__all__ = ["GradientEdge", "Node", "get_gradient_edge", "increment_version", "saved_tensors_hooks"]
+__all__ = [
+    "GradientEdge",
+    "Node",
+    "get_gradient_edge",
+    "increment_version",
+    "save_on_cpu",
+    "saved_tensors_hooks",
+]
 
 Tensor = _C.Tensor
 Node = _C._Node
@@ -59,3 +66,26 @@ class saved_tensors_hooks:
 
     def __exit__(self, *args: object) -> None:
         _C._pop_saved_hooks()
+
+
+class save_on_cpu(saved_tensors_hooks):
+    """Keep what operations inside the block save for backward in the processor's memory.
+
+    Parameters
+    ----------
+    pin_memory : bool
+        Whether in memory that a GPU's copies reach without a detour.
+    device_type : str
+        Accepted for PyTorch's sake.
+    """
+
+    def __init__(self, pin_memory: bool = False, device_type: str = "cuda") -> None:
+        def pack(tensor: Tensor) -> tuple[Any, Tensor]:
+            kept = tensor.cpu()
+            return tensor.device, kept.pin_memory() if pin_memory and tensor.is_cuda else kept
+
+        def unpack(packed: tuple[Any, Tensor]) -> Tensor:
+            device, kept = packed
+            return kept.to(device, non_blocking=pin_memory)
+
+        super().__init__(pack, unpack)
