@@ -6,6 +6,7 @@ import ember
 import numpy as np
 import pytest
 from distribution_support import ALL, SAME_STREAM, Builder, build
+from opspecs import counts
 from torch_bridge import to_ember
 
 torch = pytest.importorskip("torch")
@@ -104,6 +105,7 @@ def test_log_prob_and_cdf(text, sample_shape):
             assert got is NotImplementedError
         else:
             close(got, expected, rtol=1e-8)
+    counts.add("distributions", type(d).__name__, 1)
 
 
 @pytest.mark.parametrize("text", SAME_STREAM)

@@ -107,6 +107,7 @@ def test_hardsigmoid():
         y.sum().backward()
         np.testing.assert_allclose(x.grad.numpy(), [0, 1 / 6, 1 / 6, 0], rtol=1e-6)
     assert repr(ember.nn.Hardsigmoid(True)) == repr(torch.nn.Hardsigmoid(True))
+    counts.add("modules", "Hardsigmoid", 2)
 
 
 def test_ctc_module():
@@ -120,6 +121,7 @@ def test_ctc_module():
         loss.backward()
         found.append({"loss": loss.detach().numpy(), "grad": x.grad.numpy()})
     assert_same(*found)
+    counts.add("modules", "CTCLoss", 1)
 
 
 ATTENTION = [
@@ -174,6 +176,7 @@ def test_multihead_attention(options, call):
         results |= {f"grad {n}": p.grad.numpy() for n, p in module.named_parameters()}
         found.append(results)
     assert_same(*found)
+    counts.add("modules", "MultiheadAttention", 1)
 
 
 def test_self_attention_without_a_batch():

@@ -39,6 +39,9 @@ MODULES = [
          label_smoothing=0.1, ignore_index=2, inputs=[normal(4, 5), classes(7, 4, 2, 3)]),
     case("LinearCrossEntropyLoss", 5, 3, weight=chance(3), reduction="none",
          inputs=[normal(4, 5), chance(4, 3)]),
+    case("FractionalMaxPool2d", 2, output_size=(3, 4), inputs=[normal(2, 3, 7, 6)]),
+    case("FractionalMaxPool2d", (2, 3), output_ratio=0.5, inputs=[normal(3, 7, 6)]),
+    case("FractionalMaxPool3d", 2, output_size=(2, 3, 4), inputs=[normal(2, 3, 5, 7, 6)]),
     case("NLLLoss2d", inputs=[normal(2, 5, 3, 2), classes(5, 2, 3, 2)]),
 ]  # fmt: skip
 
@@ -117,6 +120,7 @@ def test_encoder_stacks(masks, batch_first, norm):
     assert list(ours[0]) == list(theirs[0])
     for a, b in zip(ours[1:], theirs[1:], strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-7, atol=1e-10)
+    counts.add("modules", "TransformerEncoder", 1)
 
 
 PADDINGS = [
@@ -225,6 +229,7 @@ def test_adaptive_softmax(cutoffs, bias):
         np.testing.assert_array_equal(value, theirs[0][key])
     for a, b in zip(ours[2], theirs[2], strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-12)
+    counts.add("modules", "AdaptiveLogSoftmaxWithLoss", 1)
 
 
 def test_adaptive_softmax_errors():

@@ -8,6 +8,7 @@ import ember
 import numpy as np
 import pytest
 from ember.nn.utils import rnn as ours_rnn
+from opspecs import counts
 
 torch = pytest.importorskip("torch")
 from torch.nn.utils import rnn as theirs_rnn  # noqa: E402 - after the check that it is there
@@ -127,6 +128,7 @@ def test_networks(name, args, kwargs, batch, given):
     assert isinstance(a[0][1], tuple) == isinstance(b[0][1], tuple)
     assert a[0][0].stride() == b[0][0].stride()
     close(a, b)
+    counts.add("modules", name, 1)
 
 
 @pytest.mark.parametrize("given", [False, True], ids=["zeros", "given"])
@@ -139,6 +141,7 @@ def test_cells(name, args, kwargs, batch, given):
     count = 2 if name == "LSTMCell" else 1
     states = [RNG.uniform(-1, 1, (*lead, 4)) for _ in range(count)] if given else None
     close(outcome(ember, ours, [x], states), outcome(torch, theirs, [x], states))
+    counts.add("modules", name, 1)
 
 
 @pytest.mark.parametrize("order", [[5, 3, 3, 1], [2, 5, 1, 4]], ids=["sorted", "unsorted"])

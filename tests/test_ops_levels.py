@@ -45,7 +45,7 @@ def sample(name: str, dtype: str, i: int) -> Case:
 
 
 def lower_levels() -> list[str]:
-    known = [*LEVELS, "amx"]
+    known = [*LEVELS, "bf16", "amx"]
     return known[: known.index(ember._C._cpu_level())]
 
 

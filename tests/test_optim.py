@@ -7,6 +7,7 @@ import weakref
 import ember
 import pytest
 from ember import optim
+from opspecs import counts
 from torch_bridge import to_ember, to_torch
 
 torch = pytest.importorskip("torch")
@@ -77,6 +78,7 @@ def test_steps_equal_pytorchs(name, options, dtype, tolerance):
             torch.testing.assert_close(
                 to_torch(value), b.state[q][key], rtol=tolerance, atol=tolerance
             )
+    counts.add("optimizers", name, 1)
 
 
 @pytest.mark.parametrize("name", ["SGD", "Adam", "AdamW"])

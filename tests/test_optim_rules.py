@@ -100,6 +100,7 @@ def test_muon_steps_as_pytorchs(options):
     moved = max((p - q.detach()).abs().max() for p, q in zip(before, reference, strict=True))
     assert_same(ours, reference, 2e-2 * float(moved))
     assert_states(ours, reference, a, b, 1e-6)
+    counts.add("optimizers", "Muon", 1)
 
 
 def convert(value, function, kind):
@@ -288,6 +289,7 @@ def test_lbfgs_walks_as_pytorchs(options):
     expected, expected_at2, _ = run_lbfgs(torch, torch.optim, options, 1, mine, expected_at)
     assert losses == pytest.approx(expected, rel=1e-6, abs=1e-12)
     assert at2 == pytest.approx(expected_at2, rel=1e-6, abs=1e-9)
+    counts.add("optimizers", "LBFGS", 1)
 
 
 def test_lbfgs_finds_the_valley():

@@ -3,10 +3,12 @@
 #include "core/parallel.h"
 #include "core/view.h"
 #include "cpu/gemm_pack.h"
+#include "kernels/matmul.h"
 
 // Products of row-major C: which operands are packed, how the work is cut, and the loops around the
-// tile. S is the stored type, T the one that computes. Every choice depends on sizes and strides
-// alone, so results do not depend on the number of threads.
+// tile. S is the stored type, T the one that computes, PerItem how many k a packed item holds.
+// Every choice depends on sizes and strides alone, so results do not depend on the number of
+// threads.
 namespace ember::cpu::EMBER_LEVEL {
 namespace {
 
@@ -68,18 +70,19 @@ EMBER_INLINE Grid cut(int64_t m, int64_t n, int64_t k) {
     return {row_blocks, column_blocks, columns};
 }
 
-// Strip s of columns of a packed B starts at s * kColumns * k. Within it k is not cut.
+// Strip s of columns of a packed B starts at s * kColumns * k, k in items. Within it k is not cut.
 template <class T>
 EMBER_INLINE int64_t packed_size(int64_t n, int64_t k) {
     return ceil_div(n, TileShape<T>::kColumns) * TileShape<T>::kColumns * k;
 }
 
-template <class S, class T>
+template <int PerItem, class S, class T>
 EMBER_INLINE void pack_strips(const Product<S, T>& x, int64_t first, int64_t last, T* packed) {
     constexpr int64_t kStrip = TileShape<T>::kColumns;
     for (int64_t s = first; s < last; s++) {
         const int64_t j = s * kStrip, lanes = x.n - j < kStrip ? x.n - j : kStrip;
-        pack(x.b + j * x.b_col, x.b_col, x.b_row, lanes, x.k, packed + j * x.k, kStrip);
+        pack<PerItem>(x.b + j * x.b_col, x.b_col, x.b_row, lanes, x.k,
+                      packed + j * ceil_div(x.k, PerItem), kStrip);
     }
 }
 
@@ -115,7 +118,7 @@ EMBER_INLINE void prefetch_panel(const Product<S, T>& x, int64_t i, Range depth)
 
 // The block rows x columns of C. `packed` is B in strips, or null where B is read in place; A's
 // panels are packed here unless `a_in_place`. `sums` holds the block where S is not T.
-template <class S, class T>
+template <class S, class T, int PerItem = 1>
 EMBER_INLINE void block(const Product<S, T>& x, Range rows, Range columns, const T* packed,
                         bool a_in_place, T* sums) {
     using Shape = TileShape<T>;
@@ -124,14 +127,16 @@ EMBER_INLINE void block(const Product<S, T>& x, Range rows, Range columns, const
     alignas(64) T panel[kDepth * Shape::kPanelRows];
     const int64_t height = rows.end - rows.begin;
     const int64_t panels = ceil_div(height, Shape::kRows);
-    const int64_t depths = x.k > kDepth ? ceil_div(x.k, kDepth) : 1;
+    const int64_t k = ceil_div(x.k, PerItem), depths = most(1, ceil_div(k, kDepth));
 
     TileCall<T> call;
     call.b_row = packed ? kStrip : x.b_row;
     call.c_row = kSame ? x.c_row : columns.end - columns.begin;
     for (int64_t d = 0; d < depths; d++) {
-        const Range depth = piece(x.k, depths, d);
+        const Range depth = piece(k, depths, d);
         call.k = depth.end - depth.begin;
+        const int64_t first = depth.begin * PerItem;
+        const int64_t count_k = least(call.k * PerItem, x.k - first);
         const bool last = d + 1 == depths;
         Epilogue<T>& e = call.epilogue;
         e = {};
@@ -145,25 +150,28 @@ EMBER_INLINE void block(const Product<S, T>& x, Range rows, Range columns, const
             const Range part = piece(height, panels, q);
             const int64_t i = rows.begin + part.begin;
             const int count = int(part.end - part.begin);
-            const S* a = x.a + i * x.a_row + depth.begin * x.a_col;
+            const S* a = x.a + i * x.a_row + first * x.a_col;
             if (kSame && a_in_place) {
                 call.a = reinterpret_cast<const T*>(a);
                 call.a_row = x.a_row;
                 call.a_col = x.a_col;
             } else {
-                pack(a, x.a_row, x.a_col, count, call.k, panel, Shape::kPanelRows);
+                pack<PerItem>(a, x.a_row, x.a_col, count, count_k, panel, Shape::kPanelRows);
                 call.a = panel;
                 call.a_row = 1;
                 call.a_col = Shape::kPanelRows;
             }
-            if (x.a_row == 1 && q + 1 < panels) prefetch_panel(x, i + count, depth);
-            const TileFn<T>* tiles = packed && !a_in_place ? Tiles<T, true>::table[count - 1]
-                                                           : Tiles<T, false>::table[count - 1];
+            if (x.a_row == 1 && q + 1 < panels)
+                prefetch_panel(x, i + count, {first, first + count_k});
+            const TileFn<T>* tiles = Tiles<T, true, PerItem>::table[count - 1];
+            if constexpr (kSame) {
+                if (!packed || a_in_place) tiles = Tiles<T, false>::table[count - 1];
+            }
             if constexpr (kSame) e.row_bias = last && x.row_bias ? x.row_bias + i : nullptr;
             for (int64_t j = columns.begin; j < columns.end; j += kStrip) {
                 const int64_t width = columns.end - j < kStrip ? columns.end - j : kStrip;
                 if (packed)
-                    call.b = packed + j * x.k + depth.begin * kStrip;
+                    call.b = packed + j * k + depth.begin * kStrip;
                 else
                     call.b = reinterpret_cast<const T*>(x.b) + j + depth.begin * x.b_row;
                 if constexpr (kSame) {
@@ -313,13 +321,14 @@ EMBER_INLINE bool few_rows(const Product<S, T>& x) {
 }
 
 // `batch` products whose operands lie a_batch, b_batch, c_batch items apart.
-template <class S, class T>
+template <class S, class T, int PerItem = 1>
 EMBER_INLINE void products(Context& context, const Product<S, T>& first, int64_t batch,
                            int64_t a_batch, int64_t b_batch, int64_t c_batch) {
     constexpr bool kSame = std::is_same_v<S, T>;
     constexpr int64_t kStrip = TileShape<T>::kColumns, kRows = TileShape<T>::kRows;
     constexpr int64_t kLocalItems = 16 << 10;
-    const int64_t m = first.m, n = first.n, k = first.k, work = m * n * k;
+    const int64_t m = first.m, n = first.n, k = ceil_div(first.k, PerItem);
+    const int64_t work = m * n * first.k;
 
     if constexpr (kSame || std::is_floating_point_v<T>) {
         if (batch == 1 && m <= kFewRows && k > 0 && few_rows(first)) return;
@@ -337,7 +346,7 @@ EMBER_INLINE void products(Context& context, const Product<S, T>& first, int64_t
         return x;
     };
 
-    const Grid grid = cut<T>(m, n, k);
+    const Grid grid = cut<T>(m, n, first.k);
     if (kSame && b_in_place && batch == 1 && grid.tasks() == 1)
         return block<S, T>(first, {0, m}, {0, n}, nullptr, a_in_place, nullptr);
 
@@ -350,9 +359,9 @@ EMBER_INLINE void products(Context& context, const Product<S, T>& first, int64_t
             for (int64_t i = begin; i < end; i++) {
                 Product<S, T> x = at(i);
                 if (!b_in_place && (i == begin || b_batch != 0))
-                    pack_strips(x, 0, ceil_div(n, kStrip), packed);
-                block<S, T>(x, {0, m}, {0, n}, b_in_place ? nullptr : packed, a_in_place,
-                            kSame ? nullptr : sums + i * m * n);
+                    pack_strips<PerItem>(x, 0, ceil_div(n, kStrip), packed);
+                block<S, T, PerItem>(x, {0, m}, {0, n}, b_in_place ? nullptr : packed, a_in_place,
+                                     kSame ? nullptr : sums + i * m * n);
             }
         });
         return;
@@ -415,8 +424,8 @@ EMBER_INLINE void products(Context& context, const Product<S, T>& first, int64_t
                              [&](int64_t begin, int64_t end) {
                                  for (int64_t t = begin; t < end; t++) {
                                      Product<S, T> x = part(t / strips);
-                                     pack_strips(x, t % strips, t % strips + 1,
-                                                 packed + t / strips * size);
+                                     pack_strips<PerItem>(x, t % strips, t % strips + 1,
+                                                          packed + t / strips * size);
                                  }
                              });
             }
@@ -432,13 +441,50 @@ EMBER_INLINE void products(Context& context, const Product<S, T>& first, int64_t
                     T* block_sums = kSame ? nullptr
                                           : sums + i * m * width + rows.begin * width +
                                                 (rows.end - rows.begin) * j;
-                    block<S, T>(x, rows, columns,
-                                b_in_place ? nullptr : packed + (b_batch == 0 ? 0 : i * size),
-                                a_in_place, block_sums);
+                    block<S, T, PerItem>(
+                        x, rows, columns,
+                        b_in_place ? nullptr : packed + (b_batch == 0 ? 0 : i * size), a_in_place,
+                        block_sums);
                 }
             });
         }
     }
+}
+
+template <class S, class T, int PerItem = 1>
+EMBER_INLINE void gemm_as(Context& context, const kernels::Gemm& g) {
+    Product<S, T> x{
+        g.m,
+        g.n,
+        g.k,
+        static_cast<const S*>(g.a),
+        g.a_row,
+        g.a_col,
+        static_cast<const S*>(g.b),
+        g.b_row,
+        g.b_col,
+        static_cast<S*>(g.c),
+        g.c_row,
+        g.alpha,
+        g.beta,
+        static_cast<const S*>(g.bias),
+        nullptr,
+        g.activation == kernels::Gemm::Activation::Relu,
+    };
+    int64_t batch = g.batch, a_batch = g.a_batch, b_batch = g.b_batch;
+    // Column-major C, or a single column: the transposed product has rows to write.
+    if (g.n == 1 ? g.m > 1 && g.c_row == 1 : g.c_col != 1) {
+        x = {g.n,     g.m, g.k,     x.b,     g.b_col, g.b_row, x.a,           g.a_col,
+             g.a_row, x.c, g.c_col, g.alpha, g.beta,  nullptr, x.column_bias, x.relu};
+        a_batch = g.b_batch;
+        b_batch = g.a_batch;
+    }
+    if (batch > 1 && b_batch == 0 && a_batch == x.m * x.a_row && g.c_batch == x.m * x.c_row &&
+        x.row_bias == nullptr) {
+        x.m *= batch;
+        batch = 1;
+    }
+    products<S, T, PerItem>(context, x, batch, a_batch, b_batch, g.c_batch);
 }
 
 }  // namespace

@@ -41,6 +41,7 @@ struct Epilogue {
     bool relu = false;
 };
 
+// k counts items of the packed operands.
 template <class T>
 struct TileCall {
     int64_t k;
@@ -64,8 +65,9 @@ EMBER_INLINE Vec<T> rectify(Vec<T> x) {
     }
 }
 
-// Packed: A is a panel (a_row 1, a_col kPanelRows) and B's rows come in whole registers.
-template <class T, int Rows, int Vectors, bool Packed>
+// Packed: A is a panel (a_row 1, a_col kPanelRows) and B's rows come in whole registers. PerItem is
+// how many k an item holds: 1, or 2 where items are pairs of bfloat16 in the bits of a float.
+template <class T, int Rows, int Vectors, bool Packed, int PerItem = 1>
 void tile(const TileCall<T>& call) {
     using V = Vec<T>;
     constexpr int kLanes = V::size;
@@ -98,7 +100,12 @@ void tile(const TileCall<T>& call) {
             for (int i = 0; i < Rows; i++) {
                 V x(a[i]);
 #pragma GCC unroll 2
-                for (int j = 0; j < Vectors; j++) acc[i][j] += x * row[j];
+                for (int j = 0; j < Vectors; j++) {
+                    if constexpr (PerItem == 2)
+                        acc[i][j] = dot_pairs(x, row[j], acc[i][j]);
+                    else
+                        acc[i][j] += x * row[j];
+                }
             }
             a += kStep;
             b += b_row;
@@ -190,12 +197,13 @@ template <class T>
 using TileFn = void (*)(const TileCall<T>&);
 
 // table[rows - 1][vectors - 1]
-template <class T, bool Packed, class = std::make_integer_sequence<int, TileShape<T>::kRows>>
+template <class T, bool Packed, int PerItem = 1,
+          class = std::make_integer_sequence<int, TileShape<T>::kRows>>
 struct Tiles;
-template <class T, bool Packed, int... I>
-struct Tiles<T, Packed, std::integer_sequence<int, I...>> {
+template <class T, bool Packed, int PerItem, int... I>
+struct Tiles<T, Packed, PerItem, std::integer_sequence<int, I...>> {
     static constexpr TileFn<T> table[][2] = {
-        {tile<T, I + 1, 1, Packed>, tile<T, I + 1, 2, Packed>}...};
+        {tile<T, I + 1, 1, Packed, PerItem>, tile<T, I + 1, 2, Packed, PerItem>}...};
 };
 
 }  // namespace

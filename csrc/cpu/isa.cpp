@@ -16,7 +16,7 @@ namespace ember::cpu {
 
 namespace {
 
-constexpr const char* kNames[kIsaCount] = {"baseline", "avx2", "avx512", "amx"};
+constexpr const char* kNames[kIsaCount] = {"baseline", "avx2", "avx512", "bf16", "amx"};
 
 #if defined(__x86_64__)
 
@@ -58,9 +58,9 @@ Isa detect() {
     constexpr int kF = 16, kDq = 17, kCd = 28, kBw = 30, kVl = 31;
     if (!has(saved, {5, 6, 7}) || !has(seven.b, {kF, kDq, kCd, kBw, kVl})) return Isa::Avx2;
     constexpr int kTileBf16 = 22, kTile = 24, kTileInt8 = 25, kAvx512Bf16 = 5;
-    if (!has(saved, {17, 18}) || !has(seven.d, {kTileBf16, kTile, kTileInt8}) ||
-        !has(seven_one.a, {kAvx512Bf16}) || !permit_tiles())
-        return Isa::Avx512;
+    if (!has(seven_one.a, {kAvx512Bf16})) return Isa::Avx512;
+    if (!has(saved, {17, 18}) || !has(seven.d, {kTileBf16, kTile, kTileInt8}) || !permit_tiles())
+        return Isa::Bf16;
     return Isa::Amx;
 }
 
@@ -103,7 +103,7 @@ Isa choose_isa() {
                         isa_name(available), wanted);
         return Isa(i);
     }
-    raise_value("EMBER_ISA: expected baseline, avx2, avx512 or amx, got '%s'", wanted);
+    raise_value("EMBER_ISA: expected baseline, avx2, avx512, bf16 or amx, got '%s'", wanted);
 }
 
 }  // namespace ember::cpu

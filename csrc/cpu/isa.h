@@ -4,8 +4,8 @@
 
 namespace ember::cpu {
 
-enum class Isa { Baseline, Avx2, Avx512, Amx };
-constexpr int kIsaCount = 4;
+enum class Isa { Baseline, Avx2, Avx512, Bf16, Amx };
+constexpr int kIsaCount = 5;
 
 const char* isa_name(Isa isa);
 

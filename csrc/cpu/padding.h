@@ -17,7 +17,9 @@ EMBER_INLINE int64_t most(int64_t a, int64_t b) { return a > b ? a : b; }
 
 template <class T, class S>
 EMBER_INLINE T item_as(S x) {
-    if constexpr (std::is_class_v<S>)
+    if constexpr (std::is_same_v<S, T>)
+        return x;
+    else if constexpr (std::is_class_v<S>)
         return to_float(x);
     else
         return T(x);

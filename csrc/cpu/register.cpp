@@ -19,7 +19,7 @@ namespace {
 
 namespace level_of {
 constexpr cpu::Isa baseline = cpu::Isa::Baseline, avx2 = cpu::Isa::Avx2, avx512 = cpu::Isa::Avx512,
-                   amx = cpu::Isa::Amx;
+                   bf16 = cpu::Isa::Bf16, amx = cpu::Isa::Amx;
 }
 
 const char* load() {

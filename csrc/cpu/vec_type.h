@@ -261,6 +261,13 @@ EMBER_INLINE VecD fma(VecD a, VecD b, VecD c) {
     return {a.v * b.v + c.v};
 #endif
 }
+#if defined(__AVX512BF16__)
+// a.low * b.low + a.high * b.high + c, where lanes of a and b are pairs of bfloat16. The processor
+// takes subnormal numbers for zeros here.
+EMBER_INLINE VecF dot_pairs(VecF a, VecF b, VecF c) {
+    return {_mm512_dpbf16_ps(c.v, (__m512bh)a.v, (__m512bh)b.v)};
+}
+#endif
 #if defined(__FMA__)
 constexpr bool kHasFma = true;
 #else

@@ -241,8 +241,9 @@ void bind_runtime(BindTable& t) {
     bind<&reset_peak_memory_stats>(t, kFunction, "reset_peak_memory_stats()",
                                    "Sets the peaks of memory_stats to the present values.");
     bind<&trim_memory>(t, kFunction, "trim_memory()", "Gives cached memory back to the system.");
-    bind<&cpu_level>(t, kFunction, "_cpu_level()",
-                     "The instruction-set level of the kernels: baseline, avx2, avx512 or amx.");
+    bind<&cpu_level>(
+        t, kFunction, "_cpu_level()",
+        "The instruction-set level of the kernels: baseline, avx2, avx512, bf16 or amx.");
     bind<&set_flush_denormal>(t, kFunction, "set_flush_denormal(mode)",
                               "Whether subnormal numbers count as zero (off at first). Returns "
                               "whether the processor can.");

@@ -1,7 +1,9 @@
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <iterator>
 #include <limits>
 #include <random>
 #include <string>
@@ -25,7 +27,8 @@
 namespace ember::test {
 
 inline int level_number(const std::string& level) {
-    return level == "baseline" ? 0 : level == "avx2" ? 1 : level == "avx512" ? 2 : 3;
+    constexpr const char* kNames[] = {"baseline", "avx2", "avx512", "bf16", "amx"};
+    return int(std::find(std::begin(kNames), std::end(kNames), level) - std::begin(kNames));
 }
 
 inline bool machine_has(const std::string& level) {
@@ -36,6 +39,7 @@ inline bool machine_has(const std::string& level) {
         return __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
                __builtin_cpu_supports("avx512vl");
     }
+    if (level == "bf16") return machine_has("avx512") && __builtin_cpu_supports("avx512bf16");
 #endif
     return false;
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Iterable
 from types import GeneratorType
@@ -18,6 +19,11 @@ def _as_list(tensors: Tensor | Iterable[Tensor]) -> list[Tensor]:
 
 def _grads(parameters: list[Tensor]) -> list[Tensor]:
     return [p.grad for p in parameters if p.grad is not None]
+
+
+def _in_one_pass(tensors: list[Tensor]) -> bool:
+    """Whether one kernel takes the whole list, and its numbers are at hand without waiting."""
+    return all(type(t) is Tensor and t.is_cpu and t.dtype.is_floating_point for t in tensors)
 
 
 def get_total_norm(
@@ -48,10 +54,13 @@ def get_total_norm(
     norm_type = float(norm_type)
     if not tensors:
         return _C.tensor(0.0)
-    with no_grad():
-        device = tensors[0].device
-        norms = [t.norm(norm_type).to(device) for t in tensors]
-        total = _C.stack(norms).norm(norm_type)
+    if norm_type in (2.0, math.inf) and _in_one_pass(tensors):
+        total = _C._list_norm(tensors, norm_type)
+    else:
+        with no_grad():
+            device = tensors[0].device
+            norms = [t.norm(norm_type).to(device) for t in tensors]
+            total = _C.stack(norms).norm(norm_type)
     if error_if_nonfinite and not bool(_C.isfinite(total)):
         raise RuntimeError(
             f"the total norm of order {norm_type} is {total.item()}, so the gradients cannot be "
@@ -85,6 +94,9 @@ def clip_grads_with_norm_(
     with no_grad():
         # Without asking for the value, so that a GPU need not be waited for.
         factor = (float(max_norm) / (total_norm + 1e-6)).clamp(max=1.0)
+        if _in_one_pass([factor, *grads]):
+            _C._list_scale_(grads, factor.item())
+            return
         for grad in grads:
             grad.mul_(factor.to(grad.device))
 
