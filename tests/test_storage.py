@@ -120,3 +120,11 @@ def test_missing_dtypes_are_names_only():
             ember.ones(1).to(missing)
         with pytest.raises(TypeError):
             ember.ones(1, dtype=missing)
+
+
+def test_the_default_device_is_the_processor():
+    ember.set_default_device("cpu")
+    ember.set_default_device(None)
+    assert ember.get_default_device() == ember.device("cpu")
+    with pytest.raises(NotImplementedError, match="set_default_device"):
+        ember.set_default_device("cuda")

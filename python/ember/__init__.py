@@ -46,7 +46,8 @@ _NAMES = {
         "float8_e4m3fn float8_e4m3fnuz float8_e5m2 float8_e5m2fnuz float8_e8m0fnu int1 int2 int3 "
         "int4 int5 int6 int7 qint32 qint8 quint2x4 quint4x2 quint8 uint1 uint16 uint2 uint3 uint32 "
         "uint4 uint5 uint6 uint64 uint7",
-        "_settings": "compile get_float32_matmul_precision set_float32_matmul_precision",
+        "_settings": "compile get_default_device get_float32_matmul_precision set_default_device "
+        "set_float32_matmul_precision",
         "_shapes": "atleast_1d atleast_2d atleast_3d block_diag broadcast_shapes cartesian_prod "
         "combinations meshgrid unravel_index vander",
         "_spectral": "istft stft",

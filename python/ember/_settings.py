@@ -6,6 +6,8 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
+import ember
+
 _PRECISIONS = ("highest", "high", "medium")
 _precision = "highest"
 
@@ -58,3 +60,17 @@ def compile(
     if not callable(model):
         raise TypeError(f"compile: expected a function or a module, got {type(model).__name__}")
     return model
+
+
+def get_default_device() -> Any:
+    """Return the device on which tensors are made unless told: the processor."""
+    return ember.device("cpu")
+
+
+def set_default_device(device: Any) -> None:
+    """Accept the processor, or None; NotImplementedError for any other device."""
+    if device is not None and ember.device(device).type != "cpu":
+        raise NotImplementedError(
+            f"set_default_device: expected the processor, got {device}; pass device= to what makes "
+            "tensors"
+        )

@@ -42,13 +42,14 @@ class LKJCholesky(Distribution):
         if not self.concentration.is_floating_point():
             self.concentration = self.concentration.to(ember.get_default_dtype())
         # Row i of the factor is a point of the sphere: its part left of the diagonal has a uniform
-        # direction, and the square of its length is a Beta variable (section 3.2).
+        # direction, and the square of its length is a Beta variable (section 3.2). PyTorch adds i
+        # to the first parameter where this adds i / 2, and so draws from another distribution.
         rows = ember.arange(
             dim - 1, dtype=self.concentration.dtype, device=self.concentration.device
         )
-        first = ember.cat([rows.new_zeros(1), rows]) + 0.5
-        second = self.concentration.unsqueeze(-1) + 0.5 * (dim - 2)
-        self._beta = Beta(first, second - 0.5 * ember.cat([rows.new_zeros(1), rows]))
+        left = 0.5 * ember.cat([rows.new_zeros(1), rows])
+        rest = self.concentration.unsqueeze(-1) + 0.5 * (dim - 2)
+        self._beta = Beta(left + 0.5, rest - left)
         super().__init__(self.concentration.shape, (dim, dim), validate_args)
 
     def expand(self, batch_shape: Any, _instance: Any = None) -> Distribution:
