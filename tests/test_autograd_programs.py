@@ -206,3 +206,12 @@ g, h = torch.autograd.grad(z, [x, s], create_graph=True)
 def test_random_programs(block):
     for seed in range(block * 50, block * 50 + 50):
         check_program(seed)
+
+
+def test_save_on_cpu_changes_no_gradient():
+    x = ember.tensor([1.0, 2.0], requires_grad=True)
+    for pin_memory in (False, True):
+        with ember.autograd.graph.save_on_cpu(pin_memory=pin_memory):
+            y = (x * x).exp().sum()
+        (grad,) = ember.autograd.grad(y, x)
+        assert ember.allclose(grad, 2 * x * (x * x).exp())

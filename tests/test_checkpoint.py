@@ -2,7 +2,13 @@ import weakref
 
 import ember
 import pytest
-from ember.utils.checkpoint import CheckpointError, checkpoint, checkpoint_sequential
+from ember.utils.checkpoint import (
+    CheckpointError,
+    checkpoint,
+    checkpoint_sequential,
+    get_device_states,
+    set_device_states,
+)
 
 
 def model():
@@ -149,3 +155,8 @@ def test_errors():
 
     with pytest.raises(KeyError, match="inside"):
         checkpoint(broken, ember.ones(1))
+
+
+def test_states_of_devices_of_processor_tensors_are_none():
+    assert get_device_states(ember.ones(2), [3, ember.ones(1)]) == ([], [])
+    set_device_states([], [])

@@ -238,3 +238,16 @@ def test_von_mises():
     samples = d.sample((N,)).numpy()
     mean, error = moments(np.cos(samples - d.loc.numpy()))
     assert (np.abs(mean - (1 - d.variance.numpy())) <= 5 * error).all()
+
+
+def test_correlations_of_lkj():
+    n, c = 4, 1.5
+    ember.manual_seed(9)
+    factors = ember.distributions.LKJCholesky(n, c).sample((N,)).double().numpy()
+    matrices = factors @ factors.transpose(0, 2, 1)
+    rows, columns = np.tril_indices(n, -1)
+    correlations = matrices[:, rows, columns]
+    # Each is 2 B - 1 with B of Beta(c + n/2 - 1, c + n/2 - 1), section 3.1 of the paper.
+    law = scipy.stats.beta(c + n / 2 - 1, c + n / 2 - 1, loc=-1, scale=2)
+    for column in correlations.T:
+        assert scipy.stats.kstest(column[:5000], law.cdf).pvalue > 1e-3

@@ -530,3 +530,25 @@ def test_states_interchange(torch):
     np.testing.assert_array_equal(ember.rand(700).numpy(), torch.rand(700).numpy())
     torch.set_rng_state(torch.from_numpy(ember.get_rng_state().numpy()))
     np.testing.assert_array_equal(ember.rand(700).numpy(), torch.rand(700).numpy())
+
+
+def test_fork_rng_brings_the_state_back():
+    ember.manual_seed(3)
+    expected = ember.rand(2).numpy()
+    ember.manual_seed(3)
+    for device_type in ("cuda", "cpu"):
+        with ember.random.fork_rng(device_type=device_type):
+            ember.manual_seed(8)
+            ember.rand(5)
+    assert (ember.rand(2).numpy() == expected).all()
+    ember.manual_seed(3)
+    with pytest.raises(ValueError), ember.random.fork_rng():
+        ember.rand(1)
+        raise ValueError
+    assert (ember.rand(2).numpy() == expected).all()
+    ember.manual_seed(3)
+    with ember.random.fork_rng(enabled=False):
+        ember.rand(2)
+    assert (ember.rand(2).numpy() != expected).any()
+    with pytest.raises(RuntimeError, match="device_type"), ember.random.fork_rng(device_type="x"):
+        pass

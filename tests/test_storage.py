@@ -111,8 +111,8 @@ def test_cuda_names_without_a_device():
     assert ember.ones(2).type("torch.DoubleTensor").dtype == ember.float64
 
 
-def test_quantised_dtypes_are_names_only():
-    for name in ("qint8", "quint8", "qint32", "quint4x2", "quint2x4"):
+def test_missing_dtypes_are_names_only():
+    for name in ("qint8", "quint8", "qint32", "quint4x2", "quint2x4", "uint16", "float8_e5m2"):
         missing = getattr(ember, name)
         assert repr(missing) == f"ember.{name}" and missing.__ember_missing__
         assert ember.ones(1).dtype != missing and missing is getattr(ember, name)
@@ -120,3 +120,11 @@ def test_quantised_dtypes_are_names_only():
             ember.ones(1).to(missing)
         with pytest.raises(TypeError):
             ember.ones(1, dtype=missing)
+
+
+def test_the_default_device_is_the_processor():
+    ember.set_default_device("cpu")
+    ember.set_default_device(None)
+    assert ember.get_default_device() == ember.device("cpu")
+    with pytest.raises(NotImplementedError, match="set_default_device"):
+        ember.set_default_device("cuda")

@@ -255,7 +255,10 @@ def test_devices():
     assert not x.is_shared()
 
 
-@pytest.mark.parametrize("name", ["float16", "bfloat16", "float32", "float64"])
+FLOAT8 = ["float8_e4m3fn", "float8_e4m3fnuz", "float8_e5m2", "float8_e5m2fnuz"]
+
+
+@pytest.mark.parametrize("name", ["float16", "bfloat16", "float32", "float64", *FLOAT8])
 def test_finfo(name):
     ours, theirs = ember.finfo(getattr(ember, name)), torch.finfo(getattr(torch, name))
     for field in ("bits", "eps", "max", "min", "tiny", "smallest_normal", "resolution", "dtype"):

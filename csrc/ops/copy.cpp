@@ -366,7 +366,8 @@ Tensor constant_pad(const Tensor& x, const Dims& padding, Number value) {
 Tensor pad(const Tensor& input, const Dims& padding, std::string_view mode,
            std::optional<Number> value) {
     if (mode == "constant") return constant_pad(input, padding, value.value_or(number(0.0)));
-    EMBER_CHECK(!value, "pad: padding mode '%.*s' doesn't take in value argument", int(mode.size()),
+    EMBER_CHECK(!value || value->as<double>() == 0,
+                "pad: padding mode '%.*s' doesn't take in value argument", int(mode.size()),
                 mode.data());
     EMBER_CHECK(mode == "reflect" || mode == "replicate" || mode == "circular",
                 "pad: unrecognised padding mode '%.*s'", int(mode.size()), mode.data());

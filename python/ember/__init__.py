@@ -22,9 +22,9 @@ newaxis = None
 # Loaded on first use, so that importing ember stays a matter of milliseconds: submodules, and
 # names with the submodule each is in.
 _MODULES = set(
-    "accelerator amp as_torch autograd backends compiler cpu cuda distributed distributions fft "
-    "hub jit linalg multiprocessing nn onnx optim overrides profiler random serialization signal "
-    "sparse special storage testing utils version".split()
+    "__config__ _dynamo accelerator amp as_torch autograd backends compiler cpu cuda distributed "
+    "distributions fft fx hub jit library linalg multiprocessing nn onnx ops optim overrides "
+    "profiler random serialization signal sparse special storage testing utils version".split()
 )
 _MATRIX_METHODS = (
     "addbmm addmv addr cholesky cholesky_inverse cholesky_solve cross det inner inverse kron "
@@ -34,6 +34,8 @@ _MATRIX_METHODS = (
 _NAMES = {
     name: module
     for module, names in {
+        "_checks": "_assert _check _check_index _check_is_size _check_not_implemented _check_type "
+        "_check_value",
         "_einsum": "einsum",
         "_legacy": "BFloat16Tensor BoolTensor ByteTensor CharTensor DoubleTensor FloatTensor "
         "HalfTensor IntTensor LongTensor ShortTensor set_default_tensor_type typename",
@@ -50,11 +52,14 @@ _NAMES = {
         "nuclear_norm range scalar_tensor segment_reduce",
         "_reflectors": "geqrf orgqr ormqr pca_lowrank svd_lowrank",
         "_sampling": "_sample_dirichlet _standard_gamma binomial poisson",
-        "_quantized": "qint32 qint8 quint2x4 quint4x2 quint8",
-        "_settings": "compile compiled_with_cxx11_abi get_deterministic_debug_mode "
-        "get_device_module get_float32_matmul_precision get_num_interop_threads "
-        "is_warn_always_enabled set_deterministic_debug_mode set_float32_matmul_precision "
-        "set_num_interop_threads set_warn_always",
+        "_missing_dtypes": "bits16 bits1x8 bits2x4 bits4x2 bits8 complex32 float4_e2m1fn_x2 "
+        "float8_e4m3fn float8_e4m3fnuz float8_e5m2 float8_e5m2fnuz float8_e8m0fnu int1 int2 int3 "
+        "int4 int5 int6 int7 qint32 qint8 quint2x4 quint4x2 quint8 uint1 uint16 uint2 uint3 uint32 "
+        "uint4 uint5 uint6 uint64 uint7",
+        "_settings": "compile compiled_with_cxx11_abi get_default_device "
+        "get_deterministic_debug_mode get_device_module get_float32_matmul_precision get_num_interop_threads "
+        "is_warn_always_enabled set_default_device set_deterministic_debug_mode "
+        "set_float32_matmul_precision set_num_interop_threads set_warn_always",
         "_shapes": "atleast_1d atleast_2d atleast_3d block_diag broadcast_shapes cartesian_prod "
         "combinations meshgrid unravel_index vander",
         "_spectral": "istft stft",

@@ -34,9 +34,10 @@ class finfo:
     def __init__(self, dtype: _C.dtype | None = None) -> None:
         dtype = _C.get_default_dtype() if dtype is None else dtype
         dtype = _PARTS.get(dtype, dtype)
-        if dtype not in _FLOATS:
+        limits = _FLOATS.get(dtype) or getattr(dtype, "limits", None)
+        if limits is None:
             raise TypeError(f"finfo: expected a floating point dtype, got {dtype}")
-        self.bits, self.eps, self.max, self.tiny, self.resolution = _FLOATS[dtype]
+        self.bits, self.eps, self.max, self.tiny, self.resolution = limits
         self.min = -self.max
         self.smallest_normal = self.tiny
         self.dtype = str(dtype).removeprefix("ember.")

@@ -121,3 +121,17 @@ def get_device_module(device: Any = None) -> Any:
 
     kind = "cpu" if device is None else _C.device(device).type
     return getattr(ember, kind)
+
+
+def get_default_device() -> Any:
+    """Return the device on which tensors are made unless told: the processor."""
+    return _C.device("cpu")
+
+
+def set_default_device(device: Any) -> None:
+    """Accept the processor, or None; NotImplementedError for any other device."""
+    if device is not None and _C.device(device).type != "cpu":
+        raise NotImplementedError(
+            f"set_default_device: expected the processor, got {device}; pass device= to what makes "
+            "tensors"
+        )

@@ -28,7 +28,7 @@ _PROFILES: dict[str, dict[str, Any]] = {
     "short": {"precision": 2, "threshold": 1000, "edgeitems": 2, "linewidth": 80},
     "full": {"precision": 4, "threshold": math.inf, "edgeitems": 3, "linewidth": 80},
 }
-_options = _Options()
+PRINT_OPTS = _Options()
 
 
 def set_printoptions(
@@ -62,16 +62,16 @@ def set_printoptions(
                 f"set_printoptions: profile must be one of {sorted(_PROFILES)}, got {profile!r}"
             )
         for name, value in _PROFILES[profile].items():
-            setattr(_options, name, value)
+            setattr(PRINT_OPTS, name, value)
     for name, value in zip(_NAMES, (precision, threshold, edgeitems, linewidth), strict=False):
         if value is not None:
-            setattr(_options, name, value)
-    _options.sci_mode = sci_mode
+            setattr(PRINT_OPTS, name, value)
+    PRINT_OPTS.sci_mode = sci_mode
 
 
 def get_printoptions() -> dict[str, Any]:
     """Return the options as `set_printoptions` takes them."""
-    return {name: getattr(_options, name) for name in _NAMES}
+    return {name: getattr(PRINT_OPTS, name) for name in _NAMES}
 
 
 @contextmanager
@@ -111,8 +111,8 @@ class _Formatter:
         self._integral = bool((finite == np.ceil(finite)).all())
         self._scientific = (
             largest / smallest > 1000.0 or largest > 1.0e8 or smallest < 1.0e-4
-            if _options.sci_mode is None
-            else _options.sci_mode
+            if PRINT_OPTS.sci_mode is None
+            else PRINT_OPTS.sci_mode
         )
         shown = [self._bare(x) for x in finite.tolist()]
         # Whole numbers carry a point, which says that they are floating.
@@ -121,8 +121,8 @@ class _Formatter:
 
     def _bare(self, value: float) -> str:
         if self._scientific:
-            return f"{value:.{_options.precision}e}"
-        return f"{value:.0f}" if self._integral else f"{value:.{_options.precision}f}"
+            return f"{value:.{PRINT_OPTS.precision}e}"
+        return f"{value:.0f}" if self._integral else f"{value:.{PRINT_OPTS.precision}f}"
 
     def format(self, value: Any) -> str:
         """Return the text of one value, padded on the left."""
@@ -148,7 +148,7 @@ class _ComplexFormatter:
 
 def _edges(values: np.ndarray) -> np.ndarray:
     """What a summary shows: `edgeitems` at either end of every dimension."""
-    edge = _options.edgeitems
+    edge = PRINT_OPTS.edgeitems
     for dim, size in enumerate(values.shape):
         if size > 2 * edge:
             keep = np.r_[0:edge, size - edge : size]
@@ -159,7 +159,7 @@ def _edges(values: np.ndarray) -> np.ndarray:
 def _lines(values: np.ndarray, indent: int, summarize: bool, formatter: Any) -> str:
     if values.ndim == 0:
         return formatter.format(values.item())
-    edge = _options.edgeitems
+    edge = PRINT_OPTS.edgeitems
     cut = summarize and len(values) > 2 * edge
     if values.ndim == 1:
         if summarize and not edge:
@@ -170,7 +170,7 @@ def _lines(values: np.ndarray, indent: int, summarize: bool, formatter: Any) -> 
             items += [formatter.format(x) for x in values[-edge:].tolist()]
         else:
             items = [formatter.format(x) for x in values.tolist()]
-        per_line = max(1, (_options.linewidth - indent) // (formatter.width + 2))
+        per_line = max(1, (PRINT_OPTS.linewidth - indent) // (formatter.width + 2))
         rows = [", ".join(items[i : i + per_line]) for i in range(0, len(items), per_line)]
         return "[" + (",\n" + " " * (indent + 1)).join(rows) + "]"
 
@@ -195,8 +195,8 @@ def _to_numpy(tensor: Any) -> np.ndarray:
     return tensor.numpy()
 
 
-def _contents(tensor: Any, indent: int) -> str:
-    summarize = tensor.numel() > _options.threshold
+def _tensor_str(tensor: Any, indent: int) -> str:
+    summarize = tensor.numel() > PRINT_OPTS.threshold
     if summarize:
         tensor = _cut(tensor)
     values = _to_numpy(tensor)
@@ -209,7 +209,7 @@ def _cut(tensor: Any) -> Any:
 
     One element more than the edges stays, by which `_lines` sees that there was a middle.
     """
-    edge = _options.edgeitems
+    edge = PRINT_OPTS.edgeitems
     for dim in range(tensor.dim()):
         size = tensor.size(dim)
         if size > 2 * edge + 1:
@@ -221,7 +221,7 @@ def _cut(tensor: Any) -> Any:
 def _with_suffixes(text: str, suffixes: list[str], indent: int, new_line: bool = False) -> str:
     width = len(text) - text.rfind("\n") + 1
     for i, suffix in enumerate(suffixes):
-        if (new_line and i == 0) or width + len(suffix) + 2 > _options.linewidth:
+        if (new_line and i == 0) or width + len(suffix) + 2 > PRINT_OPTS.linewidth:
             text += ",\n" + " " * indent + suffix
             width = indent + len(suffix)
         else:
@@ -248,8 +248,8 @@ def _str(tensor: Any) -> str:
             if tensor.dtype != default:
                 suffixes.append(f"dtype={tensor.dtype}")
         else:
-            text = _contents(tensor, indent)
-            if not _options.edgeitems:
+            text = _tensor_str(tensor, indent)
+            if not PRINT_OPTS.edgeitems:
                 suffixes.append(f"size={tuple(tensor.shape)}")
             if tensor.dtype not in _unmarked(default):
                 suffixes.append(f"dtype={tensor.dtype}")
@@ -275,7 +275,7 @@ def _sparse_str(tensor: Any) -> str:
         texts = []
         for name, part in parts.items():
             indent = len("tensor(" + name + "=tensor(")
-            text = "[]" if part.numel() == 0 else _contents(part, indent)
+            text = "[]" if part.numel() == 0 else _tensor_str(part, indent)
             if part.numel() == 0:
                 text += f", size={tuple(part.shape)}"
             texts.append(f"{name}=tensor({text})")

@@ -21,12 +21,20 @@ from email.message import Message
 from pathlib import Path
 
 import ember
+from ember import _private
 from ember._missing import missing_names
 
 __all__ = ["as_torch"]
 
 # The version whose names and semantics Ember has; programs compare with `torch.__version__`.
 PYTORCH = "2.13.0"
+
+# Submodules that are there once PyTorch is imported, and that Ember lacks.
+_LOADED = (
+    "_decomp _functorch _guards _higher_order_ops _jit_internal _prims _refs _subclasses ao export "
+    "futures fx.graph fx.node fx.proxy masked monitor mps mtia nested package profiler "
+    "quantization xpu"
+).split()
 
 
 class _Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
@@ -95,6 +103,11 @@ def as_torch() -> None:
         return
     sys.meta_path.insert(0, _Finder())
     importlib.import_module("torch")
+    for name in _LOADED:
+        importlib.import_module(f"torch.{name}")
+    for name in _private.__all__:
+        setattr(ember._C, name, getattr(_private, name))
+    ember.torch = ember
     ember.__version__ = f"{PYTORCH}+ember{ember.__version__}"
 
 

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from ._missing import missing_names
+from ._missing import missing_names, no
 
 __path__: list[str] = []  # a package in PyTorch, whose submodules are missing too
 
 
-def _no() -> bool:
-    """Return False."""
-    return False
-
-
-is_available = is_initialized = is_torchelastic_launched = _no
-is_gloo_available = is_mpi_available = is_nccl_available = is_ucc_available = _no
+is_torchelastic_launched = is_gloo_available = no
+is_mpi_available = is_nccl_available = is_ucc_available = no
 
 __getattr__ = missing_names("torch.distributed")

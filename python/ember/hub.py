@@ -9,11 +9,11 @@ import os
 import re
 import sys
 import types
-import urllib.parse
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlparse
 
 from . import serialization
 from .serialization import replacing
@@ -29,7 +29,7 @@ __all__ = [
 ]
 
 # `resnet18-f37072fd.pth` promises that its SHA-256 begins with f37072fd.
-_HASH = re.compile(r"-([a-f0-9]+)\.")
+HASH_REGEX = re.compile(r"-([a-f0-9]+)\.")
 _CHUNK = 1 << 17  # bytes
 
 _directory: str | None = None
@@ -41,11 +41,12 @@ def get_dir() -> str:
     What `set_dir` said, else ``$TORCH_HOME/hub``, else ``$XDG_CACHE_HOME/torch/hub``, else
     ``~/.cache/torch/hub``: PyTorch's own, so that nothing is fetched twice.
     """
-    if _directory is not None:
-        return _directory
+    return _directory if _directory is not None else os.path.join(_get_torch_home(), "hub")
+
+
+def _get_torch_home() -> str:
     cache = os.environ.get("XDG_CACHE_HOME", "~/.cache")
-    home = os.environ.get("TORCH_HOME", os.path.join(cache, "torch"))
-    return os.path.join(os.path.expanduser(home), "hub")
+    return os.path.expanduser(os.environ.get("TORCH_HOME", os.path.join(cache, "torch")))
 
 
 def set_dir(d: str | os.PathLike) -> None:
@@ -144,9 +145,9 @@ def load_state_dict_from_url(
     """
     folder = Path(model_dir) if model_dir is not None else Path(get_dir(), "checkpoints")
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / (file_name or Path(urllib.parse.urlparse(url).path).name)
+    path = folder / (file_name or Path(urlparse(url).path).name)
     if not path.exists():
-        promised = _HASH.search(path.name) if check_hash else None
+        promised = HASH_REGEX.search(path.name) if check_hash else None
         download_url_to_file(url, path, promised[1] if promised else None, progress)
     return serialization.load(path, map_location=map_location, weights_only=weights_only)
 

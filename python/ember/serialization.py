@@ -26,6 +26,7 @@ __all__ = [
     "save",
 ]
 
+DEFAULT_PROTOCOL = 2  # the pickle protocol of files
 _admitted: dict[str, Any] = {}
 
 
@@ -33,7 +34,7 @@ def save(
     obj: Any,
     f: str | os.PathLike | IO[bytes],
     pickle_module: Any = None,
-    pickle_protocol: int = 2,
+    pickle_protocol: int = DEFAULT_PROTOCOL,
     _use_new_zipfile_serialization: bool = True,
 ) -> None:
     """Write an object to a file that `load` and ``torch.load`` read.

@@ -197,6 +197,7 @@ def _pad_grads(rng: np.random.Generator) -> Iterable[Case]:
     yield case(x, (-1, 1), value=2.0)
     for mode in ("reflect", "replicate", "circular"):
         yield case(x, (2, 1), mode)
+    yield case(x, (2, 1), "reflect", 0.0)
 
 
 JOINS = [
@@ -219,6 +220,7 @@ JOINS = [
               Bad(case(X, (-4, 5)), "RuntimeError"), Bad(case(X, (5, -4)), "RuntimeError"),
               Bad(case(X, (1, 1, 1, 1, 1, 1)), "RuntimeError"), Bad(case(X, (1, 1), "up"), "NotImplementedError|RuntimeError"),
               Bad(case(given(np.ones((1, 2, 3)), "float32"), (3, 0), "reflect"), "RuntimeError"),
+              Bad(case(given(np.ones((1, 2, 3)), "float32"), (1, 0), "reflect", 2.0), "RuntimeError"),
               Bad(case(given(np.ones((1, 2, 3)), "float32"), (4, 0), "circular"), "RuntimeError"))),
 ]  # fmt: skip
 

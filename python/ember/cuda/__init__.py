@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 from .. import _C
+from .._missing import missing_names
 from . import amp
 
 OutOfMemoryError = _C.OutOfMemoryError
@@ -379,10 +380,18 @@ def _cublas_path() -> str:
     return ""
 
 
+_MISSING = (
+    "CUDAGraph CUDAPluggableAllocator ExternalStream MemPool StreamContext graph graph_pool_handle "
+    "jiterator make_graphed_callables nccl nvtx tunable use_mem_pool"
+).split()
+
+
 def __getattr__(name: str) -> Any:
     if name.endswith("Tensor"):
         from .._legacy import CUDA_TYPES
 
         if name in CUDA_TYPES:
             return CUDA_TYPES[name]
+    if name in _MISSING:
+        return missing_names("torch.cuda")(name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -52,7 +52,11 @@ def all_numbers(*values: Any) -> bool:
 
 def standard_normal(shape: Any, like: Tensor) -> Tensor:
     """Draw from the standard normal distribution, of the dtype and device of ``like``."""
-    return ember.empty(shape, dtype=like.dtype, device=like.device).normal_()
+    return _standard_normal(shape, like.dtype, like.device)
+
+
+def _standard_normal(shape: Any, dtype: Any, device: Any) -> Tensor:  # libraries call it
+    return ember.empty(shape, dtype=dtype, device=device).normal_()
 
 
 def sum_rightmost(value: Tensor, dims: int) -> Tensor:

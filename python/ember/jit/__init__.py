@@ -3,9 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
-__all__ = ["export", "ignore", "is_scripting", "is_tracing", "script", "trace", "unused"]
+from ember._missing import missing_names
+
+__all__ = [
+    "Final",
+    "annotate",
+    "export",
+    "ignore",
+    "interface",
+    "is_scripting",
+    "is_tracing",
+    "script",
+    "script_if_tracing",
+    "script_method",
+    "trace",
+    "unused",
+]
+
+__path__: list[str] = []  # a package in PyTorch, whose submodules are missing too
 
 
 def script(obj: Any, *args: Any, **kwargs: Any) -> Any:
@@ -33,11 +50,18 @@ def export(fn: Callable) -> Callable:
     return fn
 
 
-def unused(fn: Callable) -> Callable:
-    """Return `fn` itself."""
-    return fn
+unused = script_if_tracing = script_method = interface = export
+_overload = _overload_method = _script_if_tracing = export
+
+
+def annotate(the_type: Any, the_value: Any) -> Any:
+    """Return the value itself."""
+    return the_value
 
 
 def ignore(drop: bool | Callable = False, **kwargs: Any) -> Callable:
     """Return the decorated function itself."""
     return drop if callable(drop) else lambda fn: fn
+
+
+__getattr__ = missing_names("torch.jit")

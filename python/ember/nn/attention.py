@@ -8,6 +8,8 @@ from collections.abc import Iterator
 
 __all__ = ["SDPBackend", "sdpa_kernel"]
 
+__path__: list[str] = []  # a package in PyTorch, whose submodules are missing
+
 
 class SDPBackend(enum.IntEnum):
     """Ways to compute `functional.scaled_dot_product_attention`, with PyTorch's numbers."""

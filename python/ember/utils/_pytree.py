@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 __all__ = [
     "LeafSpec",
+    "MappingKey",
     "PyTree",
     "TreeSpec",
     "register_pytree_node",
@@ -88,6 +89,20 @@ def register_pytree_node(
     if cls in _NODES:
         raise ValueError(f"register_pytree_node: {cls.__name__} is registered already")
     _NODES[cls] = _Node(flatten_fn, unflatten_fn)
+
+
+class MappingKey(NamedTuple):
+    """Where a child stands in a dict."""
+
+    key: Any
+
+    def __str__(self) -> str:
+        return f"[{self.key!r}]"
+
+
+def _dict_flatten_with_keys(d: dict) -> tuple[list[tuple[MappingKey, Any]], list]:
+    """Return the children with their keys, and the keys; libraries register it for dicts."""
+    return [(MappingKey(key), value) for key, value in d.items()], list(d)
 
 
 @dataclass

@@ -12,8 +12,15 @@ from typing import Any
 import ember
 from ember.amp import autocast_mode
 from ember.autograd.graph import saved_tensors_hooks
+from ember.utils._pytree import tree_leaves
 
-__all__ = ["CheckpointError", "checkpoint", "checkpoint_sequential"]
+__all__ = [
+    "CheckpointError",
+    "checkpoint",
+    "checkpoint_sequential",
+    "get_device_states",
+    "set_device_states",
+]
 
 
 class CheckpointError(RuntimeError):
@@ -79,6 +86,19 @@ class _Recomputation:
 def describe(kinds: list[tuple]) -> str:
     shown = ", ".join(f"{dtype} {tuple(shape)}" for shape, dtype in kinds[:8])
     return f"{len(kinds)} tensors ({shown}{', …' if len(kinds) > 8 else ''})"
+
+
+def get_device_states(*args: Any) -> tuple[list[int], list[Any]]:
+    """Return the GPUs that tensors among the arguments are on, and those GPUs' random states."""
+    leaves = tree_leaves(args)
+    devices = [x.get_device() for x in leaves if isinstance(x, ember.Tensor) and x.is_cuda]
+    return devices, [ember.cuda.get_rng_state(device) for device in devices]
+
+
+def set_device_states(devices: list[int], states: list[Any]) -> None:
+    """Set GPUs' random states, as `get_device_states` returned them."""
+    for device, state in zip(devices, states, strict=True):
+        ember.cuda.set_rng_state(state, device)
 
 
 def checkpoint(

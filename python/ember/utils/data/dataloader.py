@@ -285,12 +285,12 @@ class DataLoader(Generic[T_co]):
                 return wrap(fetch)
 
         if self.num_workers == 0:
-            iterator = _Inline(indices, make_fetch(), epoch)
+            iterator = _SingleProcessDataLoaderIter(indices, make_fetch(), epoch)
         else:
             pool = self._pool or self._make_pool(base_seed, batched)
             if self.persistent_workers:
                 self._pool = pool
-            iterator = _Threaded(self, pool, indices, make_fetch, epoch)
+            iterator = _MultiProcessingDataLoaderIter(self, pool, indices, make_fetch, epoch)
         if self._is_stream:
             for _ in range(skip):
                 next(iterator, None)
@@ -384,16 +384,20 @@ class _Epoch:
         self.finished = False
 
 
-class _Inline:
+class _BaseDataLoaderIter:
+    """The batches of one epoch."""
+
+    def __iter__(self) -> _BaseDataLoaderIter:
+        return self
+
+
+class _SingleProcessDataLoaderIter(_BaseDataLoaderIter):
     """Fetches each batch when it is asked for."""
 
     def __init__(self, indices: Iterator, fetch: Callable, epoch: _Epoch) -> None:
         self._indices = indices
         self._fetch = fetch
         self._epoch = epoch
-
-    def __iter__(self) -> _Inline:
-        return self
 
     @_recorded
     def __next__(self) -> Any:
@@ -409,7 +413,7 @@ class _Inline:
         return data
 
 
-class _Threaded:
+class _MultiProcessingDataLoaderIter(_BaseDataLoaderIter):
     """Has workers fetch ahead. Batch n goes to the next worker in turn, so that order and
     content do not depend on timing."""
 
@@ -431,9 +435,6 @@ class _Threaded:
         self._pending: dict[int, int] = {}  # worker by batch
         for _ in range(loader.prefetch_factor * loader.num_workers):
             self._send()
-
-    def __iter__(self) -> _Threaded:
-        return self
 
     def _send(self) -> None:
         if not any(self._active):
