@@ -57,7 +57,8 @@ _NAMES = {
         "int4 int5 int6 int7 qint32 qint8 quint2x4 quint4x2 quint8 uint1 uint16 uint2 uint3 uint32 "
         "uint4 uint5 uint6 uint64 uint7",
         "_settings": "compile compiled_with_cxx11_abi get_default_device "
-        "get_deterministic_debug_mode get_device_module get_float32_matmul_precision get_num_interop_threads "
+        "get_deterministic_debug_mode get_device_module "
+        "get_float32_matmul_precision get_num_interop_threads "
         "is_warn_always_enabled set_default_device set_deterministic_debug_mode "
         "set_float32_matmul_precision set_num_interop_threads set_warn_always",
         "_shapes": "atleast_1d atleast_2d atleast_3d block_diag broadcast_shapes cartesian_prod "
