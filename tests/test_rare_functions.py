@@ -247,3 +247,15 @@ def test_out_must_not_require_gradients(framework):
             call()
     with framework.no_grad():
         assert framework.addmm(x, x, x, out=out) is out
+
+
+NAMED_INPUT = "cholesky cond eig eigh eigvals eigvalsh matrix_exp matrix_norm matrix_rank norm pinv vector_norm"
+
+
+@pytest.mark.parametrize("name", [*NAMED_INPUT.split(), "cholesky_ex"])
+def test_matrices_by_the_name_that_torch_takes(name):
+    for framework in FRAMEWORKS:
+        function = getattr(framework.linalg, name)
+        function(input=framework.eye(3))
+        with pytest.raises(TypeError):
+            function(A=framework.eye(3))

@@ -372,6 +372,19 @@ def _pinv(a: np.ndarray, atol: np.ndarray, rtol: np.ndarray, hermitian: bool) ->
     return np.swapaxes(vh, -1, -2).conj() @ (inverse[..., None] * np.swapaxes(u, -1, -2).conj())
 
 
+def tolerances(A: Tensor, atol: Any, rtol: Any) -> tuple[np.ndarray, np.ndarray]:
+    """The absolute and the relative one, up to which singular values count as zero."""
+
+    def array(x: Any) -> np.ndarray:
+        return x.detach().cpu().numpy() if isinstance(x, Tensor) else np.asarray(x)
+
+    absolute = array(0.0 if atol is None else atol)
+    if rtol is not None:
+        return absolute, array(rtol)
+    relative = float(np.finfo(str(A.dtype).rpartition(".")[2]).eps) * max(A.shape[-2:])
+    return absolute, np.where(absolute > 0, 0.0, relative)
+
+
 class PseudoInverse(Function):
     @staticmethod
     def forward(ctx: Any, a: Tensor, atol: Any, rtol: Any, hermitian: bool) -> Tensor:

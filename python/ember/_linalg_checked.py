@@ -106,7 +106,7 @@ def _leading_minors(x: np.ndarray) -> np.ndarray:
 
 
 def cholesky_ex(
-    A: Tensor, *, upper: bool = False, check_errors: bool = False, out: Any = None
+    input: Tensor, *, upper: bool = False, check_errors: bool = False, out: Any = None
 ) -> Any:
     """`cholesky` that gives NaN for matrices that are not positive definite.
 
@@ -115,34 +115,34 @@ def cholesky_ex(
     from . import linalg
 
     name = "linalg.cholesky_ex"
-    _check(name, A, square=True)
+    _check(name, input, square=True)
     try:
-        factor = linalg.cholesky(A, upper=upper)
-        info = _C.zeros(A.shape[:-2], dtype=_C.int32, device=A.device)
+        factor = linalg.cholesky(input, upper=upper)
+        info = _C.zeros(input.shape[:-2], dtype=_C.int32, device=input.device)
     except LinAlgError:
-        info = _lapack.run(name, _leading_minors, A.mT if upper else A)
+        info = _lapack.run(name, _leading_minors, input.mT if upper else input)
         if check_errors:
             _raise_if(name, info, "The factorization could not be completed because the input is "
                       "not positive-definite (the leading minor of order %d).")  # fmt: skip
-        regular, failed = _regular(A, info)
+        regular, failed = _regular(input, info)
         factor = _C.where(failed, math.nan, linalg.cholesky(regular, upper=upper))
     return deliver(_CholeskyEx(factor, info), out)
 
 
-def tensorinv(A: Tensor, ind: int = 2, *, out: Tensor | None = None) -> Tensor:
+def tensorinv(input: Tensor, ind: int = 2, *, out: Tensor | None = None) -> Tensor:
     """The inverse of the map that `tensordot` with A's dims from `ind` on is."""
     from . import linalg
 
     if ind <= 0:
         raise RuntimeError(f"linalg.tensorinv: expected a strictly positive integer for 'ind', got "
                            f"{ind}")  # fmt: skip
-    rows, columns = A.shape[:ind], A.shape[ind:]
+    rows, columns = input.shape[:ind], input.shape[ind:]
     n, m = math.prod(rows), math.prod(columns)
     if n != m:
         raise RuntimeError(
             f"linalg.tensorinv: expected prod(shape[ind:]) == prod(shape[:ind]), got {m} != {n}"
         )
-    return deliver(linalg.inv(A.reshape(n, m)).reshape(*columns, *rows), out)
+    return deliver(linalg.inv(input.reshape(n, m)).reshape(*columns, *rows), out)
 
 
 def tensorsolve(

@@ -16,7 +16,7 @@ import numpy as np
 
 from . import _C, _lapack
 from ._autocast import in_float32
-from ._lapack import LinAlgError, _broadcast, _check, _same_dtype, deliver, real_of
+from ._lapack import LinAlgError, _broadcast, _check, _same_dtype, deliver, real_of, tolerances
 
 Tensor = _C.Tensor
 
@@ -139,10 +139,10 @@ def solve_triangular(
 
 
 @in_float32
-def cholesky(A: Tensor, *, upper: bool = False, out: Tensor | None = None) -> Tensor:
+def cholesky(input: Tensor, *, upper: bool = False, out: Tensor | None = None) -> Tensor:
     """L with ``A = L L^H`` (or ``L^H`` where `upper`), of Hermitian positive definite matrices."""
-    _check("linalg.cholesky", A, square=True)
-    lower = _lapack.Cholesky.apply(A.mH if upper else A)
+    _check("linalg.cholesky", input, square=True)
+    lower = _lapack.Cholesky.apply(input.mH if upper else input)
     return deliver(lower.mH if upper else lower, out)
 
 
@@ -163,18 +163,18 @@ def qr(A: Tensor, mode: str = "reduced", *, out: Any = None) -> Any:
 
 
 @in_float32
-def eigh(A: Tensor, UPLO: str = "L", *, out: Any = None) -> Any:
+def eigh(input: Tensor, UPLO: str = "L", *, out: Any = None) -> Any:
     """Eigenvalues, ascending, and eigenvectors (columns) of Hermitian matrices."""
-    _check("linalg.eigh", A, square=True)
+    _check("linalg.eigh", input, square=True)
     if UPLO.upper() not in ("L", "U"):
         raise RuntimeError(f"linalg.eigh: Expected UPLO argument to be 'L' or 'U', got {UPLO!r}")
-    return deliver(_Eigh(*_lapack.Eigh.apply(A, UPLO.upper())), out)
+    return deliver(_Eigh(*_lapack.Eigh.apply(input, UPLO.upper())), out)
 
 
 @in_float32
-def eigvalsh(A: Tensor, UPLO: str = "L", *, out: Tensor | None = None) -> Tensor:
+def eigvalsh(input: Tensor, UPLO: str = "L", *, out: Tensor | None = None) -> Tensor:
     """Eigenvalues of Hermitian matrices, ascending."""
-    return deliver(eigh(A, UPLO).eigenvalues, out)
+    return deliver(eigh(input, UPLO).eigenvalues, out)
 
 
 @in_float32
@@ -193,19 +193,8 @@ def svdvals(A: Tensor, *, driver: str | None = None, out: Tensor | None = None) 
     return deliver(_lapack.SingularValues.apply(A), out)
 
 
-def _tolerances(A: Tensor, atol: Any, rtol: Any) -> tuple[np.ndarray, np.ndarray]:
-    def array(x: Any) -> np.ndarray:
-        return x.detach().cpu().numpy() if isinstance(x, Tensor) else np.asarray(x)
-
-    absolute = array(0.0 if atol is None else atol)
-    if rtol is not None:
-        return absolute, array(rtol)
-    relative = float(np.finfo(str(A.dtype).rpartition(".")[2]).eps) * max(A.shape[-2:])
-    return absolute, np.where(absolute > 0, 0.0, relative)
-
-
 def pinv(
-    A: Tensor,
+    input: Tensor,
     rtol: Any = None,
     *,
     atol: Any = None,
@@ -214,13 +203,13 @@ def pinv(
     out: Tensor | None = None,
 ) -> Tensor:
     """Pseudoinverse; singular values up to ``max(atol, rtol * largest)`` count as zero."""
-    _check("linalg.pinv", A, square=hermitian)
-    absolute, relative = _tolerances(A, atol, rtol if rcond is None else rcond)
-    return deliver(_lapack.PseudoInverse.apply(A, absolute, relative, hermitian), out)
+    _check("linalg.pinv", input, square=hermitian)
+    absolute, relative = tolerances(input, atol, rtol if rcond is None else rcond)
+    return deliver(_lapack.PseudoInverse.apply(input, absolute, relative, hermitian), out)
 
 
 def matrix_rank(
-    A: Tensor,
+    input: Tensor,
     tol: Any = None,
     *,
     atol: Any = None,
@@ -229,12 +218,14 @@ def matrix_rank(
     out: Tensor | None = None,
 ) -> Tensor:
     """Number of singular values above ``max(atol, rtol * largest)``: int64."""
-    _check("linalg.matrix_rank", A, square=hermitian)
-    absolute, relative = _tolerances(A, atol, rtol) if tol is None else _tolerances(A, tol, 0.0)
-    s = abs(eigvalsh(A.detach())) if hermitian else svdvals(A.detach())
+    _check("linalg.matrix_rank", input, square=hermitian)
+    absolute, relative = (
+        tolerances(input, atol, rtol) if tol is None else tolerances(input, tol, 0.0)
+    )
+    s = abs(eigvalsh(input.detach())) if hermitian else svdvals(input.detach())
     values = s.cpu().numpy()
     bound = np.maximum(absolute, relative * values.max(-1, initial=0))
-    rank = _C.from_numpy(np.asarray((values > bound[..., None]).sum(-1), np.int64)).to(A.device)
+    rank = _C.from_numpy(np.asarray((values > bound[..., None]).sum(-1), np.int64)).to(input.device)
     return deliver(rank, out)
 
 
@@ -316,15 +307,15 @@ def lu_solve(
     return deliver(x, out)
 
 
-def eig(A: Tensor, *, out: Any = None) -> Any:
+def eig(input: Tensor, *, out: Any = None) -> Any:
     """Eigenvalues and eigenvectors (columns of length 1) of square matrices, always complex."""
-    _check("linalg.eig", A, square=True)
-    return deliver(_Eig(*_lapack.Eig.apply(A)), out)
+    _check("linalg.eig", input, square=True)
+    return deliver(_Eig(*_lapack.Eig.apply(input)), out)
 
 
-def eigvals(A: Tensor, *, out: Any = None) -> Any:
+def eigvals(input: Tensor, *, out: Any = None) -> Any:
     """Eigenvalues of square matrices, always complex."""
-    return deliver(eig(A).eigenvalues, out)
+    return deliver(eig(input).eigenvalues, out)
 
 
 # ---- Norms
@@ -339,7 +330,7 @@ def _dims(name: str, dim: Any, ndim: int) -> list[int]:
 
 
 def vector_norm(
-    x: Tensor,
+    input: Tensor,
     ord: float = 2,
     dim: Any = None,
     keepdim: bool = False,
@@ -349,23 +340,23 @@ def vector_norm(
 ) -> Tensor:
     """``(sum |x|^ord)^(1/ord)`` over `dim`, or all elements; see `ember.norm`."""
     if dtype is not None:
-        x = x.to(dtype)
-    if not x.dtype.is_floating_point and not x.is_complex():
+        input = input.to(dtype)
+    if not input.dtype.is_floating_point and not input.is_complex():
         raise RuntimeError(
             "linalg.vector_norm: Expected a floating point or complex tensor as input. "
-            f"Got {x.dtype}"
+            f"Got {input.dtype}"
         )
-    if x.numel() == 0 and (ord < 0 or ord == math.inf):
-        over = range(x.dim()) if dim is None else _dims("linalg.vector_norm", dim, x.dim())
-        if dim is None or any(x.shape[d] == 0 for d in over):
+    if input.numel() == 0 and (ord < 0 or ord == math.inf):
+        over = range(input.dim()) if dim is None else _dims("linalg.vector_norm", dim, input.dim())
+        if dim is None or any(input.shape[d] == 0 for d in over):
             raise RuntimeError(
                 f"linalg.vector_norm: cannot compute the {ord} norm over an empty dim"
             )
-    return deliver(_C.norm(x, ord, dim, keepdim), out)
+    return deliver(_C.norm(input, ord, dim, keepdim), out)
 
 
 def matrix_norm(
-    A: Tensor,
+    input: Tensor,
     ord: Any = "fro",
     dim: Any = (-2, -1),
     keepdim: bool = False,
@@ -376,17 +367,17 @@ def matrix_norm(
     """Norm of matrices: 'fro', 'nuc' (sum of singular values), 2 and -2 (largest and smallest
     one), 1 and -1 (sums of columns), inf and -inf (of rows)."""
     if dtype is not None:
-        A = A.to(dtype)
-    if A.dim() < 2 or not (A.dtype.is_floating_point or A.is_complex()):
+        input = input.to(dtype)
+    if input.dim() < 2 or not (input.dtype.is_floating_point or input.is_complex()):
         raise RuntimeError(
             "linalg.matrix_norm: expected a floating point or complex tensor of at least 2 dims, "
-            f"got {A.dim()} of {A.dtype}"
+            f"got {input.dim()} of {input.dtype}"
         )
-    dims = _dims("linalg.matrix_norm", dim, A.dim())
+    dims = _dims("linalg.matrix_norm", dim, input.dim())
     if len(dims) != 2 or dims[0] == dims[1]:
         raise RuntimeError(f"linalg.matrix_norm: dim must be two different dims, got {dim}")
     if ord == "fro":
-        return deliver(_C.norm(A, 2, dims, keepdim), out)
+        return deliver(_C.norm(input, 2, dims, keepdim), out)
     row, column = dims
     if (isinstance(ord, str) and ord != "nuc") or ord not in (
         "nuc",
@@ -399,7 +390,7 @@ def matrix_norm(
     ):
         raise RuntimeError(f"linalg.matrix_norm: Order {ord} not supported.")
     if ord in ("nuc", 2, -2):
-        s = svdvals(A.movedim(dims, (-2, -1)))
+        s = svdvals(input.movedim(dims, (-2, -1)))
         result = s.sum(-1) if ord == "nuc" else s.amax(-1) if ord == 2 else s.amin(-1)
         if keepdim:
             for d in sorted(dims):
@@ -407,13 +398,13 @@ def matrix_norm(
         return deliver(result, out)
     if abs(ord) == math.inf:
         row, column = column, row
-    sums = A.abs().sum(row, keepdim=True)
+    sums = input.abs().sum(row, keepdim=True)
     result = sums.amax(column, keepdim=True) if ord > 0 else sums.amin(column, keepdim=True)
     return deliver(result if keepdim else result.squeeze(dims), out)
 
 
 def norm(
-    A: Tensor,
+    input: Tensor,
     ord: Any = None,
     dim: Any = None,
     keepdim: bool = False,
@@ -423,33 +414,39 @@ def norm(
 ) -> Tensor:
     """`vector_norm` or `matrix_norm`, by the number of dims; 2 over all elements by default."""
     if ord is None:
-        return vector_norm(A, 2, dim, keepdim, dtype=dtype, out=out)
-    if dim is None and A.dim() not in (1, 2):
+        return vector_norm(input, 2, dim, keepdim, dtype=dtype, out=out)
+    if dim is None and input.dim() not in (1, 2):
         raise RuntimeError(
             "linalg.norm: If dim is not specified but ord is, the input must be 1D or 2D"
         )
-    count = A.dim() if dim is None else 1 if isinstance(dim, int) else len(dim)
+    count = input.dim() if dim is None else 1 if isinstance(dim, int) else len(dim)
     if count == 2:
-        return matrix_norm(A, ord, (0, 1) if dim is None else dim, keepdim, dtype=dtype, out=out)
+        return matrix_norm(
+            input, ord, (0, 1) if dim is None else dim, keepdim, dtype=dtype, out=out
+        )
     if isinstance(ord, str):
         raise RuntimeError(f"linalg.norm: ord {ord!r} needs two dims")
-    return vector_norm(A, ord, dim, keepdim, dtype=dtype, out=out)
+    return vector_norm(input, ord, dim, keepdim, dtype=dtype, out=out)
 
 
 @in_float32
-def cond(A: Tensor, p: Any = None, *, out: Tensor | None = None) -> Tensor:
+def cond(input: Tensor, p: Any = None, *, out: Tensor | None = None) -> Tensor:
     """Condition number: the norm of A times that of its inverse; 2 by default."""
-    _check("linalg.cond", A, square=p not in (None, 2, -2))
-    if A.numel() == 0:
-        return deliver(_C.zeros(A.shape[:-2], dtype=real_of(A.dtype), device=A.device), out)
+    _check("linalg.cond", input, square=p not in (None, 2, -2))
+    if input.numel() == 0:
+        return deliver(
+            _C.zeros(input.shape[:-2], dtype=real_of(input.dtype), device=input.device), out
+        )
     if p in (None, 2, -2):
-        s = svdvals(A)
+        s = svdvals(input)
         big, small = s[..., 0], s[..., -1]
         return deliver(small / big if p == -2 else big / small, out)
     try:
-        return deliver(matrix_norm(A, p) * matrix_norm(inv(A), p), out)
+        return deliver(matrix_norm(input, p) * matrix_norm(inv(input), p), out)
     except LinAlgError:
-        infinite = _C.full(A.shape[:-2], math.inf, dtype=real_of(A.dtype), device=A.device)
+        infinite = _C.full(
+            input.shape[:-2], math.inf, dtype=real_of(input.dtype), device=input.device
+        )
         return deliver(infinite, out)
 
 
@@ -476,16 +473,16 @@ def matrix_power(A: Tensor, n: int, *, out: Tensor | None = None) -> Tensor:
     return deliver(result, out)
 
 
-def matrix_exp(A: Tensor) -> Tensor:
+def matrix_exp(input: Tensor) -> Tensor:
     """Exponential of square matrices: Taylor's polynomial of degree 18 after scaling, then
     squaring (Bader, Blanes and Casas, 2019)."""
-    _check("linalg.matrix_exp", A, square=True)
-    if A.numel() == 0:
-        return A.clone()
-    size = float(A.detach().abs().sum(-2).max())
+    _check("linalg.matrix_exp", input, square=True)
+    if input.numel() == 0:
+        return input.clone()
+    size = float(input.detach().abs().sum(-2).max())
     squarings = max(0, math.ceil(math.log2(size))) if 0 < size < math.inf else 0
-    x = A / 2.0**squarings
-    eye = _C.eye(A.shape[-1], dtype=A.dtype, device=A.device)
+    x = input / 2.0**squarings
+    eye = _C.eye(input.shape[-1], dtype=input.dtype, device=input.device)
     # Horner in powers of x^3, so that 18 degrees take 7 products.
     x2 = x @ x
     x3 = x2 @ x
