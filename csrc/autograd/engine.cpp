@@ -337,7 +337,7 @@ private:
         if (!map_[index].needed) return;
         GradList outs(node->next.size());
         {
-            Running running(*node, !options_.retain_graph);
+            Running running(*node, !options_.retain_graph, unwanted_inputs(*node));
             apply(*node, grads, outs);
         }
         if (EMBER_UNLIKELY(modes::anomaly_enabled())) check_nan(*node, outs);
@@ -354,13 +354,29 @@ private:
         }
     }
 
+    // The inputs of a node, the first 64 by bit, from which no target can be reached.
+    uint64_t unwanted_inputs(const Node& node) {
+        if (targets_.empty()) return 0;
+        uint64_t unwanted = 0;
+        for (int i = 0; i < std::min(node.next.size(), 64); i++) {
+            if (!node.next[i]) continue;
+            const Entry& to = map_[map_.find(node.next[i].node.get())];
+            unwanted |= uint64_t(!to.needed && !to.captured) << i;
+        }
+        return unwanted;
+    }
+
     // Around a call of apply. What the node saved is freed when the last call ends: another pass,
     // of this thread or of one that ran while a kernel let Python's lock go, may be in it.
     class Running {
     public:
-        Running(Node& node, bool release) : node_(node), release_(release) { node_.running++; }
+        Running(Node& node, bool release, uint64_t unwanted) : node_(node), release_(release) {
+            // Two passes in one node may want different gradients.
+            node_.unwanted = node_.running++ == 0 ? unwanted : 0;
+        }
         ~Running() {
             if (--node_.running != 0) return;
+            node_.unwanted = 0;
             bool failed = std::uncaught_exceptions() > exceptions_;
             if (EMBER_UNLIKELY(failed)) {
                 if (modes::anomaly_enabled() && failure_report) failure_report(node_);

@@ -66,7 +66,9 @@ public:
     virtual const Tensor* leaf() const { return nullptr; }  // of an AccumulateGrad
     virtual std::string name() const { return name_; }
 
-    bool needs(int input) const { return input < next.size() && next[input]; }
+    bool needs(int input) const {
+        return input < next.size() && next[input] && !(input < 64 && unwanted >> input & 1);
+    }
     NodeHooks& hooks_for_change() {
         if (!hooks) hooks = std::make_unique<NodeHooks>();
         return *hooks;
@@ -87,6 +89,7 @@ public:
     uint64_t sequence;       // forward order within a thread; the engine goes backward by it
     void* stream = nullptr;  // of a GPU: what the forward ran on and the gradient will
     uint32_t running = 0;    // calls of apply under way: what it saved is not freed under them
+    uint64_t unwanted = 0;   // inputs, by bit, that the pass under way needs no gradients of
     std::unique_ptr<NodeHooks> hooks;
     std::shared_ptr<Trace> trace;  // under anomaly mode
     void* pyobject = nullptr;      // weak: its Python object, while there is one
