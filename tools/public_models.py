@@ -66,16 +66,30 @@ def _loss(outputs: list[Any]) -> Any:
     return total
 
 
+def _import_torchvision() -> None:
+    """Import torchvision, if it is there, into PyTorch of another build than its wheel's.
+
+    Its compiled operators do not load then, of which it names two nevertheless.
+    """
+    import torch
+
+    try:
+        import torchvision  # noqa: F401
+    except ImportError:
+        return
+    except RuntimeError:
+        for name in ("nms", "qnms"):
+            torch.library.define(f"torchvision::{name}", "(Tensor a, Tensor b, float c) -> Tensor")
+
+
 def _child(model: Model, weights: Path, results: Path, repeats: int) -> None:
     """Build and run one model with whatever ``import torch`` means, and write what came out."""
     import torch
 
     torch.set_num_threads(1)
     reference = "ember" not in sys.modules
-    if reference and "torchvision" in model.declares:
-        # The wheel's compiled operators may be for CUDA alone; importing needs their names.
-        for name in ("nms", "qnms"):
-            torch.library.define(f"torchvision::{name}", "(Tensor a, Tensor b, float c) -> Tensor")
+    if reference:
+        _import_torchvision()
     torch.set_default_dtype(getattr(torch, model.dtype))
     scope: dict[str, Any] = {"torch": torch, "nn": torch.nn}
     exec(model.imports, scope)

@@ -34,10 +34,6 @@ class Model:
     train: bool = True
     dtype: str = "float32"
 
-    @property
-    def declares(self) -> tuple[str, ...]:
-        return ("torchvision",)
-
 
 DOUBLE = {"dtype": "float64"}
 IMAGE = "(torch.randn(2, 3, 64, 64),)"
@@ -55,20 +51,12 @@ PYTORCHCV = ("pytorchcv", "osmr/pytorchcv", "from pytorchcv.model_provider impor
 MONAI = ("monai", "Project-MONAI/MONAI", "import monai.networks.nets as m")
 GEOMETRIC = ("torch_geometric", "pyg-team/pytorch_geometric", "import torch_geometric.nn as g")
 GRAPH = "(torch.randn(20, 8), torch.randint(0, 20, (2, 60)))"
-TRANSFORMERS = ("transformers", "huggingface/transformers", "import transformers as t")
-
-
-def _config(kind: str, **more: object) -> str:
-    sizes = {"vocab_size": 100, "hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4}
-    options = ", ".join(f"{name}={value!r}" for name, value in (sizes | more).items())
-    return f"t.{kind}Config({options})"
-
 
 MODELS = [
     Model("resnet18", *TORCHVISION, "m.resnet18()", IMAGE, **DOUBLE),
     Model("densenet121", *TORCHVISION, "m.densenet121()", IMAGE, **DOUBLE),
     Model("mobilenet_v3_small", *TORCHVISION, "m.mobilenet_v3_small()", IMAGE),
-    Model("efficientnet_b0", *TORCHVISION, "m.efficientnet_b0()", IMAGE),
+    Model("efficientnet_b0", *TORCHVISION, "m.efficientnet_b0()", IMAGE, **DOUBLE),
     Model("convnext_tiny", *TORCHVISION, "m.convnext_tiny()", IMAGE),
     Model("vit", *TORCHVISION, "m.VisionTransformer(64, 16, 4, 4, 128, 256)", IMAGE),
     Model("swin_t", *TORCHVISION, "m.swin_t()", IMAGE),
@@ -78,7 +66,7 @@ MODELS = [
     Model(
         "deeplabv3",
         *TORCHVISION,
-        "m.segmentation.deeplabv3_mobilenet_v3_large(weights_backbone=None)",
+        "m.segmentation.deeplabv3_resnet50(weights_backbone=None)",
         IMAGE,
         **DOUBLE,
     ),
@@ -256,14 +244,6 @@ MODELS = [
     ),
     Model("gat", *GEOMETRIC, "g.models.GAT(8, 16, 3, 4, heads=2)", GRAPH),
     Model("graphsage", *GEOMETRIC, "g.models.GraphSAGE(8, 16, 3, 4)", GRAPH),
-    Model("bert", *TRANSFORMERS, f"t.BertModel({_config('Bert', intermediate_size=128)})", TOKENS),
-    Model("gpt2", *TRANSFORMERS, f"t.GPT2LMHeadModel({_config('GPT2')})", TOKENS),
-    Model(
-        "llama",
-        *TRANSFORMERS,
-        f"t.LlamaForCausalLM({_config('Llama', intermediate_size=128)})",
-        TOKENS,
-    ),
     Model(
         "gpytorch",
         "gpytorch",
