@@ -428,3 +428,31 @@ def test_saving_on_the_cpu():
     assert bool((x.grad == x.detach().exp()).all())
     with pytest.raises(ValueError, match="device_type 'cuda', got 'xpu'"):
         ember.autograd.graph.save_on_cpu(device_type="xpu")
+
+
+@pytest.mark.parametrize("name", ["mul", "bmm", "conv1d", "layer_norm"])
+def test_gradients_that_lead_to_no_target_are_not_made(name):
+    """A node gives its hooks None for an input that the pass asks nothing of, as PyTorch's do."""
+    torch = pytest.importorskip("torch")
+
+    def given(lib):
+        x, w = (lib.ones(1, 3, 3, requires_grad=True) for _ in range(2))
+        call = {
+            "mul": lambda: x * w,
+            "bmm": lambda: lib.bmm(x, w),
+            "conv1d": lambda: lib.nn.functional.conv1d(x, w),
+            "layer_norm": lambda: lib.nn.functional.layer_norm(x, (1, 3, 3), w),
+        }[name]
+        found = []
+        for target in (x, w, (x, w)):
+            y = call()
+            y.grad_fn.register_hook(
+                lambda grads, _, f=found: f.append([g is not None for g in grads[:2]])
+            )
+            lib.autograd.grad(y.sum(), target, retain_graph=True)
+            lib.autograd.grad(y.sum(), (x, w))  # what was left out is still to be had
+        return found
+
+    assert given(ember) == given(torch) == [
+        [True, False], [True, True], [False, True], [True, True], [True, True], [True, True]
+    ]  # fmt: skip

@@ -32,7 +32,7 @@ PYTORCH = "2.13.0"
 # Submodules that are there once PyTorch is imported, and that Ember lacks.
 _LOADED = (
     "_decomp _functorch _guards _higher_order_ops _jit_internal _prims _refs _subclasses ao export "
-    "futures fx.graph fx.node fx.proxy masked monitor mps mtia nested package profiler "
+    "futures fx.graph fx.node fx.proxy masked monitor mps mtia nested package "
     "quantization xpu"
 ).split()
 

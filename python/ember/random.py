@@ -34,15 +34,24 @@ def fork_rng(
     enabled : bool
         Whether to do anything.
     device_type : str
-        Of `devices`.
+        Of `devices`: ``"cuda"``, or ``"cpu"``, which has none.
+
+    Raises
+    ------
+    RuntimeError
+        Another `device_type`.
     """
+    if device_type not in ("cuda", "cpu"):
+        raise RuntimeError(f"fork_rng: expected device_type 'cuda' or 'cpu', got {device_type!r}")
     if not enabled:
         yield
         return
     from . import cuda
 
-    if devices is None:
-        devices = range(cuda.device_count()) if device_type == "cuda" else ()
+    if device_type == "cpu":
+        devices = ()
+    elif devices is None:
+        devices = range(cuda.device_count())
     states = [(device, cuda.get_rng_state(device)) for device in devices]
     state = _C.get_rng_state()
     try:
