@@ -268,3 +268,30 @@ def test_checks_that_tracers_understand():
                 raise AssertionError(text)
         """
     )
+
+
+def test_the_meta_device_is_a_name_alone():
+    check(
+        """
+        import ember as torch
+        meta = torch.device("meta")
+        assert meta.type == "meta" and meta != torch.device("cpu") and str(meta) == "meta"
+        for make in (
+            lambda: torch.zeros(3, device=meta),
+            lambda: torch.arange(3, device="meta"),
+            lambda: torch.rand(3, device=meta),
+            lambda: torch.tensor([1.0], device=meta),
+            lambda: torch.ones(3).to(meta),
+            lambda: torch.ones(3).new_zeros(2, device=meta),
+            lambda: torch.nn.Linear(2, 2, device=meta),
+            lambda: torch.empty(0, device=meta),
+            lambda: torch.Generator(meta),
+        ):
+            try:
+                make()
+            except NotImplementedError as error:
+                assert "meta" in str(error), error
+            else:
+                raise AssertionError("made")
+        """
+    )

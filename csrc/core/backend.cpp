@@ -85,6 +85,9 @@ void set_current_stream(int gpu, void* stream) { current.streams[gpu] = stream; 
 
 Device resolve_device(Device device) {
     if (device.is_cpu()) return device;
+    if (device.type == DeviceType::Meta)
+        raise(ErrorKind::NotImplemented,
+              "device: no tensor can be made without memory, on the meta device");
     const CudaRuntime& runtime = require_cuda("device");
     if (device.index < 0) device.index = int8_t(current.gpu);
     EMBER_CHECK(device.index < runtime.devices, "device: expected one of %d CUDA devices, got %d",

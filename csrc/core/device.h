@@ -6,8 +6,9 @@
 
 namespace ember {
 
-enum class DeviceType : uint8_t { CPU, CUDA };
-constexpr int kDeviceTypeCount = 2;
+// Meta, PyTorch's device of tensors without memory, is a name alone: no tensor is there.
+enum class DeviceType : uint8_t { CPU, CUDA, Meta };
+constexpr int kDeviceTypeCount = 3;
 
 struct Device {
     DeviceType type = DeviceType::CPU;
@@ -18,7 +19,7 @@ struct Device {
 };
 
 EMBER_INLINE constexpr const char* device_type_name(DeviceType type) {
-    return type == DeviceType::CPU ? "cpu" : "cuda";
+    return type == DeviceType::CPU ? "cpu" : type == DeviceType::CUDA ? "cuda" : "meta";
 }
 
 }  // namespace ember

@@ -74,8 +74,9 @@ void TensorImpl::allocate(size_t bytes, Device device) {
         adopt(ember::allocate(bytes), bytes, free_memory, nullptr, device);
         return;
     }
-    const CudaRuntime& runtime = require_cuda("empty");
+    if (device.type == DeviceType::CUDA) require_cuda("empty");
     device = resolve_device(device);
+    const CudaRuntime& runtime = require_cuda("empty");
     void *handle = nullptr, *data = nullptr;
     if (bytes > 0)
         data = runtime.allocate(device.index, current_stream(device.index), bytes, &handle);

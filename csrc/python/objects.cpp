@@ -95,8 +95,10 @@ Device parse_device(std::string_view text, const char* name) {
         device.type = DeviceType::CPU;
     else if (type == "cuda")
         device.type = DeviceType::CUDA;
+    else if (type == "meta")
+        device.type = DeviceType::Meta;
     else
-        raise("%s: expected a device of type cpu or cuda, got '%.*s'", name, int(text.size()),
+        raise("%s: expected a device of type cpu, cuda or meta, got '%.*s'", name, int(text.size()),
               text.data());
     if (colon == text.npos) return device;
     std::string_view digits = text.substr(colon + 1);
