@@ -36,6 +36,9 @@ class Model:
 
 
 DOUBLE = {"dtype": "float64"}
+TOKENS = "(torch.randint(0, 100, (2, 10)),)"
+TRANSFORMERS = ("transformers", "huggingface/transformers", "import transformers as h")
+SMALL = "hidden_size=64, num_hidden_layers=2, num_attention_heads=4, vocab_size=100"
 IMAGE = "(torch.randn(2, 3, 64, 64),)"
 LARGE = "(torch.randn(2, 3, 224, 224),)"
 TOKENS = "(torch.randint(0, 100, (2, 64)),)"
@@ -262,5 +265,26 @@ MODELS = [
         call="lambda net: gpytorch.mlls.ExactMarginalLogLikelihood(net.likelihood, net)"
         "(net(x), torch.sin(6 * x))",
         **DOUBLE,
+    ),
+    Model(
+        "bert",
+        *TRANSFORMERS,
+        f"h.BertModel(h.BertConfig({SMALL}, intermediate_size=128))",
+        TOKENS,
+        call="lambda net, x: net(x).last_hidden_state",
+    ),
+    Model(
+        "gpt2",
+        *TRANSFORMERS,
+        "h.GPT2LMHeadModel(h.GPT2Config(n_embd=64, n_layer=2, n_head=4, vocab_size=100))",
+        TOKENS,
+        call="lambda net, x: net(x, labels=x).logits",
+    ),
+    Model(
+        "llama",
+        *TRANSFORMERS,
+        f"h.LlamaForCausalLM(h.LlamaConfig({SMALL}, intermediate_size=128, num_key_value_heads=2))",
+        TOKENS,
+        call="lambda net, x: net(x).logits",
     ),
 ]
