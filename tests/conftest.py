@@ -77,4 +77,4 @@ def pytest_testnodedown(node: Any, error: object) -> None:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     for kind, (rows, count) in sorted(row_counts.totals().items()):
-        terminalreporter.write_line(f"operations, {kind}: {len(rows)} rows, {count} samples")
+        terminalreporter.write_line(f"compared, {kind}: {len(rows)} rows, {count} samples")
