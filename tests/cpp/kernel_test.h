@@ -44,7 +44,8 @@ inline bool machine_has(const std::string& level) {
     return false;
 }
 
-// The levels of this build that the machine has, lowest first.
+// The levels of this build that the machine has, lowest first; the last alone where each kernel is
+// there at its highest level only.
 inline std::vector<std::string> levels() {
     std::vector<std::string> result;
 #define EMBER_FAMILY(level, family)                                           \
@@ -53,6 +54,9 @@ inline std::vector<std::string> levels() {
     }
 #include "cpu_families.inc"
 #undef EMBER_FAMILY
+#if defined(EMBER_ONE_LEVEL)
+    result = {result.back()};
+#endif
     return result;
 }
 
