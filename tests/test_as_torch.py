@@ -295,3 +295,60 @@ def test_the_meta_device_is_a_name_alone():
                 raise AssertionError("made")
         """
     )
+
+
+CHILDREN = """
+import torch
+import torch.multiprocessing as mp
+from torch.utils.data import DataLoader, Dataset
+
+class Squares(Dataset):
+    def __len__(self):
+        return 4
+
+    def __getitem__(self, i):
+        return torch.tensor(i) ** 2
+
+def work(index, queue):
+    queue.put(torch.__file__)
+
+if __name__ == "__main__":
+    loader = DataLoader(Squares(), num_workers=1, multiprocessing_context="spawn")
+    print([int(x) for x in loader])
+    for method in ("spawn", "forkserver"):
+        queue = mp.get_context(method).SimpleQueue()
+        mp.start_processes(work, (queue,), start_method=method)
+        print(queue.get() == torch.__file__)
+"""
+
+
+def test_processes_that_a_program_starts_afresh_run_on_ember_too(tmp_path):
+    (tmp_path / "program.py").write_text(CHILDREN)
+    done = run("-m", "ember.as_torch", str(tmp_path / "program.py"))
+    assert done.stdout.splitlines() == ["[0, 1, 4, 9]", "True", "True"], done.stderr
+
+
+def test_text_and_help():
+    done = run(
+        "-m", "ember.as_torch", "-c", "import sys, torch; print(torch.__name__, sys.argv)", "a"
+    )
+    assert done.stdout.strip() == "ember ['-c', 'a']", done.stderr
+    done = run("-m", "ember.as_torch", "--help")
+    assert done.returncode == 0 and done.stdout.startswith("usage")
+
+
+def test_a_device_as_a_block():
+    check(
+        """
+        import ember as torch
+        with torch.device("cpu") as device:
+            assert torch.ones(1).device == device
+        try:
+            with torch.device("meta"):
+                pass
+        except NotImplementedError as error:
+            assert "meta" in str(error)
+        else:
+            raise AssertionError("entered")
+        """
+    )

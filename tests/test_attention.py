@@ -51,3 +51,24 @@ def test_gradients_that_nobody_wants_are_not_made(dtype: ember.dtype) -> None:
         F.scaled_dot_product_attention(*some).sum().backward()
         assert ember.equal(some[i].grad, full[i])
         assert all(some[j].grad is None for j in range(3) if j != i)
+
+
+def test_contiguous_queries_give_contiguous_results() -> None:
+    q, k, v = (ember.randn(2, 3, 9, 4, requires_grad=True) for _ in range(3))
+    out = F.scaled_dot_product_attention(q, k, v)
+    assert out.view(6, 9, 4).shape == (6, 9, 4)
+    out.sum().backward()
+    assert all(x.grad.is_contiguous() for x in (q, k, v))
+
+
+@pytest.mark.parametrize("dtype", [ember.bfloat16, ember.float16])
+@pytest.mark.parametrize("grad", [False, True])
+def test_halves_round_once_whichever_way_they_go(dtype: ember.dtype, grad: bool) -> None:
+    """With a mask that takes a gradient the formula runs, and is no coarser than the kernel."""
+    ember.manual_seed(0)
+    q, k, v = (ember.randn(2, 4, 64, 64).to(dtype) for _ in range(3))
+    mask = (3 * ember.randn(4, 64, 64)).to(dtype)
+    exact = F.scaled_dot_product_attention(*(x.double() for x in (q, k, v)), mask.double())
+    out = F.scaled_dot_product_attention(q, k, v, mask.requires_grad_(grad))
+    step = ember.finfo(dtype).eps
+    assert (out.double() - exact).abs().max() <= step * exact.abs().max()

@@ -181,3 +181,22 @@ def test_writing_to_an_expanded_tensor_raises(name: str) -> None:
     else:
         getattr(x, name)(*args.get(name, ()))
         assert np.array_equal(x.numpy(), y.numpy())
+
+
+def test_numbers_in_derivatives_keep_the_tensors_precision():
+    x = ember.tensor([0.3], dtype=ember.float64, requires_grad=True)
+    for call, slope in (
+        (lambda: ember.special.xlog1py(x, 3), np.log1p(3.0)),
+        (lambda: ember.special.xlog1py(x, ember.tensor(3.0)), np.log1p(3.0)),
+        (lambda: ember.xlogy(x, 7), np.log(7.0)),
+    ):
+        (grad,) = ember.autograd.grad(call().sum(), x)
+        np.testing.assert_allclose(grad.numpy(), slope, rtol=1e-15)
+
+
+def test_linear_without_features():
+    for shape, weight in (((2, 1, 2), (0, 2)), ((1, 2, 0), (3, 0)), ((0, 2, 3), (4, 3))):
+        x, w = ember.ones(shape, requires_grad=True), ember.ones(weight, requires_grad=True)
+        ember.nn.functional.linear(x, w).sum().backward()
+        assert (x.grad.shape == shape and not x.grad.count_nonzero()) or shape[0] == 0
+        assert w.grad.shape == weight and not w.grad.count_nonzero()

@@ -4,6 +4,7 @@ import collections
 import hashlib
 import http.server
 import os
+import signal
 import threading
 
 import ember as torch
@@ -101,6 +102,14 @@ def _raise_in_second(index):
         raise ValueError("of the second")
 
 
+def _kill(index):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _raise_at_length(index):
+    raise ValueError("x" * (1 << 20) + "deep")
+
+
 def _exit(index):
     os._exit(7)
 
@@ -117,6 +126,13 @@ def test_spawned_processes(tmp_path):
     assert len(context.pids()) == 1
     while not context.join(timeout=60):
         pass
+    with pytest.raises(mp.ProcessExitedException, match="exit code -9"):
+        mp.start_processes(_kill, nprocs=2, start_method="fork")
+    with pytest.raises(mp.ProcessRaisedException, match="deep"):
+        mp.start_processes(_raise_at_length, nprocs=1, start_method="fork")
+    context = mp.start_processes(_save_square, (str(tmp_path),), join=False, start_method="fork")
+    context.processes[0].join()
+    assert context.join(60) and context.join()
     with pytest.raises(ValueError, match="set_sharing_strategy"):
         mp.set_sharing_strategy("telepathy")
 

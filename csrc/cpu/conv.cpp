@@ -410,7 +410,8 @@ void conv2d(Context& context, const Conv2d& given) {
     if (is_product(g)) return product(context, g, g.input, g.c, g.output, g.k, false, g.bias);
     in_floats(context, g, {true, true, false},
               [&](auto tag, const Conv2d& x) __attribute__((always_inline)) {
-                  const int winograd = winograd_taps(x, x.out_h, x.out_w);
+                  int winograd = winograd_taps(x, x.out_h, x.out_w);
+                  if (winograd && !even_input(context, x)) winograd = 0;
                   if (winograd == 3) return winograd_forward<3>(context, x);
                   if (winograd == 2) return winograd_forward<2>(context, x);
                   forward<typename decltype(tag)::type>(context, x);
@@ -423,8 +424,9 @@ void conv2d_grad_input(Context& context, const Conv2d& given) {
     in_floats(context, g, {false, true, true},
               [&](auto tag, const Conv2d& x) __attribute__((always_inline)) {
                   using T = typename decltype(tag)::type;
-                  const int winograd =
+                  int winograd =
                       winograd_taps(x, ceil_div(x.h, x.stride[0]), ceil_div(x.w, x.stride[1]));
+                  if (winograd && !even_output(context, x)) winograd = 0;
                   if (winograd == 3) return winograd_grad_input<3>(context, x);
                   if (winograd == 2) return winograd_grad_input<2>(context, x);
                   if (suits_scatter(x)) return scatter_grad_input<T>(context, x);

@@ -237,7 +237,9 @@ void conv2d_grad_weight(Context& context, const Conv2d& given) {
     const Conv2d g = checked(given);
     in_floats(context, g, {true, false, true},
               [&](auto tag, const Conv2d& x) __attribute__((always_inline)) {
-                  const int winograd = winograd_taps(x, x.out_h, x.out_w);
+                  int winograd = winograd_taps(x, x.out_h, x.out_w);
+                  if (winograd && !(even_input(context, x) && even_output(context, x)))
+                      winograd = 0;
                   if (winograd && x.bias) add_channel_sums<float>(context, x);
                   if (winograd == 3) return winograd_grad_weight<3>(context, x);
                   if (winograd == 2) return winograd_grad_weight<2>(context, x);

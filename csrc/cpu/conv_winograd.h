@@ -344,6 +344,42 @@ EMBER_INLINE int winograd_taps(const Conv2d& g, int64_t height, int64_t width) {
     return pays ? int(taps) : 0;
 }
 
+// The algorithm rounds relative to the largest value of a tile, of which an infinity or NaN reaches
+// all: false where values stand out from the mean magnitude, and the direct way is to be taken.
+EMBER_NOINLINE bool is_even(Context& context, const float* items, int64_t count) {
+    constexpr int64_t kChunk = 1 << 14;
+    constexpr double kMostRatio = 4096, kMostSum = 1e30;
+    struct Part {
+        float largest;
+        double sum;
+    };
+    const int64_t chunks = ceil_div(count, kChunk);
+    Part* parts = context.scratch_of<Part>(chunks);
+    parallel_for(chunks, 2, [&](int64_t begin, int64_t end) {
+        for (int64_t c = begin; c < end; c++) {
+            VecF largest(0.0f), sum(0.0f);
+            for (int64_t i = c * kChunk; i < least(count, (c + 1) * kChunk); i += VecF::size) {
+                const VecF x = abs(load_lanes<float>(items + i, least(VecF::size, count - i)));
+                largest = max(x, largest);
+                sum += x;
+            }
+            parts[c] = {reduce_max(largest), double(reduce_add(sum))};
+        }
+    });
+    double largest = 0, sum = 0;
+    for (int64_t c = 0; c < chunks; c++) {
+        largest = parts[c].largest > largest ? parts[c].largest : largest;
+        sum += parts[c].sum;
+    }
+    return largest * double(count) <= kMostRatio * sum && sum < kMostSum;
+}
+EMBER_INLINE bool even_input(Context& context, const Conv2d& g) {
+    return is_even(context, static_cast<const float*>(g.input), g.n * g.c * g.h * g.w);
+}
+EMBER_INLINE bool even_output(Context& context, const Conv2d& g) {
+    return is_even(context, static_cast<const float*>(g.output), g.n * g.k * g.out_h * g.out_w);
+}
+
 // What the two images of a convolution have in common: rows of tiles go in turns of `held`.
 template <int Taps>
 struct Turns {

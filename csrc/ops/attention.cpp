@@ -32,6 +32,8 @@ struct Options {
     bool causal, grouped;
 };
 
+DType computing(DType dtype) { return dtype == DType::Float64 ? DType::Float64 : DType::Float32; }
+
 // ---- The formula
 
 // Each head of x (…, H, S, E) as often as it takes to be `heads`.
@@ -76,6 +78,12 @@ Tensor weights_of(const Tensor& query, const Tensor& key, const Tensor& mask, co
 
 Tensor by_formula(const Tensor& query, const Tensor& key, const Tensor& value, const Tensor& mask,
                   double dropout_p, const Options& o) {
+    if (query.dtype() != computing(query.dtype())) {  // halves round once, at the end
+        auto wide = [&](const Tensor& x) { return to_dtype(x, computing(x.dtype())); };
+        Tensor added = mask.defined() && mask.dtype() != DType::Bool ? wide(mask) : mask;
+        return to_dtype(by_formula(wide(query), wide(key), wide(value), added, dropout_p, o),
+                        query.dtype());
+    }
     auto repeated = [&](const Tensor& x) {
         return o.grouped ? repeat_heads(x, query.size(-3)) : x;
     };
@@ -129,21 +137,22 @@ Matrices matrices(const Tensor& x) {
     return {x.data(), strides[0], strides[1], strides[2], strides[3]};
 }
 
-// (…, rows, cols) in the order of `like`'s memory: heads next to each other, as they come from a
-// projection and go to the next.
+// (…, rows, cols) in the order of `like`'s memory: rows of heads next to each other where they come
+// so from a projection.
 Tensor fresh(const Dims& lead, int64_t rows, int64_t cols, const Tensor& like) {
     Dims sizes = lead;
     sizes.push_back(rows);
     sizes.push_back(cols);
     if (lead.size() != 2) return empty(sizes, like.options());
     int64_t b = lead[0], h = lead[1];
-    bool rows_first = like.dim() == 4 && b > 1 && like.stride(2) > like.stride(0);
+    if (like.dim() != 4 || like.size(1) == 1 || like.size(2) == 1 ||
+        like.stride(1) > like.stride(2))
+        return empty(sizes, like.options());
+    bool rows_first = b > 1 && like.stride(2) > like.stride(0);
     Dims strides{rows_first ? h * cols : rows * h * cols, cols,
                  rows_first ? b * h * cols : h * cols, 1};
     return empty_strided(sizes, strides, like.options());
 }
-
-DType computing(DType dtype) { return dtype == DType::Float64 ? DType::Float64 : DType::Float32; }
 
 // What is added to the scores, of the computing type; a broadcast mask is not repeated.
 Tensor added_mask(const Tensor& mask, DType dtype) {

@@ -137,7 +137,11 @@ Tensor product(const char* name, const Tensor& a, const Tensor& b, const Dest& d
 }
 
 // A matrix for a batch of rows: (…, m, k) @ (k, n) is one product of (… m, k).
-Tensor rows_of(const Tensor& x) { return reshape(x, {-1, x.size(-1)}); }
+Tensor rows_of(const Tensor& x) {
+    int64_t rows = 1;
+    for (int d = 0; d + 1 < x.dim(); d++) rows *= x.size(d);
+    return reshape(x, {rows, x.size(-1)});
+}
 
 }  // namespace
 

@@ -50,9 +50,10 @@ Tensor pair(const kernels::Pointwise& slot, const char* name, const char* node, 
     Tensor out = pointwise(slot, name, {a, b}, dest, {dtype, dtype, {}, 20});
     if (needs_grad(a, b))
         record(node, out, {a, b}, dest,
-               [a = Saved(first, dest), b = Saved(b, dest), by_a, by_b](Backward& bw,
-                                                                        const Tensor& g) {
-                   Tensor x = a.get(bw), y = b.get(bw);
+               [a = Saved(first, dest), b = Saved(b, dest), by_a, by_b, dtype](Backward& bw,
+                                                                               const Tensor& g) {
+                   // A number or a tensor without dims may be of a dtype that rounds more.
+                   Tensor x = to_dtype(a.get(bw), dtype), y = to_dtype(b.get(bw), dtype);
                    if (bw.needs(0)) bw.set(0, by_a(g, x, y));
                    if (bw.needs(1)) bw.set(1, by_b(g, x, y));
                });

@@ -171,12 +171,25 @@ PyObject* device_get_index(PyObject* self, void*) {
     if (d.index < 0) Py_RETURN_NONE;
     return PyLong_FromLong(d.index);
 }
+// What makes tensors makes them on the CPU unless told.
+PyObject* device_enter(PyObject* self, PyObject*) {
+    Device device = reinterpret_cast<DeviceObject*>(self)->device;
+    if (device.is_cpu()) return Py_NewRef(self);
+    return PyErr_Format(PyExc_NotImplementedError,
+                        "device: only the CPU can be a block's device, got %s; pass device= to "
+                        "what makes tensors",
+                        to_string(device).c_str());
+}
+PyObject* device_exit(PyObject*, PyObject*) { return Py_NewRef(Py_None); }
+
 PyMethodDef device_methods[] = {
     {"__reduce__", device_reduce, METH_NOARGS, nullptr},
+    {"__enter__", device_enter, METH_NOARGS, "Makes tensors there in the block; the CPU alone."},
+    {"__exit__", device_exit, METH_VARARGS, nullptr},
     {nullptr, nullptr, 0, nullptr},
 };
 PyGetSetDef device_getset[] = {
-    {"type", device_get_type, nullptr, "'cpu' or 'cuda'.", nullptr},
+    {"type", device_get_type, nullptr, "'cpu', 'cuda' or 'meta'.", nullptr},
     {"index", device_get_index, nullptr, "The device's number, or None for the current one.",
      nullptr},
     {nullptr, nullptr, nullptr, nullptr, nullptr},

@@ -102,6 +102,7 @@ def as_torch() -> None:
     if "torch" in sys.modules:
         return
     sys.meta_path.insert(0, _Finder())
+    sys.path.insert(1, str(Path(__file__).parent / "_shadow"))
     importlib.import_module("torch")
     for name in _LOADED:
         importlib.import_module(f"torch.{name}")
@@ -112,14 +113,19 @@ def as_torch() -> None:
 
 
 def _main(arguments: list[str]) -> None:
-    usage = "usage: python -m ember.as_torch [-m module | script.py] [argument ...]"
-    as_module = arguments[:1] == ["-m"]
-    arguments = arguments[as_module:]
-    if not arguments or arguments[0] in ("-h", "--help"):
+    usage = "usage: python -m ember.as_torch [-c text | -m module | script.py] [argument ...]"
+    if arguments[:1] in (["-h"], ["--help"]):
+        print(usage)
+        return
+    option = arguments.pop(0) if arguments[:1] in (["-c"], ["-m"]) else None
+    if not arguments:
         sys.exit(usage)
     ember.as_torch()
     sys.argv = arguments
-    if as_module:
+    if option == "-c":
+        text, sys.argv[0] = arguments[0], "-c"
+        exec(compile(text, "<string>", "exec"), {"__name__": "__main__"})
+    elif option == "-m":
         runpy.run_module(arguments[0], run_name="__main__", alter_sys=True)
     else:
         sys.path[0] = str(Path(arguments[0]).resolve().parent)

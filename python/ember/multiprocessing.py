@@ -24,6 +24,7 @@ __all__ = [
 
 _STRATEGIES = {"file_descriptor", "file_system"}
 _strategy = "file_descriptor"
+_MOST_TEXT = 1 << 13  # of a traceback: what a pipe holds while nobody reads
 
 
 class ProcessException(Exception):
@@ -52,8 +53,16 @@ def _run(fn: Callable, index: int, args: tuple, failures: Connection) -> None:
     except KeyboardInterrupt:
         pass  # the parent was told too
     except Exception:
-        failures.send(traceback.format_exc())
+        failures.send(traceback.format_exc()[-_MOST_TEXT:])
         raise SystemExit(1) from None
+
+
+def _received(failures: Connection) -> str | None:
+    """The traceback that a process sent before it ended, if it did."""
+    try:
+        return failures.recv() if failures.poll() else None
+    except EOFError:
+        return None
 
 
 class ProcessContext:
@@ -74,8 +83,9 @@ class ProcessContext:
         ProcessRaisedException, ProcessExitedException
             One of them failed. The others are ended first.
         """
-        running = {process.sentinel: process for process in self.processes if process.is_alive()}
-        wait(running, timeout)
+        running = [process.sentinel for process in self.processes if process.exitcode is None]
+        if running:
+            wait(running, timeout)
         failed = [i for i, process in enumerate(self.processes) if process.exitcode]
         if not failed:
             return all(process.exitcode == 0 for process in self.processes)
@@ -85,8 +95,8 @@ class ProcessContext:
             process.join()
         index = failed[0]
         process = self.processes[index]
-        if self._failures[index].poll():
-            text = self._failures[index].recv()
+        text = _received(self._failures[index])
+        if text is not None:
             raise ProcessRaisedException(
                 f"spawn: process {index} raised\n{text}", index, process.pid
             )
@@ -134,6 +144,7 @@ def start_processes(
         ours, theirs = context.Pipe(duplex=False)
         process = context.Process(target=_run, args=(fn, index, args, theirs), daemon=daemon)
         process.start()
+        theirs.close()
         processes.append(process)
         failures.append(ours)
     started = ProcessContext(processes, failures)
