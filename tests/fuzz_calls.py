@@ -54,6 +54,11 @@ RESTORE: dict[str, Callable[[Any], Any]] = {
     "set_flush_denormal": lambda torch: torch.set_flush_denormal(False),
     "set_printoptions": lambda torch: torch.set_printoptions(profile="default"),
     "use_deterministic_algorithms": lambda torch: torch.use_deterministic_algorithms(False),
+    "set_deterministic_debug_mode": lambda torch: torch.set_deterministic_debug_mode(0),
+    "set_autocast_dtype": lambda torch: torch.set_autocast_dtype("cpu", torch.bfloat16),
+    "set_autocast_enabled": lambda torch: torch.set_autocast_enabled("cpu", False),
+    "set_autocast_cpu_dtype": lambda torch: torch.set_autocast_cpu_dtype(torch.bfloat16),
+    "set_autocast_cpu_enabled": lambda torch: torch.set_autocast_cpu_enabled(False),
 }
 
 # Texts of exceptions that a checked argument would have kept from being thrown.

@@ -31,34 +31,46 @@ def _digamma(x: np.ndarray) -> np.ndarray:
     return ember.digamma(ember.from_numpy(np.ascontiguousarray(x))).numpy()
 
 
+_SOME = 16  # iterations between looks at which items are done
+
+
 def _series(a: np.ndarray, x: np.ndarray) -> np.ndarray:
     """The sum over n of x^n / ((a + 1) ... (a + n))."""
+    out, left = np.ones_like(a), np.arange(a.size)
     total = term = np.ones_like(a)
-    while term.size and np.max(np.abs(term.real) / total.real) > 1e-17:
-        a = a + 1
-        term = term * (x / a)
-        total = total + term
-    return total
+    while left.size:
+        for _ in range(_SOME):
+            a = a + 1
+            term = term * (x / a)
+            total = total + term
+        out[left] = total
+        more = np.abs(term.real) > 1e-17 * total.real
+        left, a, x, term, total = (v[more] for v in (left, a, x, term, total))
+    return out
 
 
 def _fraction(a: np.ndarray, x: np.ndarray) -> np.ndarray:
     """Q(a, x) over x^a exp(-x) / Gamma(a)."""
+    out, left = np.ones_like(a), np.arange(a.size)
     b = x + 1 - a
     c = np.full_like(b, 1 / _TINY)
     d = 1 / b
-    out = d
-    step = np.array(np.inf)
+    product = d
     i = 0
-    while out.size and np.max(np.abs(step - 1)) > 1e-16 and i < 100_000:
-        i += 1
-        factor = -i * (i - a)
-        b = b + 2
-        d = factor * d + b
-        d = 1 / np.where(np.abs(d) < _TINY, _TINY, d)
-        c = b + factor / c
-        c = np.where(np.abs(c) < _TINY, _TINY, c)
-        step = c * d
-        out = out * step
+    while left.size and i < 100_000:
+        for _ in range(_SOME):
+            i += 1
+            factor = -i * (i - a)
+            b = b + 2
+            d = factor * d + b
+            d = 1 / np.where(np.abs(d) < _TINY, _TINY, d)
+            c = b + factor / c
+            c = np.where(np.abs(c) < _TINY, _TINY, c)
+            step = c * d
+            product = product * step
+        out[left] = product
+        more = np.abs(step - 1) > 1e-16
+        left, a, b, c, d, product = (v[more] for v in (left, a, b, c, d, product))
     return out
 
 
