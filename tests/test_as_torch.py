@@ -188,6 +188,7 @@ def test_what_libraries_ask_for_while_they_load():
         ember.as_torch()
         import torch
         from torch._dynamo import allow_in_graph
+        from torch import library
         from torch.hub import HASH_REGEX, _get_torch_home, urlparse
         from torch.onnx.symbolic_helper import parse_args
         from torch.serialization import DEFAULT_PROTOCOL
@@ -196,7 +197,7 @@ def test_what_libraries_ask_for_while_they_load():
 
         def function(x): ...
         for decorator in (allow_in_graph, torch.fx.wrap, torch.jit.interface, parse_args("v", "i"),
-                          torch.library.register_fake("somewhere::nms")):
+                          library.register_fake("somewhere::nms")):
             assert decorator(function) is function
         keys = torch._C.DispatchKeySet(torch._C.DispatchKey.AutocastCPU)
         keys = keys | torch._C.DispatchKeySet(torch._C.DispatchKey.AutocastCUDA)

@@ -1,4 +1,4 @@
-"""Operators written in Python, `ember.library`."""
+"""Operators written in Python: `custom_op` and what registers beside it."""
 
 import ember
 import pytest

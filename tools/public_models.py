@@ -71,7 +71,7 @@ def _import_torchvision() -> None:
 
     Its compiled operators do not load then, of which it names two nevertheless.
     """
-    import torch
+    from torch import library
 
     try:
         import torchvision  # noqa: F401
@@ -79,7 +79,7 @@ def _import_torchvision() -> None:
         return
     except RuntimeError:
         for name in ("nms", "qnms"):
-            torch.library.define(f"torchvision::{name}", "(Tensor a, Tensor b, float c) -> Tensor")
+            library.define(f"torchvision::{name}", "(Tensor a, Tensor b, float c) -> Tensor")
 
 
 def _child(model: Model, weights: Path, results: Path, repeats: int) -> None:

@@ -161,4 +161,4 @@ def register_fake(
     return (lambda func: func) if func is None else func
 
 
-__getattr__ = missing_names("torch.library")
+__getattr__ = missing_names(__name__.replace("ember", "torch"))
