@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict, namedtuple
-from collections.abc import Callable, Mapping
-from itertools import chain
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from ... import _C
@@ -114,7 +113,7 @@ class StateDict:
         if hasattr(destination, "_metadata"):
             destination._metadata[prefix[:-1]] = local_metadata
 
-        for hook in self._state_dict_pre_hooks.values():
+        for hook in self._state_hooks_of("_state_dict_pre_hooks"):
             hook(self, prefix, keep_vars)
         self._save_to_state_dict(destination, prefix, keep_vars)
         for name, child in self._modules.items():
@@ -122,7 +121,7 @@ class StateDict:
                 child.state_dict(
                     destination=destination, prefix=f"{prefix}{name}.", keep_vars=keep_vars
                 )
-        for hook in self._state_dict_hooks.values():
+        for hook in self._state_hooks_of("_state_dict_hooks"):
             replaced = hook(self, destination, prefix, local_metadata)
             if replaced is not None:
                 if getattr(hook, "_from_public_api", False):
@@ -130,13 +129,19 @@ class StateDict:
                 destination = replaced
         return destination
 
+    def _state_hooks_of(self, kind: str) -> Iterable:
+        """The registered hooks of a kind; reading `kind` itself would make its dictionary."""
+        dicts = self._state_hooks
+        return dicts[kind].values() if dicts and kind in dicts else ()
+
     def _local_state(self) -> dict[str, Tensor]:
-        transient = self._non_persistent_buffers_set
-        return {
-            name: value
-            for name, value in chain(self._parameters.items(), self._buffers.items())
-            if value is not None and name not in transient
-        }
+        state = {k: value for k, value in self._parameters.items() if value is not None}
+        if self._buffers:
+            transient = self._non_persistent_buffers_set
+            for name, value in self._buffers.items():
+                if value is not None and name not in transient:
+                    state[name] = value
+        return state
 
     def _save_to_state_dict(self, destination: dict, prefix: str, keep_vars: bool) -> None:
         """Put this module's own state, without its children's, into `destination`."""
@@ -205,7 +210,7 @@ class StateDict:
     ) -> None:
         """Load this module's own state, without its children's, and report into the lists."""
         report = (strict, missing_keys, unexpected_keys, error_msgs)
-        for hook, with_module in self._load_state_dict_pre_hooks.values():
+        for hook, with_module in self._state_hooks_of("_load_state_dict_pre_hooks"):
             hook(*((self,) if with_module else ()), state_dict, prefix, local_metadata, *report)
 
         local_state = self._local_state()
@@ -283,12 +288,16 @@ def _load(
     module._load_from_state_dict(
         state_dict, prefix, local_metadata, True, *incompatible, error_msgs
     )
+    parts: dict[str, dict] = {}
+    for key, value in state_dict.items():
+        name, dot, _ = key[len(prefix) :].partition(".")
+        if dot and key.startswith(prefix):
+            parts.setdefault(name, {})[key] = value
     for name, child in module._modules.items():
         if child is not None:
-            start = f"{prefix}{name}."
-            part = {key: value for key, value in state_dict.items() if key.startswith(start)}
-            _load(child, part, start, metadata, assign, incompatible, error_msgs)
-    for hook in module._load_state_dict_post_hooks.values():
+            part = parts.get(name, {})
+            _load(child, part, f"{prefix}{name}.", metadata, assign, incompatible, error_msgs)
+    for hook in module._state_hooks_of("_load_state_dict_post_hooks"):
         if hook(module, incompatible) is not None:
             raise AssertionError(
                 "load_state_dict post-hook must return None and change the keys in place"
