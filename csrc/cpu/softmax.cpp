@@ -9,7 +9,8 @@ namespace {
 using kernels::Softmax;
 using kernels::SoftmaxBackward;
 
-constexpr int64_t kTile = 512;  // columns swept together where inner > 1
+constexpr int64_t kTile = 512;      // columns swept together where inner > 1
+constexpr int64_t kBuffer = 16384;  // items of rows that wait to be scaled
 
 template <class T>
 constexpr bool is_half = sizeof(T) == 2;
@@ -27,37 +28,77 @@ EMBER_INLINE Compute<T> row_max(const T* in, int64_t n) {
     return reduce_max(sweep_reduce<V>(n, V(kLowest<T>), step, merge));
 }
 
+// Where the rows lie, and how they are written.
+struct Rows {
+    int64_t count, n, ahead;
+    bool stream;
+};
+
+// The exponentials wait in a buffer to be scaled where the output is written past the caches or
+// would round them twice, and in the output elsewhere. Halves' longer rows compute them again.
 template <class T>
-EMBER_INLINE void softmax_row(const T* in, T* out, int64_t n) {
+void softmax_rows(const T* in, T* out, const Rows& rows) {
+    using C = Compute<T>;
     using V = Lanes<T>;
-    V largest = row_max(in, n);
-    double sum = sweep_sum<V>(n, [&](auto at) __attribute__((always_inline)) {
-        V e = at.or_else(formulas::exp(at.load(in) - largest), 0);
-        // Halves would round twice: theirs are computed again below.
-        if constexpr (!is_half<T>) at.store(out, e);
-        return e;
-    });
-    V scale = Compute<T>(1 / sum);
-    sweep<V>(0, n, [&](auto at) __attribute__((always_inline)) {
-        if constexpr (is_half<T>) {
-            at.store(out, formulas::exp(at.load(in) - largest) * scale);
+    alignas(64) C buffer[kBuffer], largest[kTurns], scale[kTurns];
+    const int64_t n = rows.n;
+    const bool kept = (is_half<T> || rows.stream) && n * rows.count <= kBuffer;
+    const bool again = is_half<T> && !kept, stream = rows.stream && (kept || again);
+    for (int64_t r = 0; r < rows.count; r++) largest[r] = row_max(in + r * n, n);
+    for (int64_t r = 0; r < rows.count; r++) {
+        const T* from = in + r * n;
+        C* to = buffer + r * n;
+        if constexpr (!is_half<T>) to = kept ? to : out + r * n;
+        V shift = largest[r];
+        double sum = sweep_sum<V>(n, [&](auto at) __attribute__((always_inline)) {
+            V e = at.or_else(formulas::exp(at.load(from) - shift), 0);
+            if (!again) at.store(to, e);
+            return e;
+        });
+        scale[r] = C(1 / sum);
+    }
+    for (int64_t r = 0; r < rows.count; r++) {
+        const T* from = in + r * n;
+        const C* e = buffer + r * n;
+        if constexpr (!is_half<T>) e = kept ? e : out + r * n;
+        V shift = largest[r], factor = scale[r];
+        auto fetch = [&](auto at) __attribute__((always_inline)) { at.fetch(from + rows.ahead); };
+        if (again) {
+            sweep_into<V>(out + r * n, n, stream, [&](auto at) __attribute__((always_inline)) {
+                return formulas::exp(at.load(from) - shift) * factor;
+            });
         } else {
-            at.store(out, at.load(out) * scale);
+            sweep_into<V>(out + r * n, n, stream, [&](auto at) __attribute__((always_inline)) {
+                fetch(at);
+                return at.load(e) * factor;
+            });
         }
-    });
+    }
 }
 
 template <class T>
-EMBER_INLINE void log_softmax_row(const T* in, T* out, int64_t n) {
+void log_softmax_rows(const T* in, T* out, const Rows& rows) {
+    using C = Compute<T>;
     using V = Lanes<T>;
-    V largest = row_max(in, n);
-    double sum = sweep_sum<V>(n, [&](auto at) __attribute__((always_inline)) {
-        return at.or_else(formulas::exp(at.load(in) - largest), 0);
-    });
-    V log_sum = formulas::log(V(Compute<T>(sum)));
-    sweep<V>(0, n, [&](auto at) __attribute__((always_inline)) {
-        at.store(out, (at.load(in) - largest) - log_sum);
-    });
+    C largest[kTurns], log_sum[kTurns];
+    const int64_t n = rows.n;
+    for (int64_t r = 0; r < rows.count; r++) largest[r] = row_max(in + r * n, n);
+    for (int64_t r = 0; r < rows.count; r++) {
+        const T* from = in + r * n;
+        V shift = largest[r];
+        V sum = C(sweep_sum<V>(n, [&](auto at) __attribute__((always_inline)) {
+            return at.or_else(formulas::exp(at.load(from) - shift), 0);
+        }));
+        log_sum[r] = formulas::log(sum).v[0];
+    }
+    for (int64_t r = 0; r < rows.count; r++) {
+        const T* from = in + r * n;
+        V shift = largest[r], offset = log_sum[r];
+        sweep_into<V>(out + r * n, n, rows.stream, [&](auto at) __attribute__((always_inline)) {
+            at.fetch(from + rows.ahead);
+            return (at.load(from) - shift) - offset;
+        });
+    }
 }
 
 // `width` columns next to each other, `inner` items from one row to the next.
@@ -100,25 +141,27 @@ EMBER_INLINE void softmax_columns(const T* in, T* out, int64_t n, int64_t inner,
     }
 }
 
-template <class T>
-EMBER_INLINE void softmax_row_backward(const T* grad, const T* y, T* out, int64_t n) {
+template <class T, bool log>
+void softmax_rows_backward(const T* grad, const T* y, T* out, const Rows& rows) {
     using V = Lanes<T>;
-    V dot = Compute<T>(sweep_sum<V>(n, [&](auto at) __attribute__((always_inline)) {
-        return at.load(grad) * at.load(y);  // zeros behind the end
-    }));
-    sweep<V>(0, n, [&](auto at) __attribute__((always_inline)) {
-        at.store(out, at.load(y) * (at.load(grad) - dot));
-    });
-}
-
-template <class T>
-EMBER_INLINE void log_softmax_row_backward(const T* grad, const T* y, T* out, int64_t n) {
-    using V = Lanes<T>;
-    V sum = Compute<T>(
-        sweep_sum<V>(n, [&](auto at) __attribute__((always_inline)) { return at.load(grad); }));
-    sweep<V>(0, n, [&](auto at) __attribute__((always_inline)) {
-        at.store(out, at.load(grad) - formulas::exp(at.load(y)) * sum);
-    });
+    Compute<T> sums[kTurns];
+    const int64_t n = rows.n;
+    for (int64_t r = 0; r < rows.count; r++) {
+        const T *g = grad + r * n, *p = y + r * n;
+        sums[r] = Compute<T>(sweep_sum<V>(n, [&](auto at) __attribute__((always_inline)) {
+            return log ? at.load(g) : at.load(g) * at.load(p);  // zeros behind the end
+        }));
+    }
+    for (int64_t r = 0; r < rows.count; r++) {
+        const T *g = grad + r * n, *p = y + r * n;
+        V sum = sums[r];
+        sweep_into<V>(out + r * n, n, rows.stream, [&](auto at) __attribute__((always_inline)) {
+            at.fetch(g + rows.ahead);
+            at.fetch(p + rows.ahead);
+            if constexpr (log) return at.load(g) - formulas::exp(at.load(p)) * sum;
+            return at.load(p) * (at.load(g) - sum);
+        });
+    }
 }
 
 template <class T, bool log>
@@ -144,17 +187,21 @@ EMBER_INLINE void softmax_columns_backward(const T* grad, const T* y, T* out, in
     }
 }
 
-// on_row(first item) for each of `outer` rows, or on_columns(first item, width) for tiles of
-// columns. An exponential is worth about 16 bytes of traffic.
-template <class Row, class Columns>
-EMBER_INLINE void for_slices(int64_t outer, int64_t n, int64_t inner, int item, Row&& on_row,
-                             Columns&& on_columns) {
+// on_rows(first item, rows) for some of `outer` rows, or on_columns(first item, width) for tiles of
+// columns. An exponential is worth about 16 bytes of traffic; there are `arrays` in memory.
+template <class T, class OnRows, class Columns>
+EMBER_INLINE void for_slices(const T* out, bool in_place, int64_t outer, int64_t n, int64_t inner,
+                             int arrays, OnRows&& on_rows, Columns&& on_columns) {
     if (outer == 0 || n == 0 || inner == 0) return;
-    int64_t cost = n * (2 * item + 16);
+    const int64_t item = sizeof(T), cost = n * (2 * item + 16);
     if (inner == 1) {
+        const bool stream = !in_place && rows_stream(out, n * item, arrays * outer * n * item);
+        const int64_t turns = rows_in_turn<T>(n), ahead = row_ahead<T>(n);
         parallel_for(outer, clamp_to(kGrainBytes / cost, 1, kGrainBytes),
                      [&](int64_t begin, int64_t end) {
-                         for (int64_t o = begin; o < end; o++) on_row(o * n);
+                         for (int64_t o = begin; o < end; o += turns)
+                             on_rows(o * n, Rows{clamp_to(end - o, 1, turns), n, ahead, stream});
+                         if (stream) stream_fence();
                      });
         return;
     }
@@ -177,12 +224,12 @@ void forward(Context&, const Softmax& a) {
         const T* in = static_cast<const T*>(a.in);
         T* out = static_cast<T*>(a.out);
         for_slices(
-            a.outer, a.n, a.inner, sizeof(T),
-            [&](int64_t i) {
+            out, in == out, a.outer, a.n, a.inner, 2,
+            [&](int64_t i, const Rows& rows) {
                 if constexpr (log) {
-                    log_softmax_row(in + i, out + i, a.n);
+                    log_softmax_rows(in + i, out + i, rows);
                 } else {
-                    softmax_row(in + i, out + i, a.n);
+                    softmax_rows(in + i, out + i, rows);
                 }
             },
             [&](int64_t i, int64_t width) {
@@ -199,13 +246,9 @@ void backward(Context&, const SoftmaxBackward& a) {
         const T* y = static_cast<const T*>(a.output);
         T* out = static_cast<T*>(a.grad_input);
         for_slices(
-            a.outer, a.n, a.inner, sizeof(T),
-            [&](int64_t i) {
-                if constexpr (log) {
-                    log_softmax_row_backward(grad + i, y + i, out + i, a.n);
-                } else {
-                    softmax_row_backward(grad + i, y + i, out + i, a.n);
-                }
+            out, grad == out, a.outer, a.n, a.inner, 3,
+            [&](int64_t i, const Rows& rows) {
+                softmax_rows_backward<T, log>(grad + i, y + i, out + i, rows);
             },
             [&](int64_t i, int64_t width) {
                 softmax_columns_backward<T, log>(grad + i, y + i, out + i, a.n, a.inner, width);
