@@ -1,6 +1,7 @@
 #include <cstring>
 
 #include "cpu/index_common.h"
+#include "cpu/rows.h"
 #include "kernels/index.h"
 
 namespace ember::cpu::EMBER_LEVEL {
@@ -26,6 +27,7 @@ void index_select(Context& ctx, const IndexRows& a) {
     int64_t chunk = a.inner * item_size(a.dtype);
     int64_t grain = clamp_to(kGrainBytes / chunk, 1, kGrainBytes);
     const int64_t* index = checked_indices(ctx, a, ErrorKind::Index);
+    const bool stream = rows_stream(a.out, chunk, 2 * a.outer * a.count * chunk);
     auto move = [&](auto copy_one) {
         parallel_for(a.outer * a.count, grain, [&](int64_t begin, int64_t end) {
             int64_t o = begin / a.count, i = begin % a.count;
@@ -36,6 +38,7 @@ void index_select(Context& ctx, const IndexRows& a) {
                 o++;
                 i = 0;
             }
+            if (stream) stream_fence();
         });
     };
     const char* in = static_cast<const char*>(a.in);
@@ -46,6 +49,10 @@ void index_select(Context& ctx, const IndexRows& a) {
             move([in, out](int64_t to, int64_t from) {
                 memcpy(out + to * int64_t(sizeof(T)), in + from * int64_t(sizeof(T)), sizeof(T));
             });
+        });
+    } else if (stream) {
+        move([=](int64_t to, int64_t from) {
+            stream_copy(out + to * chunk, in + from * chunk, chunk);
         });
     } else {
         move([=](int64_t to, int64_t from) {

@@ -36,7 +36,10 @@ struct Variance {
                 return n == V::size ? V::load(at) : load_first<C>(at, n);
             };
             V total = row(0);
-            for (int64_t r = 1; r < rows; r++) total += row(r);
+            for (int64_t r = 1; r < rows; r++) {
+                prefetch(p + r * stride + c + kColumnsAhead);
+                total += row(r);
+            }
             V mean = total * V(C(inverse)), sum = C(0), square = C(0);
             for (int64_t r = 0; r < rows; r++) {
                 V d = row(r) - mean;

@@ -1,5 +1,7 @@
 #include "kernels/softmax.h"
 
+#include <cmath>
+
 #include "cpu/rows.h"
 #include "kernels/formulas/math.h"
 
@@ -11,6 +13,8 @@ using kernels::SoftmaxBackward;
 
 constexpr int64_t kTile = 512;      // columns swept together where inner > 1
 constexpr int64_t kBuffer = 16384;  // items of rows that wait to be scaled
+constexpr int64_t kInCache = 128 * 1024;
+constexpr int64_t kRowsTogether = 8;
 
 template <class T>
 constexpr bool is_half = sizeof(T) == 2;
@@ -101,42 +105,55 @@ void log_softmax_rows(const T* in, T* out, const Rows& rows) {
     }
 }
 
-// `width` columns next to each other, `inner` items from one row to the next.
+// `width` columns next to each other, `inner` items from one row to the next. Columns that fit in
+// cache are swept for their maximum first. Of others some rows are taken at a time, so that each
+// row comes from memory once: what was summed is scaled to the larger maximum.
 template <class T, bool log>
-EMBER_INLINE void softmax_columns(const T* in, T* out, int64_t n, int64_t inner, int64_t width) {
+void softmax_columns(const T* in, T* out, int64_t n, int64_t inner, int64_t width, bool stream) {
     using C = Compute<T>;
     using V = Lanes<T>;
     alignas(64) C largest[kTile], sum[kTile];
+    const int64_t block = n * width * int64_t(sizeof(T)) <= kInCache ? n : kRowsTogether;
+    const bool kept = !log && !is_half<T> && !stream && block == n;
     sweep<V>(0, width, [&](auto at) __attribute__((always_inline)) {
-        V m = at.load(in);
-        for (int64_t r = 1; r < n; r++) m = maximum(m, at.load(in + r * inner));
-        at.store(largest, m);
+        at.store(largest, V(kLowest<T>));
         at.store(sum, V(C(0)));
     });
-    for (int64_t r = 0; r < n; r++) {
-        const T* from = in + r * inner;
-        T* to = out + r * inner;
+    // exp(-inf - x) is 0 for any finite x, and an infinite maximum is no shift.
+    auto finite = [](V x) __attribute__((always_inline)) { return abs(x) < V(-kLowest<T>); };
+    for (int64_t first = 0; first < n; first += block) {
+        const T* from = in + first * inner;
+        T* to = out + first * inner;
+        const int64_t rows = clamp_to(n - first, 0, block);
         sweep<V>(0, width, [&](auto at) __attribute__((always_inline)) {
-            V e = formulas::exp(at.load(from) - at.load(largest));
-            if constexpr (!log && !is_half<T>) at.store(to, e);
-            at.store(sum, at.load(sum) + e);
+            V old = at.load(largest), top = old;
+            for (int64_t r = 0; r < rows; r++) {
+                at.fetch(from + (r + block) * inner);
+                top = maximum(top, at.load(from + r * inner));
+            }
+            V shift = select(finite(top), top, V(C(0)));
+            V total = at.load(sum) * formulas::exp(old - shift);
+            for (int64_t r = 0; r < rows; r++) {
+                V e = formulas::exp(at.load(from + r * inner) - shift);
+                if (kept) at.store(to + r * inner, e);
+                total += e;
+            }
+            at.store(largest, top);
+            at.store(sum, total);
         });
     }
     sweep<V>(0, width, [&](auto at) __attribute__((always_inline)) {
-        at.store(sum, log ? formulas::log(at.load(sum)) : V(C(1)) / at.load(sum));
+        V total = select(finite(at.load(largest)), at.load(sum), V(C(NAN)));
+        at.store(sum, log ? formulas::log(total) : V(C(1)) / total);
     });
     for (int64_t r = 0; r < n; r++) {
-        const T* from = in + r * inner;
-        T* to = out + r * inner;
-        sweep<V>(0, width, [&](auto at) __attribute__((always_inline)) {
-            V finish = at.load(sum);
-            if constexpr (log) {
-                at.store(to, (at.load(from) - at.load(largest)) - finish);
-            } else if constexpr (is_half<T>) {
-                at.store(to, formulas::exp(at.load(from) - at.load(largest)) * finish);
-            } else {
-                at.store(to, at.load(to) * finish);
-            }
+        const T* from = kept ? out + r * inner : in + r * inner;
+        sweep_into<V>(out + r * inner, width, stream, [&](auto at) __attribute__((always_inline)) {
+            at.fetch(from + kRowsTogether * inner);
+            V x = at.load(from), finish = at.load(sum);
+            if (kept) return x * finish;
+            if constexpr (log) return (x - at.load(largest)) - finish;
+            return formulas::exp(x - at.load(largest)) * finish;
         });
     }
 }
@@ -165,30 +182,43 @@ void softmax_rows_backward(const T* grad, const T* y, T* out, const Rows& rows) 
 }
 
 template <class T, bool log>
-EMBER_INLINE void softmax_columns_backward(const T* grad, const T* y, T* out, int64_t n,
-                                           int64_t inner, int64_t width) {
+void softmax_columns_backward(const T* grad, const T* y, T* out, int64_t n, int64_t inner,
+                              int64_t width, bool stream) {
     using C = Compute<T>;
     using V = Lanes<T>;
     alignas(64) C sum[kTile];
-    sweep<V>(0, width, [&](auto at) __attribute__((always_inline)) {
-        V s = C(0);
-        for (int64_t r = 0; r < n; r++) {
-            V g = at.load(grad + r * inner);
-            s += log ? g : g * at.load(y + r * inner);
-        }
-        at.store(sum, s);
-    });
-    for (int64_t r = 0; r < n; r++) {
-        int64_t row = r * inner;
+    sweep<V>(0, width, [&](auto at) __attribute__((always_inline)) { at.store(sum, V(C(0))); });
+    for (int64_t first = 0; first < n; first += kRowsTogether) {
+        const T *from = grad + first * inner, *of = y + first * inner;
+        const int64_t rows = clamp_to(n - first, 0, kRowsTogether);
         sweep<V>(0, width, [&](auto at) __attribute__((always_inline)) {
-            V g = at.load(grad + row), p = at.load(y + row), s = at.load(sum);
-            at.store(out + row, log ? g - formulas::exp(p) * s : p * (g - s));
+            V s = at.load(sum);
+            for (int64_t r = 0; r < rows; r++) {
+                at.fetch(from + (r + kRowsTogether) * inner);
+                V g = at.load(from + r * inner);
+                if constexpr (!log) {
+                    at.fetch(of + (r + kRowsTogether) * inner);
+                    g *= at.load(of + r * inner);
+                }
+                s += g;
+            }
+            at.store(sum, s);
+        });
+    }
+    for (int64_t r = 0; r < n; r++) {
+        const T *from = grad + r * inner, *of = y + r * inner;
+        sweep_into<V>(out + r * inner, width, stream, [&](auto at) __attribute__((always_inline)) {
+            at.fetch(from + kRowsTogether * inner);
+            at.fetch(of + kRowsTogether * inner);
+            V g = at.load(from), p = at.load(of), s = at.load(sum);
+            return log ? g - formulas::exp(p) * s : p * (g - s);
         });
     }
 }
 
-// on_rows(first item, rows) for some of `outer` rows, or on_columns(first item, width) for tiles of
-// columns. An exponential is worth about 16 bytes of traffic; there are `arrays` in memory.
+// on_rows(first item, rows) for some of `outer` rows, or on_columns(first item, width, whether past
+// the caches) for tiles of columns. An exponential is worth about 16 bytes of traffic; there are
+// `arrays` in memory.
 template <class T, class OnRows, class Columns>
 EMBER_INLINE void for_slices(const T* out, bool in_place, int64_t outer, int64_t n, int64_t inner,
                              int arrays, OnRows&& on_rows, Columns&& on_columns) {
@@ -205,15 +235,20 @@ EMBER_INLINE void for_slices(const T* out, bool in_place, int64_t outer, int64_t
                      });
         return;
     }
-    int64_t width = clamp_to(ceil_div(kGrainBytes / cost, 64) * 64, 64, kTile);
+    const bool stream = !in_place && inner * item % 64 == 0 &&
+                        rows_stream(out, inner * item, arrays * outer * n * inner * item);
+    // Enough tiles for some threads, or larger ones that are work enough for a task.
+    int64_t width = clamp_to(ceil_div(outer * inner, 8), kGrainBytes / cost, kTile);
+    width = clamp_to(ceil_div(width, 64) * 64, 64, kTile);
     int64_t tiles = ceil_div(inner, width);
     int64_t grain =
         clamp_to(kGrainBytes / (cost * (width < inner ? width : inner)), 1, kGrainBytes);
     parallel_for(outer * tiles, grain, [&](int64_t begin, int64_t end) {
         for (int64_t t = begin; t < end; t++) {
             int64_t column = t % tiles * width;
-            on_columns(t / tiles * n * inner + column, clamp_to(inner - column, 0, width));
+            on_columns(t / tiles * n * inner + column, clamp_to(inner - column, 0, width), stream);
         }
+        if (stream) stream_fence();
     });
 }
 
@@ -232,8 +267,8 @@ void forward(Context&, const Softmax& a) {
                     softmax_rows(in + i, out + i, rows);
                 }
             },
-            [&](int64_t i, int64_t width) {
-                softmax_columns<T, log>(in + i, out + i, a.n, a.inner, width);
+            [&](int64_t i, int64_t width, bool stream) {
+                softmax_columns<T, log>(in + i, out + i, a.n, a.inner, width, stream);
             });
     });
 }
@@ -250,8 +285,9 @@ void backward(Context&, const SoftmaxBackward& a) {
             [&](int64_t i, const Rows& rows) {
                 softmax_rows_backward<T, log>(grad + i, y + i, out + i, rows);
             },
-            [&](int64_t i, int64_t width) {
-                softmax_columns_backward<T, log>(grad + i, y + i, out + i, a.n, a.inner, width);
+            [&](int64_t i, int64_t width, bool stream) {
+                softmax_columns_backward<T, log>(grad + i, y + i, out + i, a.n, a.inner, width,
+                                                 stream);
             });
     });
 }
