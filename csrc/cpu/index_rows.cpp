@@ -51,7 +51,11 @@ void index_select(Context& ctx, const IndexRows& a) {
             });
         });
     } else if (stream) {
-        move([=](int64_t to, int64_t from) {
+        move([=, n = a.outer * a.count](int64_t to, int64_t from) {
+            if (chunk <= 4096 && a.outer == 1 && to + 4 < n) {
+                const char* soon = in + index[to + 4] * chunk;
+                for (int64_t b = 0; b < chunk; b += 64) prefetch(soon + b);
+            }
             stream_copy(out + to * chunk, in + from * chunk, chunk);
         });
     } else {
