@@ -122,6 +122,7 @@ def test_cumulative_sums_in_vectors(n, dtype):
 def test_cumulative_products_and_special_values():
     x = ember.tensor([1.0, 2.0, math.inf, 3.0, -math.inf, 1.0, 0.5, 2.0, 4.0, 1.0, 7.0])
     for f, expected in ((ember.cumsum, np.cumsum), (ember.cumprod, np.cumprod)):
-        np.testing.assert_array_equal(f(x, 0).numpy(), expected(x.numpy()))
+        with np.errstate(invalid="ignore"):
+            np.testing.assert_array_equal(f(x, 0).numpy(), expected(x.numpy()))
     x = ember.arange(1, 21)
     np.testing.assert_array_equal(x.cumprod(0).numpy(), np.cumprod(x.numpy()))

@@ -132,14 +132,14 @@ void softmax_columns(const T* in, T* out, int64_t n, int64_t inner, int64_t widt
                 top = maximum(top, at.load(from + r * inner));
             }
             V shift = select(finite(top), top, V(C(0)));
-            V total = at.load(sum) * formulas::exp(old - shift);
+            V total = C(0);
             for (int64_t r = 0; r < rows; r++) {
                 V e = formulas::exp(at.load(from + r * inner) - shift);
                 if (kept) at.store(to + r * inner, e);
                 total += e;
             }
             at.store(largest, top);
-            at.store(sum, total);
+            at.store(sum, fma(at.load(sum), formulas::exp(old - shift), total));
         });
     }
     sweep<V>(0, width, [&](auto at) __attribute__((always_inline)) {
