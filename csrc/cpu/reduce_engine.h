@@ -164,9 +164,7 @@ void absorb_range(const Operation& op, const ReducePlan& p, const char* base, in
         int64_t n = clamp_to(size - at, 0, end - i);
         const char* from = base + walk.offset[0] + at * stride;
         walk.next();
-        for (int64_t b = 0; b < n * op.item && b < kAhead; b += 64) {
-            prefetch(base + walk.offset[0] + b);
-        }
+        prefetch(base + walk.offset[0], n * op.item);
         if (pack) {
             if (filled + n > kBlock) {
                 op.absorb(op, part, buffer, 0, filled, 1, i - filled);
@@ -205,9 +203,7 @@ void tile_range(const Operation& op, const ReducePlan& p, const char* base, int6
         } else {
             for (int64_t r = 0; r < rows; r++) {
                 const char* row = from + r * stride;
-                for (int64_t b = 0; column_stride == op.item && b < columns * op.item; b += 64) {
-                    prefetch(row + rows * stride + b);
-                }
+                if (column_stride == op.item) prefetch(row + rows * stride, columns * op.item);
                 op.load(row, column_stride, columns, buffer + r * columns * op.compute);
             }
             op.tile(op, buffer, columns, rows, columns, i, parts);
