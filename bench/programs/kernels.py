@@ -53,9 +53,24 @@ def pointwise() -> list[Row]:
     for out in ("relu(a, out=c)", "exp(a, out=c)"):
         text = f"torch.{out}".replace("torch.relu(a", "torch.clamp_min(a, 0")
         rows.append(row("gigabyte", f"{text}, 1 GiB", gigabyte, text, 1, 2048, ""))
-    name, text = "F.softmax(a, -1), 1 GiB", "F.softmax(a, -1)"
-    setup = "a = torch.randn(1 << 16, 1 << 12)"
-    rows.append(row("gigabyte", name, setup, text, 1.3, 2048, ""))
+    text, sum_of = "torch.add(a, b, out=c)", f"{gigabyte}\nb = torch.randn(1 << 28)"
+    rows.append(row("gigabyte", f"{text}, 1 GiB", sum_of, text, 1, 3072, ""))
+    table = "a, w, b = torch.randn(1 << 16, 1 << 12), torch.rand(1 << 12), torch.randn(1 << 12)"
+    images = "x, w, b = torch.randn(64, 64, 256, 256), torch.rand(64), torch.randn(64)"
+    moments = "mean, var = torch.zeros(64), torch.ones(64)"
+    for setup, text, moved in (
+        (table, "F.softmax(a, -1)", 2048),
+        (table, "F.layer_norm(a, (4096,), w, b)", 2048),
+        (table, "F.rms_norm(a, (4096,), w)", 2048),
+        (f"{images}\n{moments}", "F.batch_norm(x, mean, var, w, b, True)", 3072),
+    ):
+        rows.append(row("gigabyte", f"{text}, 1 GiB", setup, text, 1.3, moved, ""))
+    setup = (
+        "ps = [torch.randn(1 << 26, requires_grad=True) for _ in range(4)]\n"
+        "for p in ps: p.grad = torch.randn(1 << 26)\n"
+        "o = torch.optim.Adam(ps, lr=1e-3)"
+    )
+    rows.append(row("gigabyte", "Adam, 4 x 256 MB", setup, "o.step()", 1.3, 7168, ""))
     return rows
 
 

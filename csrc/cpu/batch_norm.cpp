@@ -45,25 +45,28 @@ EMBER_INLINE double param_or(const void* params, int64_t i, double otherwise) {
     return params ? double(widen_item(static_cast<const P*>(params)[i])) : otherwise;
 }
 
-// Visits all items: by rows of one channel, on_row(channel, number of the row's first item), or,
-// where rows are single items, by vectors of channels, on_channels(at, number of channel 0's item).
-template <class V, class Row, class Channels>
-EMBER_INLINE void for_items(int64_t n, int64_t channels, int64_t inner, int item, Row&& on_row,
-                            Channels&& on_channels) {
-    if (inner == 1) {
-        int64_t grain = clamp_to(kGrainBytes / (2 * channels * item), 1, kGrainBytes);
-        parallel_for(n, grain, [&](int64_t begin, int64_t end) {
-            for (int64_t i = begin; i < end; i++) {
-                sweep<V>(0, channels, [&](auto at) __attribute__((always_inline)) {
-                    on_channels(at, i * channels);
-                });
+// Writes all items: by rows of one channel, on_row(channel, number of the row's first item,
+// whether past the caches), or, where rows are single items, by vectors of channels,
+// on_channels(at, number of channel 0's item).
+template <class V, class T, class Row, class Channels>
+EMBER_INLINE void for_items(T* out, int64_t n, int64_t channels, int64_t inner, int64_t traffic,
+                            Row&& on_row, Channels&& on_channels) {
+    int64_t length = (inner == 1 ? channels : inner), rows = n * channels * inner / length;
+    int64_t bytes = length * int64_t(sizeof(T));
+    bool stream = rows_stream(out, bytes, traffic);
+    int64_t grain = clamp_to(kGrainBytes / (2 * bytes), 1, kGrainBytes);
+    parallel_for(rows, grain, [&](int64_t begin, int64_t end) {
+        for (int64_t row = begin; row < end; row++) {
+            if (inner == 1) {
+                sweep_into<V>(out + row * channels, channels, stream,
+                              [&](auto at) __attribute__((always_inline)) {
+                                  return on_channels(at, row * channels);
+                              });
+            } else {
+                on_row(row % channels, row * inner, stream);
             }
-        });
-        return;
-    }
-    int64_t grain = clamp_to(kGrainBytes / (2 * inner * item), 1, kGrainBytes);
-    parallel_for(n * channels, grain, [&](int64_t begin, int64_t end) {
-        for (int64_t row = begin; row < end; row++) on_row(row % channels, row * inner);
+        }
+        if (stream) stream_fence();
     });
 }
 
@@ -102,16 +105,16 @@ void batch_norm_items(Context& ctx, const BatchNorm& a) {
     const T* in = static_cast<const T*>(a.in);
     T* out = static_cast<T*>(a.out);
     for_items<V>(
-        a.n, a.channels, a.inner, sizeof(T),
-        [&](int64_t c, int64_t i) __attribute__((always_inline)) {
+        out, a.n, a.channels, a.inner, 2 * a.n * a.channels * a.inner * int64_t(sizeof(T)),
+        [&](int64_t c, int64_t i, bool stream) __attribute__((always_inline)) {
             V m = mean[c], s = scale[c], b = shift[c];
-            sweep<V>(0, a.inner, [&](auto at) __attribute__((always_inline)) {
-                at.store(out + i, fma(at.load(in + i) - m, s, b));
+            sweep_into<V>(out + i, a.inner, stream, [&](auto at) __attribute__((always_inline)) {
+                return fma(at.load(in + i) - m, s, b);
             });
         },
         [&](auto at, int64_t i) __attribute__((always_inline)) {
             V x = at.load(in + i) - at.load(mean);
-            at.store(out + i, fma(x, at.load(scale), at.load(shift)));
+            return fma(x, at.load(scale), at.load(shift));
         });
 }
 
@@ -121,14 +124,10 @@ void batch_norm(Context& ctx, const BatchNorm& a) {
     });
 }
 
-struct Sums {
-    double grad, dot;  // of grad, and of grad * (x - mean)
-};
-
-// Sums over the items [begin, end) of the batch, for the channels [first, last).
+// GradSums over the items [begin, end) of the batch, for the channels [first, last).
 template <class T>
 EMBER_INLINE void add_sums(const BatchNormBackward& a, int64_t begin, int64_t end, int64_t first,
-                           int64_t last, Sums* sums) {
+                           int64_t last, GradSums* sums) {
     using C = Compute<T>;
     using V = Lanes<T>;
     const T *grad = static_cast<const T*>(a.grad), *in = static_cast<const T*>(a.in);
@@ -155,31 +154,23 @@ EMBER_INLINE void add_sums(const BatchNormBackward& a, int64_t begin, int64_t en
         for (int64_t c = first; c < last; c++) {
             int64_t row = (i * a.channels + c) * a.inner;
             V m = mean[c];
-            for (int64_t block = 0; block < a.inner; block += 4096) {
-                int64_t stop = clamp_to(block + 4096, 0, a.inner);
-                V sum = C(0), dot = C(0);
-                sweep<V>(block, stop, [&](auto at) __attribute__((always_inline)) {
-                    V g = at.load(grad + row);
-                    sum += g;
-                    dot = fma(g, at.load(in + row) - m, dot);
-                });
-                sums[c].grad += double(reduce_add(sum));
-                sums[c].dot += double(reduce_add(dot));
-            }
+            GradSums add = sweep_grad_sums<V>(grad + row, in + row, m, a.inner);
+            sums[c].grad += add.grad;
+            sums[c].dot += add.dot;
         }
     }
 }
 
 // (channels,): cut by the batch and by channels, joined in the batch's order.
 template <class T>
-Sums* channel_sums(Context& ctx, const BatchNormBackward& a) {
+GradSums* channel_sums(Context& ctx, const BatchNormBackward& a) {
     int64_t row = a.inner * 2 * int64_t(sizeof(T));
     int64_t items = clamp_to(2 * kGrainBytes / (row * a.channels), 1, 64);
     if (a.inner == 1) items = clamp_to(items, 16, 64);
     int64_t width = clamp_to(2 * kGrainBytes / (row * items), 64, a.channels);
     if (a.inner > 1) width = clamp_to(2 * kGrainBytes / (row * items), 1, a.channels);
     int64_t chunks = ceil_div(a.n, items), cuts = ceil_div(a.channels, width);
-    Sums* sums = ctx.scratch_of<Sums>(a.channels * (chunks + 1));
+    GradSums* sums = ctx.scratch_of<GradSums>(a.channels * (chunks + 1));
     parallel_for(chunks * cuts, 1, [&](int64_t begin, int64_t end) {
         for (int64_t task = begin; task < end; task++) {
             int64_t chunk = task / cuts, first = task % cuts * width;
@@ -187,7 +178,7 @@ Sums* channel_sums(Context& ctx, const BatchNormBackward& a) {
                         clamp_to(first + width, 0, a.channels), sums + chunk * a.channels);
         }
     });
-    Sums* total = sums + chunks * a.channels;
+    GradSums* total = sums + chunks * a.channels;
     for (int64_t c = 0; c < a.channels; c++) {
         total[c] = {0, 0};
         for (int64_t k = 0; k < chunks; k++) {
@@ -203,7 +194,7 @@ void batch_norm_backward_items(Context& ctx, const BatchNormBackward& a) {
     using C = Compute<T>;
     using V = Lanes<T>;
     const C *mean = static_cast<const C*>(a.mean), *invstd = static_cast<const C*>(a.invstd);
-    Sums* sums = nullptr;
+    GradSums* sums = nullptr;
     if (a.training || a.grad_weight || a.grad_bias) sums = channel_sums<T>(ctx, a);
     for (int64_t c = 0; c < a.channels; c++) {
         if (a.grad_weight) {
@@ -225,13 +216,13 @@ void batch_norm_backward_items(Context& ctx, const BatchNormBackward& a) {
     const T *grad = static_cast<const T*>(a.grad), *in = static_cast<const T*>(a.in);
     T* out = static_cast<T*>(a.grad_input);
     for_items<V>(
-        a.n, a.channels, a.inner, sizeof(T),
-        [&](int64_t c, int64_t i) __attribute__((always_inline)) {
+        out, a.n, a.channels, a.inner, 3 * a.n * a.channels * a.inner * int64_t(sizeof(T)),
+        [&](int64_t c, int64_t i, bool stream) __attribute__((always_inline)) {
             V m = mean[c], s = scale[c], k = slope[c], b = shift[c];
-            sweep<V>(0, a.inner, [&](auto at) __attribute__((always_inline)) {
+            sweep_into<V>(out + i, a.inner, stream, [&](auto at) __attribute__((always_inline)) {
                 V g = at.load(grad + i) * s;
                 if (a.training) g += fma(at.load(in + i) - m, k, b);
-                at.store(out + i, g);
+                return g;
             });
         },
         [&](auto at, int64_t i) __attribute__((always_inline)) {
@@ -240,7 +231,7 @@ void batch_norm_backward_items(Context& ctx, const BatchNormBackward& a) {
                 V x = at.load(in + i) - at.load(mean);
                 g += fma(x, at.load(slope), at.load(shift));
             }
-            at.store(out + i, g);
+            return g;
         });
 }
 

@@ -3,7 +3,9 @@
 #include <cmath>
 
 #include "core/parallel.h"
+#include "cpu/sizes.h"
 #include "cpu/sort_keys.h"
+#include "cpu/vec.h"
 
 namespace ember::cpu::EMBER_LEVEL {
 namespace {
@@ -78,13 +80,96 @@ EMBER_INLINE void running(const Cumulative& a, A start, Step&& step) {
     });
 }
 
+// x's items moved up by `by` places, behind those of `fill`.
+template <int by, class A, size_t... I>
+EMBER_INLINE Vec<A> moved_up(Vec<A> x, Vec<A> fill, std::index_sequence<I...>) {
+    constexpr int size = int(sizeof...(I));
+    return {__builtin_shufflevector(fill.v, x.v, (int(I) < by ? int(I) : int(I) - by + size)...)};
+}
+template <class A, size_t... I>
+EMBER_INLINE Vec<A> reversed(Vec<A> x, std::index_sequence<I...>) {
+    return {__builtin_shufflevector(x.v, x.v, (sizeof...(I) - 1 - I)...)};
+}
+
+// Vec<A>::size items of T, and back.
+template <class A, class T>
+EMBER_INLINE Vec<A> load_wide(const T* p) {
+    if constexpr (sizeof(T) == 2) {
+        return load_as<Vec<A>>(p);
+    } else {
+        typedef T Narrow __attribute__((vector_size(Vec<A>::size * sizeof(T))));
+        Narrow items;
+        memcpy(&items, p, sizeof items);
+        return {__builtin_convertvector(items, Raw<A>)};
+    }
+}
+template <class A, class T>
+EMBER_INLINE void store_narrow(T* p, Vec<A> x) {
+    if constexpr (sizeof(T) == 2) {
+        store_as(p, x);
+    } else {
+        typedef T Narrow __attribute__((vector_size(Vec<A>::size * sizeof(T))));
+        Narrow items = __builtin_convertvector(x.v, Narrow);
+        memcpy(p, &items, sizeof items);
+    }
+}
+
+template <bool product, class V>
+EMBER_INLINE V joined(V a, V b) {
+    if constexpr (product) return a * b;
+    return a + b;
+}
+
+// Within a vector in log2(size) steps; only one operation a vector waits for the one before.
+template <bool product, bool reverse, class A, class T>
+EMBER_INLINE void scan_row(const T* in, T* out, int64_t n) {
+    using V = Vec<A>;
+    constexpr std::make_index_sequence<size_t(V::size)> lanes;
+    const V neutral = A(product ? 1 : 0);
+    V carry = neutral;
+    int64_t i = 0;
+    for (; i + V::size <= n; i += V::size) {
+        const int64_t at = reverse ? n - V::size - i : i;
+        V x = load_wide<A>(in + at);
+        if constexpr (reverse) x = reversed(x, lanes);
+        x = joined<product>(x, moved_up<1>(x, neutral, lanes));
+        if constexpr (V::size > 2) x = joined<product>(x, moved_up<2>(x, neutral, lanes));
+        if constexpr (V::size > 4) x = joined<product>(x, moved_up<4>(x, neutral, lanes));
+        if constexpr (V::size > 8) x = joined<product>(x, moved_up<8>(x, neutral, lanes));
+        V y = joined<product>(carry, x);
+        carry = joined<product>(carry, V(A(x.v[V::size - 1])));
+        store_narrow(out + at, reverse ? reversed(y, lanes) : y);
+    }
+    A last = carry.v[0];
+    for (; i < n; i++) {
+        const int64_t at = reverse ? n - 1 - i : i;
+        last = joined<product>(last, A(widen(in[at])));
+        narrow(last, out[at]);
+    }
+}
+
 template <bool product>
 void accumulate(Context&, const Cumulative& a) {
     dispatch<Half, BFloat16, float, double, int64_t>(a.dtype, [&](auto tag) {
         using T = typename decltype(tag)::type;
         using A = decltype(widen(T{}));
-        running<T, A>(a, A(product ? 1 : 0),
-                      [](A s, A x) { return product ? A(s * x) : A(s + x); });
+        if (a.inner > 1) {
+            running<T, A>(a, A(product ? 1 : 0),
+                          [](A s, A x) { return product ? A(s * x) : A(s + x); });
+            return;
+        }
+        int64_t grain = clamp_to(16 * 1024 / a.n, 1, 16 * 1024);
+        parallel_for(a.outer, grain, [&](int64_t begin, int64_t end) {
+            for (int64_t row = begin; row < end; row++) {
+                const T* in = static_cast<const T*>(a.in) + row * a.n;
+                T* out = static_cast<T*>(a.out) + row * a.n;
+                if (a.reverse) {
+                    scan_row<product, true, A>(in, out, a.n);
+                } else {
+                    scan_row<product, false, A>(in, out, a.n);
+                }
+            }
+        });
     });
 }
 

@@ -1,12 +1,16 @@
 #include <cstring>
 
 #include "cpu/index_common.h"
+#include "cpu/rows.h"
 #include "kernels/index.h"
 
 namespace ember::cpu::EMBER_LEVEL {
 namespace {
 
 using kernels::IndexRows;
+
+// How many rows of so many bytes are prefetched: the processor cannot see which will be next.
+EMBER_INLINE int64_t rows_ahead(int64_t bytes) { return clamp_to(4096 / bytes, 4, 16); }
 
 // The indices as int64, every one of them within [0, n).
 const int64_t* checked_indices(Context& ctx, const IndexRows& a, ErrorKind kind) {
@@ -26,6 +30,7 @@ void index_select(Context& ctx, const IndexRows& a) {
     int64_t chunk = a.inner * item_size(a.dtype);
     int64_t grain = clamp_to(kGrainBytes / chunk, 1, kGrainBytes);
     const int64_t* index = checked_indices(ctx, a, ErrorKind::Index);
+    const bool stream = rows_stream(a.out, chunk, 2 * a.outer * a.count * chunk);
     auto move = [&](auto copy_one) {
         parallel_for(a.outer * a.count, grain, [&](int64_t begin, int64_t end) {
             int64_t o = begin / a.count, i = begin % a.count;
@@ -36,6 +41,7 @@ void index_select(Context& ctx, const IndexRows& a) {
                 o++;
                 i = 0;
             }
+            if (stream) stream_fence();
         });
     };
     const char* in = static_cast<const char*>(a.in);
@@ -46,6 +52,12 @@ void index_select(Context& ctx, const IndexRows& a) {
             move([in, out](int64_t to, int64_t from) {
                 memcpy(out + to * int64_t(sizeof(T)), in + from * int64_t(sizeof(T)), sizeof(T));
             });
+        });
+    } else if (stream) {
+        const int64_t ahead = a.outer == 1 ? rows_ahead(chunk) : a.count;
+        move([=](int64_t to, int64_t from) {
+            if (to + ahead < a.count) prefetch(in + index[to + ahead] * chunk, chunk);
+            stream_copy(out + to * chunk, in + from * chunk, chunk);
         });
     } else {
         move([=](int64_t to, int64_t from) {
@@ -103,17 +115,29 @@ EMBER_INLINE void add_row(T* __restrict out, const T* __restrict in, int64_t n,
     for (int64_t i = 0; i < n; i++) out[i] = add_items(out[i], scale_item(in[i], scale));
 }
 
+// f(destination, source, destination's number) for the rows that go to [r0, r1).
+template <class T, class F>
+EMBER_INLINE void for_rows(const IndexRows& a, const int64_t* index, const T* in, T* out,
+                           int64_t columns, int64_t r0, int64_t r1, F&& f) {
+    const int64_t bytes = columns * int64_t(sizeof(T)), ahead = rows_ahead(bytes);
+    for (int64_t i = 0; i < a.count; i++) {
+        int64_t r = index[i], soon = i + ahead < a.count ? index[i + ahead] : r1;
+        if (soon >= r0 && soon < r1) {
+            prefetch(out + soon * a.inner, bytes);
+            prefetch(in + (i + ahead) * a.inner, bytes);
+        }
+        if (r >= r0 && r < r1) f(out + r * a.inner, in + i * a.inner, r);
+    }
+}
+
 template <class T>
 void add_rows(const IndexRows& a, const int64_t* index, Arithmetic<T> alpha) {
     const T* in = static_cast<const T*>(a.in);
     T* out = static_cast<T*>(a.out);
     for_cut(a, cut_rows(a), [&](int64_t o, int64_t c0, int64_t c1, int64_t r0, int64_t r1) {
-        for (int64_t i = 0; i < a.count; i++) {
-            int64_t r = index[i];
-            if (r < r0 || r >= r1) continue;
-            add_row(out + (o * a.n + r) * a.inner + c0, in + (o * a.count + i) * a.inner + c0,
-                    c1 - c0, alpha);
-        }
+        const T* from = in + o * a.count * a.inner + c0;
+        for_rows(a, index, from, out + o * a.n * a.inner + c0, c1 - c0, r0, r1,
+                 [&](T* to, const T* row, int64_t) { add_row(to, row, c1 - c0, alpha); });
     });
 }
 
@@ -140,12 +164,12 @@ void embedding_rows(const IndexRows& a, const int64_t* index, int64_t padding_in
                 memset(static_cast<void*>(out + r * a.inner + c0), 0, bytes);
             }
         }
-        for (int64_t i = 0; i < a.count; i++) {
-            int64_t r = index[i];
-            if (r < r0 || r >= r1 || r == padding_index) continue;
+        auto add = [&](T* to, const T* row, int64_t r) {
+            if (r == padding_index) return;
             Arithmetic<T> scale = frequency ? Arithmetic<T>(1) / Arithmetic<T>(frequency[r]) : 1;
-            add_row(out + r * a.inner + c0, in + i * a.inner + c0, c1 - c0, scale);
-        }
+            add_row(to, row, c1 - c0, scale);
+        };
+        for_rows(a, index, in + c0, out + c0, c1 - c0, r0, r1, add);
     });
 }
 

@@ -8,17 +8,6 @@
 namespace ember::cpu::EMBER_LEVEL {
 namespace {
 
-// Past the caches.
-void stream_copy(char* out, const char* in, int64_t bytes) {
-    int64_t head = -reinterpret_cast<intptr_t>(out) & (EMBER_VECTOR_BYTES - 1);
-    if (head > bytes) head = bytes;
-    if (head > 0) memcpy(out, in, size_t(head));
-    int64_t i = head;
-    for (; i + EMBER_VECTOR_BYTES <= bytes; i += EMBER_VECTOR_BYTES)
-        Vec<int64_t>::load(in + i).stream(out + i);
-    if (i < bytes) memcpy(out + i, in + i, size_t(bytes - i));
-}
-
 // Two dims; strides count bytes.
 struct Move {
     char* out;

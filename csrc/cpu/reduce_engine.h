@@ -23,6 +23,8 @@ constexpr int64_t kWide = 1024;         // columns of one tile
 constexpr int64_t kTileRows = 64;       // rows of one tile
 constexpr int64_t kPieceItems = 65536;  // of one reduction cut among threads
 constexpr int64_t kPartBytes = 24;      // of the largest partial result
+constexpr int64_t kAhead = 4096;        // bytes that consecutive items are prefetched ahead
+constexpr int64_t kColumnsAhead = 128;  // columns, where a tile is read by columns
 
 struct Operation {
     int64_t item;     // bytes of an input item
@@ -60,7 +62,11 @@ void load_items(const char* from, int64_t stride, int64_t n, char* target) {
     if (stride == int64_t(sizeof(T))) {
         const T* p = reinterpret_cast<const T*>(from);
         if constexpr (std::is_same_v<C, float> && sizeof(T) == 2) {
-            for (; i + VecF::size <= n; i += VecF::size) load_as<VecF>(p + i).store(to + i);
+            for (; i + 2 * VecF::size <= n; i += 2 * VecF::size) {
+                prefetch(from + i * 2 + kAhead);
+                load_as<VecF>(p + i).store(to + i);
+                load_as<VecF>(p + i + VecF::size).store(to + i + VecF::size);
+            }
         }
         for (; i < n; i++) to[i] = convert(p[i]);
         return;
@@ -72,7 +78,8 @@ template <class C>
 EMBER_INLINE void set_input(Operation& op, DType dtype) {
     op.compute = sizeof(C);
     auto pick = [&](auto tag) {
-        using T = typename decltype(tag)::type;
+        using Given = typename decltype(tag)::type;
+        using T = std::conditional_t<std::is_same_v<Given, bool>, uint8_t, Given>;
         op.item = sizeof(T);
         op.direct = std::is_same_v<T, C>;
         op.load = load_items<T, C>;
@@ -156,6 +163,8 @@ void absorb_range(const Operation& op, const ReducePlan& p, const char* base, in
     for (int64_t i = begin; i < end;) {
         int64_t n = clamp_to(size - at, 0, end - i);
         const char* from = base + walk.offset[0] + at * stride;
+        walk.next();
+        prefetch(base + walk.offset[0], n * op.item);
         if (pack) {
             if (filled + n > kBlock) {
                 op.absorb(op, part, buffer, 0, filled, 1, i - filled);
@@ -168,7 +177,6 @@ void absorb_range(const Operation& op, const ReducePlan& p, const char* base, in
         }
         i += n;
         at = 0;
-        walk.next();
     }
     if (filled > 0) op.absorb(op, part, buffer, 0, filled, 1, end - filled);
 }
@@ -194,8 +202,9 @@ void tile_range(const Operation& op, const ReducePlan& p, const char* base, int6
             op.tile(op, from, stride / op.item, rows, columns, i, parts);
         } else {
             for (int64_t r = 0; r < rows; r++) {
-                op.load(from + r * stride, column_stride, columns,
-                        buffer + r * columns * op.compute);
+                const char* row = from + r * stride;
+                if (column_stride == op.item) prefetch(row + rows * stride, columns * op.item);
+                op.load(row, column_stride, columns, buffer + r * columns * op.compute);
             }
             op.tile(op, buffer, columns, rows, columns, i, parts);
         }

@@ -123,7 +123,10 @@ struct LogSumExp {
                 return n == V::size ? V::load(at) : load_first<C>(at, n);
             };
             V largest = row(0);
-            for (int64_t r = 1; r < rows; r++) largest = maximum(largest, row(r));
+            for (int64_t r = 1; r < rows; r++) {
+                prefetch(p + r * stride + c + kColumnsAhead);
+                largest = maximum(largest, row(r));
+            }
             V shift = shift_of(largest), sum = C(0);
             for (int64_t r = 0; r < rows; r++) sum += formulas::exp(row(r) - shift);
             shift.store(shifts);

@@ -66,7 +66,11 @@ private:
         int64_t c = 0;
         for (; c + V::size <= columns; c += V::size) {
             V state = V::load(states + c);
-            for (int r = 0; r < rows; r++) state = k.step(state, V::load(p + r * stride + c));
+#pragma GCC unroll 4
+            for (int r = 0; r < rows; r++) {
+                prefetch(p + (r + rows) * stride + c);
+                state = k.step(state, V::load(p + r * stride + c));
+            }
             state.store(states + c);
         }
         if (c < columns) {
@@ -87,6 +91,8 @@ private:
             int64_t r = 0;
             if (n == V::size) {
                 for (; r + 2 <= rows; r += 2) {
+                    prefetch(row + (r + 32) * stride);
+                    prefetch(row + (r + 33) * stride);
                     even = k.step(even, V::load(row + r * stride));
                     odd = k.step(odd, V::load(row + (r + 1) * stride));
                 }
@@ -266,6 +272,7 @@ struct Arg {
             V best = load_first<C>(p + c, n);
             Vec<I> at = I(0);
             for (int64_t r = 1; r < rows; r++) {
+                prefetch(p + r * stride + c + kColumnsAhead);
                 V x = n == V::size ? V::load(p + r * stride + c)
                                    : load_first<C>(p + r * stride + c, n);
                 Mask<sizeof(C)> better = K<C>::better(x, best);

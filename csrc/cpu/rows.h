@@ -3,6 +3,7 @@
 #include <limits>
 
 #include "core/parallel.h"
+#include "cpu/isa.h"
 #include "cpu/sizes.h"
 #include "cpu/vec.h"
 
@@ -72,6 +73,10 @@ struct Whole {
     EMBER_INLINE void store(T* p, V x) const {
         store_as(p + i, x);
     }
+    template <class T>
+    EMBER_INLINE void fetch(const T* p) const {
+        prefetch(p + i);
+    }
     EMBER_INLINE V or_else(V x, typename V::Scalar) const { return x; }
 };
 template <class V>
@@ -85,6 +90,8 @@ struct First {
     EMBER_INLINE void store(T* p, V x) const {
         store_first_as(p + i, x, n);
     }
+    template <class T>
+    EMBER_INLINE void fetch(const T*) const {}
     // x in the row, `other` in the lanes behind it.
     EMBER_INLINE V or_else(V x, typename V::Scalar other) const {
         return select(lanes_below<typename V::Scalar>(n), x, V(other));
@@ -97,6 +104,56 @@ EMBER_INLINE void sweep(int64_t begin, int64_t end, F&& body) {
     int64_t i = begin;
     for (; i + V::size <= end; i += V::size) body(Whole<V>{i});
     if (i < end) body(First<V>{i, end - i});
+}
+
+// Whether rows of so many bytes had better be written past the caches: together with what is read
+// they do not fit there, and they are made of whole cache lines or are long.
+EMBER_INLINE bool rows_stream(const void* out, int64_t row_bytes, int64_t traffic) {
+    bool whole_lines = ((reinterpret_cast<intptr_t>(out) | row_bytes) & 63) == 0;
+    return traffic >= stream_threshold && (whole_lines || row_bytes >= 4096);
+}
+
+// Writes item(at) to [0, n) of `out`: past the caches if told to; then a fence must follow.
+template <class V, class T, class F>
+EMBER_INLINE void sweep_into(T* out, int64_t n, bool stream, F&& item) {
+    constexpr int64_t size = V::size;
+    int64_t i = 0;
+    if (stream) {
+        i = (-reinterpret_cast<intptr_t>(out) & (size * int64_t(sizeof(T)) - 1)) / sizeof(T);
+        if (i > n) i = n;
+        if (i > 0) {
+            First<V> head{0, i};
+            head.store(out, item(head));
+        }
+    }
+    for (; i + size <= n; i += size) {
+        V x = item(Whole<V>{i});
+        if (stream) {
+            stream_as(out + i, x);
+        } else {
+            store_as(out + i, x);
+        }
+    }
+    if (i < n) {
+        First<V> tail{i, n - i};
+        tail.store(out, item(tail));
+    }
+}
+
+// How many items ahead a row's last sweep prefetches with fetch(), so that memory does not rest
+// while the row is in cache: the rows behind it; 0 where these would push it out.
+template <class T>
+EMBER_INLINE int64_t row_ahead(int64_t n) {
+    int64_t least = 4096 / sizeof(T), most = 131072 / sizeof(T);
+    return n > most ? 0 : n < least ? least : n;
+}
+
+// Rows whose sweeps take turns: together they stay in the first-level cache, and one row's sweep
+// does not wait for the end of that row's last.
+constexpr int64_t kTurns = 16;
+template <class T>
+EMBER_INLINE int64_t rows_in_turn(int64_t n) {
+    return clamp_to(8192 / (n * int64_t(sizeof(T))), 1, kTurns);
 }
 
 // Reduces [0, n): step(state, at) with four states in turn, merge(state, state); the state starts
@@ -137,6 +194,99 @@ EMBER_INLINE double sweep_sum(int64_t n, Term&& term) {
         sum += double(reduce_add(part));
     }
     return sum;
+}
+
+struct Moments {
+    double n, mean, squares;  // squares: sum of squared distances from the mean
+};
+
+// By Chan, Golub and LeVeque's formula (1979): one pass over memory loses nothing to a large mean.
+EMBER_INLINE void join_moments(Moments& a, const Moments& b) {
+    if (b.n == 0) return;
+    if (a.n == 0) {
+        a = b;
+        return;
+    }
+    double n = a.n + b.n, delta = b.mean - a.mean;
+    a.mean += delta * (b.n / n);
+    a.squares += b.squares + delta * delta * (a.n * b.n / n);
+    a.n = n;
+}
+// From sums of x - pivot and of its square, where the pivot is the rounded mean; inverse is 1 / n.
+EMBER_INLINE Moments moments_of(double n, double inverse, double pivot, double sum,
+                                double squares) {
+    double shift = sum * inverse;
+    return {n, pivot + shift, squares - sum * shift};
+}
+
+// Of load(at), in two passes over blocks that stay in cache. load(at) must be 0 behind the end.
+// The first pass gives the mean as exactly as vectors add up; `exact` corrects it by the second.
+template <class V, bool exact, class Load>
+EMBER_INLINE Moments sweep_moments(int64_t n, Load&& load) {
+    using C = typename V::Scalar;
+    constexpr int64_t kItems = 4096, size = V::size;
+    V zero = C(0);
+    Moments all{0, 0, 0};
+    for (int64_t begin = 0; begin < n; begin += kItems) {
+        int64_t count = clamp_to(n - begin, 0, kItems);
+        double inverse = 1 / double(count);
+        auto step = [&](V s, auto at) __attribute__((always_inline)) {
+            at.i += begin;
+            return s + load(at);
+        };
+        auto merge = [](V a, V b) __attribute__((always_inline)) { return a + b; };
+        double mean = double(reduce_add(sweep_reduce<V>(count, zero, step, merge))) * inverse;
+        V pivot = C(mean), sum = zero, sum2 = zero, squares = zero, squares2 = zero;
+        auto add = [&](auto at, V& s, V& q) __attribute__((always_inline)) {
+            V d = at.or_else(load(at) - pivot, 0);
+            if constexpr (exact) s += d;
+            q = fma(d, d, q);
+        };
+        int64_t i = begin, end = begin + count;
+        for (; i + 2 * size <= end; i += 2 * size) {
+            add(Whole<V>{i}, sum, squares);
+            add(Whole<V>{i + size}, sum2, squares2);
+        }
+        sweep<V>(i, end, [&](auto at) __attribute__((always_inline)) { add(at, sum, squares); });
+        double center = double(pivot.v[0]), around = reduce_add(squares + squares2);
+        double off = exact ? double(reduce_add(sum + sum2)) : (mean - center) * double(count);
+        Moments block = moments_of(double(count), inverse, center, off, around);
+        if (count == n) return block;
+        join_moments(all, block);
+    }
+    return all;
+}
+
+struct GradSums {
+    double grad, dot;  // of grad, and of grad * (x - mean)
+};
+
+// In vectors over blocks, in float64 over the blocks.
+template <class V, class T>
+EMBER_INLINE GradSums sweep_grad_sums(const T* grad, const T* in, V mean, int64_t n) {
+    constexpr int64_t kItems = 4096, size = V::size;
+    V zero = typename V::Scalar(0);
+    GradSums all{0, 0};
+    for (int64_t begin = 0; begin < n; begin += kItems) {
+        int64_t end = clamp_to(begin + kItems, 0, n), i = begin;
+        V sum = zero, sum2 = zero, dot = zero, dot2 = zero;
+        for (; i + 2 * size <= end; i += 2 * size) {
+            Whole<V> at{i}, next{i + size};
+            V g = at.load(grad), h = next.load(grad);
+            sum += g;
+            sum2 += h;
+            dot = fma(g, at.load(in) - mean, dot);
+            dot2 = fma(h, next.load(in) - mean, dot2);
+        }
+        sweep<V>(i, end, [&](auto at) __attribute__((always_inline)) {
+            V g = at.load(grad);  // 0 behind the end
+            sum += g;
+            dot = fma(g, at.load(in) - mean, dot);
+        });
+        all.grad += double(reduce_add(sum + sum2));
+        all.dot += double(reduce_add(dot + dot2));
+    }
+    return all;
 }
 
 }  // namespace

@@ -162,6 +162,42 @@ EMBER_INLINE void store_first_as(T* p, V x, int64_t n) {
     }
 }
 
+// Past the caches; p is aligned to V::size items of its type.
+template <class V, class T>
+EMBER_INLINE void stream_as(T* p, V x) {
+    if constexpr (sizeof(T) == 2) {
+        RawHalves bits = to_halves(x, T{});
+#if defined(__AVX512F__)
+        _mm256_stream_si256((__m256i*)p, (__m256i)bits);
+#elif defined(__AVX2__)
+        _mm_stream_si128((__m128i*)p, (__m128i)bits);
+#else
+        memcpy(p, &bits, sizeof bits);
+#endif
+    } else {
+        static_assert(std::is_same_v<T, typename V::Scalar>);
+        x.stream(p);
+    }
+}
+
+// Past the caches.
+EMBER_INLINE void stream_copy(char* out, const char* in, int64_t bytes) {
+    int64_t head = -reinterpret_cast<intptr_t>(out) & (EMBER_VECTOR_BYTES - 1);
+    if (head > bytes) head = bytes;
+    if (head > 0) memcpy(out, in, size_t(head));
+    int64_t i = head;
+    for (; i + EMBER_VECTOR_BYTES <= bytes; i += EMBER_VECTOR_BYTES)
+        Vec<int64_t>::load(in + i).stream(out + i);
+    if (i < bytes) memcpy(out + i, in + i, size_t(bytes - i));
+}
+
+// Into the second-level cache. Any address will do.
+EMBER_INLINE void prefetch(const void* p) { __builtin_prefetch(p, 0, 2); }
+// The first page of `bytes` bytes: what lies behind it the processor sees coming.
+EMBER_INLINE void prefetch(const void* p, int64_t bytes) {
+    for (int64_t b = 0; b < bytes && b < 4096; b += 64) prefetch(static_cast<const char*>(p) + b);
+}
+
 // One byte an item, 1 where the mask is set: as bool is stored.
 template <int B>
 EMBER_INLINE void store_bools(Mask<B> m, void* p, int64_t n) {
