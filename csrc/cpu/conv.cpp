@@ -386,28 +386,27 @@ void grad_input(Context& context, const Conv2d& g) {
         }
 }
 
-// A convolution of one tap without borders is a matrix product for each image.
-EMBER_INLINE bool is_product(const Conv2d& g) {
-    return g.r == 1 && g.s == 1 && g.groups == 1 && g.stride[0] == 1 && g.stride[1] == 1 &&
-           g.pad[0] == 0 && g.pad[1] == 0;
-}
-
 // (pixels, to) = (pixels, from) @ (from, to), planes being columns.
 EMBER_INLINE void product(Context& context, const Conv2d& g, const void* in, int64_t from,
                           void* out, int64_t to, bool transposed, const void* bias) {
     kernels::Gemm x;
-    const int64_t pixels = g.h * g.w;
+    const int64_t pixels = g.out_h * g.out_w;
     x.batch = g.n, x.m = pixels, x.n = to, x.k = from;
     x.a = in, x.a_batch = from * pixels, x.a_row = 1, x.a_col = pixels;
     x.b = g.weight, x.b_row = transposed ? to : 1, x.b_col = transposed ? 1 : from;
     x.c = out, x.c_batch = to * pixels, x.c_row = 1, x.c_col = pixels;
+    if (pixels == 1) {
+        x.batch = 1, x.m = g.n;
+        x.a_row = from, x.c_row = to;
+    }
     x.bias = bias, x.dtype = g.dtype;
     kernels::gemm(DeviceType::CPU, context, x);
 }
 
 void conv2d(Context& context, const Conv2d& given) {
     const Conv2d g = checked(given);
-    if (is_product(g)) return product(context, g, g.input, g.c, g.output, g.k, false, g.bias);
+    if (is_product(g))
+        return product(context, g, g.input, g.c * g.r * g.s, g.output, g.k, false, g.bias);
     in_floats(context, g, {true, true, false},
               [&](auto tag, const Conv2d& x) __attribute__((always_inline)) {
                   int winograd = winograd_taps(x, x.out_h, x.out_w);
@@ -420,7 +419,8 @@ void conv2d(Context& context, const Conv2d& given) {
 
 void conv2d_grad_input(Context& context, const Conv2d& given) {
     const Conv2d g = checked(given);
-    if (is_product(g)) return product(context, g, g.output, g.k, g.input, g.c, true, g.bias);
+    if (is_product(g) && (g.bias == nullptr || g.r * g.s == 1))
+        return product(context, g, g.output, g.k, g.input, g.c * g.r * g.s, true, g.bias);
     in_floats(context, g, {false, true, true},
               [&](auto tag, const Conv2d& x) __attribute__((always_inline)) {
                   using T = typename decltype(tag)::type;

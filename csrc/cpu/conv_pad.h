@@ -15,6 +15,13 @@ using kernels::Conv2d;
 constexpr int64_t kCopyItems = 4 << 20;    // of padded images held at one time
 constexpr int64_t kTaskProducts = 40'000;  // products of registers that deserve a task of their own
 
+// A convolution without borders whose window is one pixel, or the whole image, is a matrix product.
+EMBER_INLINE bool is_product(const Conv2d& g) {
+    const bool pixel = g.r == 1 && g.s == 1 && g.stride[0] == 1 && g.stride[1] == 1;
+    const bool image = g.r == g.h && g.s == g.w;
+    return g.groups == 1 && g.pad[0] == 0 && g.pad[1] == 0 && (pixel || image);
+}
+
 // The borders that the forward direction needs around its input; `split` puts the columns that one
 // stride apart side by side. Without padding and split the input is taken as it is.
 EMBER_INLINE Padding forward_padding(const Conv2d& g, bool split) {

@@ -233,8 +233,20 @@ void grad_weight(Context& context, const Conv2d& g) {
     });
 }
 
+// The window is the whole image: (k, images) @ (images, items of an image).
+void image_product(Context& context, const Conv2d& g) {
+    kernels::Gemm x;
+    x.m = g.k, x.n = g.c * g.r * g.s, x.k = g.n, x.dtype = g.dtype;
+    x.a = g.output, x.a_row = 1, x.a_col = g.k;
+    x.b = g.input, x.b_row = x.n, x.b_col = 1;
+    x.c = g.weight, x.c_row = x.n;
+    kernels::gemm(DeviceType::CPU, context, x);
+}
+
 void conv2d_grad_weight(Context& context, const Conv2d& given) {
     const Conv2d g = checked(given);
+    if (is_product(g) && g.out_h * g.out_w == 1 && g.bias == nullptr)
+        return image_product(context, g);
     in_floats(context, g, {true, false, true},
               [&](auto tag, const Conv2d& x) __attribute__((always_inline)) {
                   int winograd = winograd_taps(x, x.out_h, x.out_w);

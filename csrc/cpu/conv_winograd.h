@@ -152,10 +152,9 @@ struct PhaseTaps {
         for (int64_t i = 0; i < Taps; i++)
             for (int64_t j = 0; j < Taps; j++) {
                 const int64_t r = flipped ? rows - 1 - i : i, s = flipped ? columns - 1 - j : j;
-                number[i * Taps + j] =
-                    i < rows && j < columns
-                        ? (row + r * g.stride[0]) * g.s + column + s * g.stride[1]
-                        : -1;
+                number[i * Taps + j] = i < rows && j < columns ? (row + r * g.stride[0]) * g.s +
+                                                                     column + s * g.stride[1]
+                                                               : -1;
             }
     }
     // Values that the taps give; the last, that at infinity, is zero where the last tap is missing.
@@ -280,9 +279,9 @@ EMBER_NOINLINE void gather_weight(const Spread<Taps>* from, int64_t in_channels,
 // phase writes.
 EMBER_INLINE int winograd_taps(const Conv2d& g, int64_t height, int64_t width) {
     const int64_t stride = g.stride[0], taps = ceil_div(g.r, stride);
-    const bool fits = g.r == g.s && g.stride[1] == stride && stride <= kMostStride && g.r > stride &&
-                      (taps == 2 || taps == 3) && g.groups == 1 && g.dilation[0] == 1 &&
-                      g.dilation[1] == 1 && g.dtype == DType::Float32;
+    const bool fits = g.r == g.s && g.stride[1] == stride && stride <= kMostStride &&
+                      g.r > stride && (taps == 2 || taps == 3) && g.groups == 1 &&
+                      g.dilation[0] == 1 && g.dilation[1] == 1 && g.dtype == DType::Float32;
     if (!fits || least(g.c, g.k) < kLeastChannels) return 0;
     const int64_t tiles = g.n * ceil_div(height, kStep) * ceil_div(width, kStep);
     const int64_t values = stride * (kStep - 1) + g.r;  // of all phases, in one dim
@@ -291,8 +290,8 @@ EMBER_INLINE int winograd_taps(const Conv2d& g, int64_t height, int64_t width) {
                       // The edges' tiles must not be empty for the most part.
                       tiles * values * values * 3 < g.n * height * width * g.r * g.s * 2;
     const int64_t planes = (taps + kStep - 1) * (taps + kStep - 1) * phases;
-    const bool fits_memory = planes * g.c * g.k <= kWeightItems ||
-                             planes * tiles * (g.c + g.k) <= kSpreadItems;
+    const bool fits_memory =
+        planes * g.c * g.k <= kWeightItems || planes * tiles * (g.c + g.k) <= kSpreadItems;
     return pays && fits_memory ? int(taps) : 0;
 }
 
@@ -435,7 +434,8 @@ EMBER_NOINLINE void winograd_correlate(Context& context, const Work<Taps>& work,
             for (int p = 0; p < phases.count; p++) {
                 const Spread<Taps>&x = work.x[p], &w = work.w[p];
                 kernels::Gemm product;
-                product.m = (rows.end - row) * phases.result.columns, product.n = out.end - out.begin;
+                product.m = (rows.end - row) * phases.result.columns,
+                product.n = out.end - out.begin;
                 product.k = in.end - in.begin, product.beta = in.begin > 0 || p > 0;
                 product.a = x.items + in.begin, product.a_row = x.row, product.a_col = 1;
                 product.b = w.items, product.b_row = w.row, product.b_col = 1;
