@@ -30,12 +30,16 @@ struct Correlation {
     int64_t row_step, col_step;
     const T* source;  // (images, groups * in_channels, source_height, source_width)
     int64_t source_height, source_width;
+    bool channels_last;
     T* out;
     int64_t out_image, out_plane, out_row, out_col;
     int64_t height, width;  // pixels of the output
     const T* bias;
 
     EMBER_INLINE int64_t depth() const { return tap_rows * in_channels * tap_columns; }
+    // Items between the padded source's pixels, and between its channels.
+    EMBER_INLINE int64_t pixel() const { return channels_last ? groups * in_channels : 1; }
+    EMBER_INLINE int64_t plane() const { return channels_last ? 1 : padding.plane(); }
 };
 
 // The part of the sum that lies in the image, for each row of the output.
@@ -104,7 +108,8 @@ EMBER_INLINE void correlate_channels(const Correlation<T>& x, const T* source, T
             const int64_t first = begin + p * (end - begin) / panels;
             const int64_t last = begin + (p + 1) * (end - begin) / panels;
             for (int64_t q = first; q < last; q++)
-                rows[q - first] = source + q / x.width * row_items + q % x.width * x.col_step;
+                rows[q - first] =
+                    source + (q / x.width * row_items + q % x.width * x.col_step) * x.pixel();
             const Range sum = reach.over(first / x.width, (last - 1) / x.width);
             call.depth = sum.end - sum.begin;
             call.offsets = offsets + sum.begin;
@@ -117,9 +122,18 @@ EMBER_INLINE void correlate_channels(const Correlation<T>& x, const T* source, T
             }
             for (int64_t q = first; q < last; q++) {
                 T* at = out + o * x.out_plane + q / x.width * x.out_row + q % x.width * x.out_col;
+                const T* from = tile + (q - first) * kStrip;
+                if (x.channels_last) {
+                    for (int64_t c = 0; c < channels; c += kLanes) {
+                        const int64_t count = least(kLanes, channels - c);
+                        Vec<T> sum = Vec<T>::load(from + c);
+                        if (bias) sum += load_first<T>(bias + o + c, count);
+                        store_first(sum, at + c, count);
+                    }
+                    continue;
+                }
                 for (int64_t c = 0; c < channels; c++)
-                    at[c * x.out_plane] =
-                        tile[(q - first) * kStrip + c] + (bias ? bias[o + c] : T(0));
+                    at[c * x.out_plane] = from[c] + (bias ? bias[o + c] : T(0));
             }
         }
     }
@@ -201,12 +215,13 @@ EMBER_NOINLINE void correlate(Context& context, const Correlation<T>& x, int64_t
                      }
                  });
 
-    const int64_t plane = x.padding.plane();
+    const int64_t plane = x.padding.plane(), pixel = x.pixel();
     int64_t* offsets = context.scratch_of<int64_t>(depth);
     for (int64_t r = 0, p = 0; r < x.tap_rows; r++)
         for (int64_t i = 0; i < x.in_channels; i++)
             for (int64_t c = 0; c < x.tap_columns; c++, p++)
-                offsets[p] = i * plane + x.row_shift[r] * x.padding.row() + x.column_shift[c];
+                offsets[p] =
+                    i * x.plane() + (x.row_shift[r] * x.padding.row() + x.column_shift[c]) * pixel;
     int64_t* ranges = context.scratch_of<int64_t>(2 * x.height);
     const int64_t image_begin = x.padding.top, image_end = x.padding.top + x.source_height;
     for (int64_t y = 0; y < x.height; y++) {
@@ -243,18 +258,14 @@ EMBER_NOINLINE void correlate(Context& context, const Correlation<T>& x, int64_t
         const int64_t here = least(held, images - n0);
         const T* source = x.source + n0 * in_planes * x.source_height * x.source_width;
         if (copies) {
-            parallel_for(
-                here * in_planes, ceil_div(16'384, plane + 1), [&](int64_t begin, int64_t end) {
-                    for (int64_t i = begin; i < end; i++)
-                        pad_plane(source + i * x.source_height * x.source_width, x.source_height,
-                                  x.source_width, x.padding, T(0), copy + i * plane);
-                });
+            pad_images(source, here, in_planes, x.source_height, x.source_width, x.padding,
+                       x.channels_last, copy);
             source = copy;
         }
         parallel_for(here * x.groups * blocks, each, [&](int64_t begin, int64_t end) {
             for (int64_t i = begin; i < end; i++) {
                 const int64_t b = i % blocks, g = i / blocks % x.groups, n = i / blocks / x.groups;
-                const T* from = source + (n * x.groups + g) * x.in_channels * plane;
+                const T* from = source + n * image_items + g * x.in_channels * x.plane();
                 T* to = x.out + (n0 + n) * x.out_image + g * x.out_channels * x.out_plane;
                 const T* bias = x.bias ? x.bias + g * x.out_channels : nullptr;
                 const T* w = weights + g * packs * depth * lanes_stride;
@@ -280,7 +291,8 @@ void forward(Context& context, const Conv2d& g) {
     x.weight_group = x.out_channels * x.weight_out;
     x.weight_in = taps;
     x.weight_taps = taps;
-    x.pixels = by_pixels<T>(x.out_channels, x.in_channels * taps, g.out_w);
+    x.pixels = !g.channels_last && by_pixels<T>(x.out_channels, x.in_channels * taps, g.out_w);
+    x.channels_last = g.channels_last;
     x.padding = forward_padding(g, x.pixels);
     x.row_step = g.stride[0];
     x.col_step = x.pixels ? 1 : g.stride[1];
@@ -289,10 +301,11 @@ void forward(Context& context, const Conv2d& g) {
     x.source_width = g.w;
     x.out = static_cast<T*>(g.output);
     x.height = g.out_h;
-    x.width = x.out_row = g.out_w;
-    x.out_col = 1;
-    x.out_plane = g.out_h * g.out_w;
-    x.out_image = g.k * x.out_plane;
+    x.width = g.out_w;
+    x.out_col = g.channels_last ? g.k : 1;
+    x.out_row = g.out_w * x.out_col;
+    x.out_plane = g.channels_last ? 1 : g.out_h * g.out_w;
+    x.out_image = g.k * g.out_h * g.out_w;
     x.bias = static_cast<const T*>(g.bias);
     x.tap_rows = g.r;
     x.tap_columns = g.s;
@@ -349,10 +362,12 @@ void grad_input(Context& context, const Conv2d& g) {
     x.source = static_cast<const T*>(g.output);
     x.source_height = g.out_h;
     x.source_width = g.out_w;
-    x.out_row = g.stride[0] * g.w;
-    x.out_col = g.stride[1];
-    x.out_plane = g.h * g.w;
-    x.out_image = g.c * x.out_plane;
+    x.channels_last = g.channels_last;
+    const int64_t pixel = g.channels_last ? g.c : 1;
+    x.out_row = g.stride[0] * g.w * pixel;
+    x.out_col = g.stride[1] * pixel;
+    x.out_plane = g.channels_last ? 1 : g.h * g.w;
+    x.out_image = g.c * g.h * g.w;
     x.bias = static_cast<const T*>(g.bias);
     for (int64_t py = 0; py < least(g.stride[0], g.h); py++)
         for (int64_t px = 0; px < least(g.stride[1], g.w); px++) {
@@ -361,10 +376,11 @@ void grad_input(Context& context, const Conv2d& g) {
             x.tap_rows = rows.count(g.r);
             x.tap_columns = columns.count(g.s);
             const int64_t count = x.tap_rows * x.tap_columns;
-            x.out = static_cast<T*>(g.input) + py * g.w + px;
+            x.out = static_cast<T*>(g.input) + (py * g.w + px) * pixel;
             x.height = ceil_div(g.h - py, g.stride[0]);
             x.width = ceil_div(g.w - px, g.stride[1]);
-            x.pixels = by_pixels<T>(x.out_channels, x.in_channels * count, x.width);
+            x.pixels =
+                !x.channels_last && by_pixels<T>(x.out_channels, x.in_channels * count, x.width);
             Padding& p = x.padding;
             p = {};
             p.rows = g.out_h;
@@ -395,9 +411,9 @@ EMBER_INLINE void product(Context& context, const Conv2d& g, const void* in, int
     x.a = in, x.a_batch = from * pixels, x.a_row = 1, x.a_col = pixels;
     x.b = g.weight, x.b_row = transposed ? to : 1, x.b_col = transposed ? 1 : from;
     x.c = out, x.c_batch = to * pixels, x.c_row = 1, x.c_col = pixels;
-    if (pixels == 1) {
-        x.batch = 1, x.m = g.n;
-        x.a_row = from, x.c_row = to;
+    if (pixels == 1 || g.channels_last) {
+        x.batch = 1, x.m = g.n * pixels;
+        x.a_row = from, x.a_col = 1, x.c_row = to, x.c_col = 1;
     }
     x.bias = bias, x.dtype = g.dtype;
     kernels::gemm(DeviceType::CPU, context, x);
@@ -429,7 +445,8 @@ void conv2d_grad_input(Context& context, const Conv2d& given) {
                   if (winograd && !even_output(context, x)) winograd = 0;
                   if (winograd == 3) return winograd_grad_input<3>(context, x);
                   if (winograd == 2) return winograd_grad_input<2>(context, x);
-                  if (suits_scatter(x)) return scatter_grad_input<T>(context, x);
+                  if (!x.channels_last && suits_scatter(x))
+                      return scatter_grad_input<T>(context, x);
                   grad_input<T>(context, x);
               });
 }

@@ -26,6 +26,9 @@ constexpr int64_t kLeastChannels = 16, kLeastTiles = 16;
 // x * step - left), if there is one.
 struct Tiled {
     int64_t channels, height, width, top, left, step, rows, columns;  // rows, columns of tiles
+    bool channels_last;
+    EMBER_INLINE int64_t plane() const { return channels_last ? 1 : height * width; }
+    EMBER_INLINE int64_t pixel() const { return channels_last ? channels : 1; }
     EMBER_INLINE int64_t padded() const { return ceil_div(channels, VecF::size) * VecF::size; }
 };
 
@@ -59,8 +62,9 @@ EMBER_NOINLINE void spread_tiles(const Tiled& x, const float* images, int64_t ti
     constexpr int kLanes = VecF::size, kSize = Transform::kIn;
     constexpr int64_t kColumns = (kTilesAcross * kStep + kSize - kStep) * kMostStride;
     alignas(64) float pixels[kSize][kColumns][kLanes];
-    const int64_t lanes = least(kLanes, x.channels - channel), plane = x.height * x.width;
-    const float* planes = images + (tile_row / x.rows * x.channels + channel) * plane;
+    const int64_t lanes = least(kLanes, x.channels - channel), pixel = x.pixel();
+    const float* image = images + tile_row / x.rows * x.channels * x.height * x.width;
+    const float* planes = image + channel * x.plane();
     for (int64_t t0 = 0; t0 < x.columns; t0 += kTilesAcross) {
         const int64_t tiles = least(kTilesAcross, x.columns - t0);
         const int64_t left = t0 * kStep * x.step - x.left;
@@ -73,8 +77,8 @@ EMBER_NOINLINE void spread_tiles(const Tiled& x, const float* images, int64_t ti
             memset(pixels[r], 0, size_t(begin) * sizeof pixels[r][0]);
             memset(pixels[r] + end, 0, size_t(columns - end) * sizeof pixels[r][0]);
             if (begin == end) continue;
-            pack_transposed(planes + y * x.width + left + begin, plane, lanes, end - begin,
-                            pixels[r][begin], kLanes);
+            pack(planes + (y * x.width + left + begin) * pixel, x.plane(), pixel, lanes,
+                 end - begin, pixels[r][begin], kLanes);
         }
         for (int64_t t = 0; t < tiles; t++, i++) {
             VecF in[kSize * kSize], out[kPlanes<Transform::kTaps>];
@@ -97,8 +101,9 @@ EMBER_NOINLINE void gather_tiles(const Tiled& x, const Spread<Taps>& from, int64
     constexpr int kLanes = VecF::size;
     constexpr int64_t kColumns = kTilesAcross * kStep;
     alignas(64) float pixels[kStep][kColumns][kLanes];
-    const int64_t lanes = least(kLanes, x.channels - channel), plane = x.height * x.width;
-    float* planes = images + (tile_row / x.rows * x.channels + channel) * plane;
+    const int64_t lanes = least(kLanes, x.channels - channel), plane = x.plane();
+    float* image = images + tile_row / x.rows * x.channels * x.height * x.width;
+    float* planes = image + channel * plane;
     const VecF added = bias ? load_first<float>(bias + channel, lanes) : VecF(0.0f);
     for (int64_t t0 = 0; t0 < x.columns; t0 += kTilesAcross) {
         const int64_t tiles = least(kTilesAcross, x.columns - t0);
@@ -117,6 +122,12 @@ EMBER_NOINLINE void gather_tiles(const Tiled& x, const Spread<Taps>& from, int64
         for (int r = 0; r < kStep; r++) {
             const int64_t y = (tile_row % x.rows * kStep + r) * x.step - x.top;
             if (y >= x.height) break;
+            float* row = planes + (y * x.width + left) * x.pixel();
+            if (x.channels_last) {
+                for (int64_t c = 0; c < columns; c++, row += x.step * x.channels)
+                    store_first(VecF::load(pixels[r][c]), row, lanes);
+                continue;
+            }
             for (int64_t c = 0; c < columns; c += kLanes) {
                 const int64_t count = least(kLanes, columns - c);
                 VecF block[kLanes];
@@ -124,15 +135,15 @@ EMBER_NOINLINE void gather_tiles(const Tiled& x, const Spread<Taps>& from, int64
                 for (int j = 0; j < kLanes; j++)
                     block[j] = VecF::load(pixels[r][least(c + j, kColumns - 1)]);
                 transpose_rounds<float, kLanes / 2>(block);
-                float* to = planes + y * x.width + left + c * x.step;
+                float* to = row + c * x.step;
                 for (int j = 0; j < lanes; j++, to += plane) {
                     if (x.step == 1) {
                         store_first(block[j], to, count);
                         continue;
                     }
-                    alignas(64) float row[kLanes];
-                    block[j].store(row);
-                    for (int64_t q = 0; q < count; q++) to[q * x.step] = row[q];
+                    alignas(64) float items[kLanes];
+                    block[j].store(items);
+                    for (int64_t q = 0; q < count; q++) to[q * x.step] = items[q];
                 }
             }
         }
@@ -177,10 +188,11 @@ EMBER_INLINE Phases<Taps> phases_of_input(const Conv2d& g) {
     const int64_t rows = ceil_div(g.out_h, kStep), columns = ceil_div(g.out_w, kStep);
     Phases<Taps> x;
     x.count = int(stride * stride);
-    x.result = {g.k, g.out_h, g.out_w, 0, 0, 1, rows, columns};
+    x.result = {g.k, g.out_h, g.out_w, 0, 0, 1, rows, columns, g.channels_last};
     for (int p = 0; p < x.count; p++) {
         const int64_t row = p / stride, column = p % stride;
-        x.source[p] = {g.c, g.h, g.w, g.pad[0] - row, g.pad[1] - column, stride, rows, columns};
+        const int64_t top = g.pad[0] - row, left = g.pad[1] - column;
+        x.source[p] = {g.c, g.h, g.w, top, left, stride, rows, columns, g.channels_last};
         x.taps[p] = {g, row, column, false};
     }
     return x;
@@ -198,8 +210,8 @@ EMBER_INLINE Phases<Taps> phase_of_gradient(const Conv2d& g, int64_t row, int64_
     const PhaseTaps<Taps>& taps = x.taps[0] = {g, r, s, true};
     const int64_t top = taps.rows - 1 - (row + g.pad[0] - r) / stride;
     const int64_t left = taps.columns - 1 - (column + g.pad[1] - s) / stride;
-    x.source[0] = {g.k, g.out_h, g.out_w, top, left, 1, rows, columns};
-    x.result = {g.c, g.h, g.w, -row, -column, stride, rows, columns};
+    x.source[0] = {g.k, g.out_h, g.out_w, top, left, 1, rows, columns, g.channels_last};
+    x.result = {g.c, g.h, g.w, -row, -column, stride, rows, columns, g.channels_last};
     return x;
 }
 
