@@ -189,6 +189,44 @@ EMBER_INLINE void correlate_pixels(const Correlation<T>& x, const T* source, T* 
     }
 }
 
+// The tiles of one plane each, for depthwise convolutions, or null where they do not serve.
+template <class T>
+EMBER_INLINE const PlaneFn<T>* tiles_of_planes(const Correlation<T>& x) {
+    const bool serves = x.pixels && x.in_channels == 1 && x.out_channels == 1 && x.out_col == 1 &&
+                        x.height >= kPlaneRows && x.tap_rows > 1;
+    if (!serves) return nullptr;
+    const int64_t apart = x.row_shift[1] - x.row_shift[0];
+    return apart == 1 || apart == -1 ? plane_tiles<T>(x.tap_rows, x.row_step) : nullptr;
+}
+
+template <class T>
+EMBER_INLINE void correlate_plane(const Correlation<T>& x, const PlaneFn<T>* tiles, const T* source,
+                                  T* out, const T* weights, const T* bias, int64_t begin,
+                                  int64_t end) {
+    constexpr int64_t kLanes = Vec<T>::size;
+    const bool upwards = x.row_shift[1] > x.row_shift[0];
+    const int64_t last = x.tap_rows - 1, row = x.padding.row();
+    PlaneCall<T> call;
+    call.columns = x.tap_columns;
+    call.weight_row = (upwards ? 1 : -1) * x.tap_columns * TileShape<T>::kPanelRows;
+    call.weight = upwards ? weights : weights - last * call.weight_row;
+    call.shift = x.column_shift;
+    call.source_row = row;
+    call.out_row = x.out_row;
+    call.bias = bias ? *bias : T(0);
+    const T* first = source + x.row_shift[upwards ? 0 : last] * row;
+    for (int64_t y = begin; y < end; y += kPlaneRows) {
+        // Of the last rows some are done again.
+        const int64_t at = least(y, end - kPlaneRows);
+        for (int64_t c = 0; c < x.width; c += 2 * kLanes) {
+            call.count = least(2 * kLanes, x.width - c);
+            call.source = first + at * x.row_step * row + c;
+            call.out = out + at * x.out_row + c;
+            tiles[call.count > kLanes](call);
+        }
+    }
+}
+
 template <class T>
 EMBER_NOINLINE void correlate(Context& context, const Correlation<T>& x, int64_t images) {
     using Shape = TileShape<T>;
@@ -251,7 +289,8 @@ EMBER_NOINLINE void correlate(Context& context, const Correlation<T>& x, int64_t
     // Registers of pixels go in pairs: a block of one row of an odd number would waste the last.
     blocks = least(blocks, pixels ? ceil_div(units * ceil_div(x.width, kLanes), 4)
                                   : ceil_div(units, 2 * Shape::kRows));
-    blocks = least(blocks, units);
+    const PlaneFn<T>* tiles = tiles_of_planes(x);
+    blocks = least(blocks, tiles ? units / kPlaneRows : units);
     const int64_t each = products < kTaskProducts ? kTaskProducts / (products + 1) : 1;
 
     for (int64_t n0 = 0; n0 < images; n0 += held) {
@@ -270,7 +309,9 @@ EMBER_NOINLINE void correlate(Context& context, const Correlation<T>& x, int64_t
                 const T* bias = x.bias ? x.bias + g * x.out_channels : nullptr;
                 const T* w = weights + g * packs * depth * lanes_stride;
                 const int64_t first = b * units / blocks, last = (b + 1) * units / blocks;
-                if (pixels)
+                if (tiles)
+                    correlate_plane(x, tiles, from, to, w, bias, first, last);
+                else if (pixels)
                     correlate_pixels(x, from, to, w, bias, offsets, reach, first, last);
                 else
                     correlate_channels(x, from, to, w, bias, offsets, reach, first, last);
