@@ -30,6 +30,7 @@ struct Tiled {
     EMBER_INLINE int64_t plane() const { return channels_last ? 1 : height * width; }
     EMBER_INLINE int64_t pixel() const { return channels_last ? channels : 1; }
     EMBER_INLINE int64_t padded() const { return ceil_div(channels, VecF::size) * VecF::size; }
+    bool operator==(const Tiled&) const = default;
 };
 
 // Values of tiles or of weights: matrices whose rows are channels side by side. The matrices lie
@@ -424,11 +425,13 @@ struct Work {
     }
 };
 
+// With `spread` the source's values are those that the call before left.
 template <int Taps>
 EMBER_NOINLINE void winograd_correlate(Context& context, const Work<Taps>& work,
                                        const Phases<Taps>& phases, int64_t images,
                                        const float* source, const float* weight, int64_t in_step,
-                                       int64_t out_step, const float* bias, float* result) {
+                                       int64_t out_step, const float* bias, float* result,
+                                       bool spread = false) {
     const int64_t tile_rows = images * phases.result.rows;
     const int64_t outs = phases.result.channels;
     const Spread<Taps>& y = work.y;
@@ -437,7 +440,7 @@ EMBER_NOINLINE void winograd_correlate(Context& context, const Work<Taps>& work,
         memset(y.items, 0, size_t(kPlanes<Taps> * y.plane) * sizeof(float));
     for (int64_t row = 0; row < tile_rows; row += work.held) {
         const Range rows{row, least(row + work.held, tile_rows)};
-        for (int p = 0; p < phases.count; p++)
+        for (int p = 0; p < phases.count && !spread; p++)
             spread_rows<InputValues<Taps>>(phases.source[p], source, rows, work.x[p]);
         work.for_blocks([&](Range in, Range out) {
             if (row == 0 || !work.whole())
@@ -474,12 +477,17 @@ EMBER_NOINLINE void winograd_grad_input(Context& context, const Conv2d& g) {
     const int64_t taps = g.r * g.s;
     // The first phase has the most tiles.
     const Work<Taps> work(context, phase_of_gradient<Taps>(g, 0, 0), g.n);
+    Tiled before{};
     for (int64_t row = 0; row < least(g.stride[0], g.h); row++)
-        for (int64_t column = 0; column < least(g.stride[1], g.w); column++)
-            winograd_correlate(context, work, phase_of_gradient<Taps>(g, row, column), g.n,
-                               static_cast<const float*>(g.output),
+        for (int64_t column = 0; column < least(g.stride[1], g.w); column++) {
+            const Phases<Taps> phase = phase_of_gradient<Taps>(g, row, column);
+            const Tiled& source = phase.source[0];
+            winograd_correlate(context, work, phase, g.n, static_cast<const float*>(g.output),
                                static_cast<const float*>(g.weight), g.c * taps, taps,
-                               static_cast<const float*>(g.bias), static_cast<float*>(g.input));
+                               static_cast<const float*>(g.bias), static_cast<float*>(g.input),
+                               source == before && work.held == g.n * source.rows);
+            before = source;
+        }
 }
 
 template <int Taps>
