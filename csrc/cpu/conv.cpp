@@ -55,12 +55,14 @@ struct Reach {
     }
 };
 
-// Pixels fill registers where there are few output channels, channels where there are many.
+// Pixels fill registers where there are few output channels, channels where there are many. These
+// take more time to be stored, which counts where sums are short.
 template <class T>
 EMBER_INLINE bool by_pixels(int64_t out_channels, int64_t depth, int64_t width) {
-    constexpr int64_t kLanes = Vec<T>::size, kStore = 8;
+    constexpr int64_t kLanes = Vec<T>::size, kShort = 128;
+    const int64_t store = depth < kShort ? 8 : 0;
     return ceil_div(width, kLanes) * out_channels * depth <=
-           width * ceil_div(out_channels, kLanes) * (depth + kStore);
+           width * ceil_div(out_channels, kLanes) * (depth + store);
 }
 
 // `lanes` output channels from `first` side by side: dst[p * stride + lane], p as in the sum.
