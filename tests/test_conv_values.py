@@ -8,7 +8,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 # Kernel, stride, padding, side: what Winograd's algorithm serves.
-SHAPES = [(3, 1, 1, 28), (4, 2, 1, 32), (2, 1, 0, 29)]
+SHAPES = [(3, 1, 1, 28), (3, 2, 1, 32), (4, 2, 1, 32), (5, 2, 2, 32), (2, 1, 0, 29)]
 
 
 def both(kernel, stride, padding, image, weight, transposed=False):

@@ -30,12 +30,16 @@ struct Correlation {
     int64_t row_step, col_step;
     const T* source;  // (images, groups * in_channels, source_height, source_width)
     int64_t source_height, source_width;
+    bool channels_last;
     T* out;
     int64_t out_image, out_plane, out_row, out_col;
     int64_t height, width;  // pixels of the output
     const T* bias;
 
     EMBER_INLINE int64_t depth() const { return tap_rows * in_channels * tap_columns; }
+    // Items between the padded source's pixels, and between its channels.
+    EMBER_INLINE int64_t pixel() const { return channels_last ? groups * in_channels : 1; }
+    EMBER_INLINE int64_t plane() const { return channels_last ? 1 : padding.plane(); }
 };
 
 // The part of the sum that lies in the image, for each row of the output.
@@ -51,12 +55,14 @@ struct Reach {
     }
 };
 
-// Pixels fill registers where there are few output channels, channels where there are many.
+// Pixels fill registers where there are few output channels, channels where there are many. These
+// take more time to be stored, which counts where sums are short.
 template <class T>
 EMBER_INLINE bool by_pixels(int64_t out_channels, int64_t depth, int64_t width) {
-    constexpr int64_t kLanes = Vec<T>::size, kStore = 8;
+    constexpr int64_t kLanes = Vec<T>::size, kShort = 128;
+    const int64_t store = depth < kShort ? 8 : 0;
     return ceil_div(width, kLanes) * out_channels * depth <=
-           width * ceil_div(out_channels, kLanes) * (depth + kStore);
+           width * ceil_div(out_channels, kLanes) * (depth + store);
 }
 
 // `lanes` output channels from `first` side by side: dst[p * stride + lane], p as in the sum.
@@ -104,7 +110,8 @@ EMBER_INLINE void correlate_channels(const Correlation<T>& x, const T* source, T
             const int64_t first = begin + p * (end - begin) / panels;
             const int64_t last = begin + (p + 1) * (end - begin) / panels;
             for (int64_t q = first; q < last; q++)
-                rows[q - first] = source + q / x.width * row_items + q % x.width * x.col_step;
+                rows[q - first] =
+                    source + (q / x.width * row_items + q % x.width * x.col_step) * x.pixel();
             const Range sum = reach.over(first / x.width, (last - 1) / x.width);
             call.depth = sum.end - sum.begin;
             call.offsets = offsets + sum.begin;
@@ -117,9 +124,18 @@ EMBER_INLINE void correlate_channels(const Correlation<T>& x, const T* source, T
             }
             for (int64_t q = first; q < last; q++) {
                 T* at = out + o * x.out_plane + q / x.width * x.out_row + q % x.width * x.out_col;
+                const T* from = tile + (q - first) * kStrip;
+                if (x.channels_last) {
+                    for (int64_t c = 0; c < channels; c += kLanes) {
+                        const int64_t count = least(kLanes, channels - c);
+                        Vec<T> sum = Vec<T>::load(from + c);
+                        if (bias) sum += load_first<T>(bias + o + c, count);
+                        store_first(sum, at + c, count);
+                    }
+                    continue;
+                }
                 for (int64_t c = 0; c < channels; c++)
-                    at[c * x.out_plane] =
-                        tile[(q - first) * kStrip + c] + (bias ? bias[o + c] : T(0));
+                    at[c * x.out_plane] = from[c] + (bias ? bias[o + c] : T(0));
             }
         }
     }
@@ -175,6 +191,44 @@ EMBER_INLINE void correlate_pixels(const Correlation<T>& x, const T* source, T* 
     }
 }
 
+// The tiles of one plane each, for depthwise convolutions, or null where they do not serve.
+template <class T>
+EMBER_INLINE const PlaneFn<T>* tiles_of_planes(const Correlation<T>& x) {
+    const bool serves = x.pixels && x.in_channels == 1 && x.out_channels == 1 && x.out_col == 1 &&
+                        x.height >= kPlaneRows && x.tap_rows > 1;
+    if (!serves) return nullptr;
+    const int64_t apart = x.row_shift[1] - x.row_shift[0];
+    return apart == 1 || apart == -1 ? plane_tiles<T>(x.tap_rows, x.row_step) : nullptr;
+}
+
+template <class T>
+EMBER_INLINE void correlate_plane(const Correlation<T>& x, const PlaneFn<T>* tiles, const T* source,
+                                  T* out, const T* weights, const T* bias, int64_t begin,
+                                  int64_t end) {
+    constexpr int64_t kLanes = Vec<T>::size;
+    const bool upwards = x.row_shift[1] > x.row_shift[0];
+    const int64_t last = x.tap_rows - 1, row = x.padding.row();
+    PlaneCall<T> call;
+    call.columns = x.tap_columns;
+    call.weight_row = (upwards ? 1 : -1) * x.tap_columns * TileShape<T>::kPanelRows;
+    call.weight = upwards ? weights : weights - last * call.weight_row;
+    call.shift = x.column_shift;
+    call.source_row = row;
+    call.out_row = x.out_row;
+    call.bias = bias ? *bias : T(0);
+    const T* first = source + x.row_shift[upwards ? 0 : last] * row;
+    for (int64_t y = begin; y < end; y += kPlaneRows) {
+        // Of the last rows some are done again.
+        const int64_t at = least(y, end - kPlaneRows);
+        for (int64_t c = 0; c < x.width; c += 2 * kLanes) {
+            call.count = least(2 * kLanes, x.width - c);
+            call.source = first + at * x.row_step * row + c;
+            call.out = out + at * x.out_row + c;
+            tiles[call.count > kLanes](call);
+        }
+    }
+}
+
 template <class T>
 EMBER_NOINLINE void correlate(Context& context, const Correlation<T>& x, int64_t images) {
     using Shape = TileShape<T>;
@@ -201,12 +255,13 @@ EMBER_NOINLINE void correlate(Context& context, const Correlation<T>& x, int64_t
                      }
                  });
 
-    const int64_t plane = x.padding.plane();
+    const int64_t plane = x.padding.plane(), pixel = x.pixel();
     int64_t* offsets = context.scratch_of<int64_t>(depth);
     for (int64_t r = 0, p = 0; r < x.tap_rows; r++)
         for (int64_t i = 0; i < x.in_channels; i++)
             for (int64_t c = 0; c < x.tap_columns; c++, p++)
-                offsets[p] = i * plane + x.row_shift[r] * x.padding.row() + x.column_shift[c];
+                offsets[p] =
+                    i * x.plane() + (x.row_shift[r] * x.padding.row() + x.column_shift[c]) * pixel;
     int64_t* ranges = context.scratch_of<int64_t>(2 * x.height);
     const int64_t image_begin = x.padding.top, image_end = x.padding.top + x.source_height;
     for (int64_t y = 0; y < x.height; y++) {
@@ -236,30 +291,29 @@ EMBER_NOINLINE void correlate(Context& context, const Correlation<T>& x, int64_t
     // Registers of pixels go in pairs: a block of one row of an odd number would waste the last.
     blocks = least(blocks, pixels ? ceil_div(units * ceil_div(x.width, kLanes), 4)
                                   : ceil_div(units, 2 * Shape::kRows));
-    blocks = least(blocks, units);
+    const PlaneFn<T>* tiles = tiles_of_planes(x);
+    blocks = least(blocks, tiles ? units / kPlaneRows : units);
     const int64_t each = products < kTaskProducts ? kTaskProducts / (products + 1) : 1;
 
     for (int64_t n0 = 0; n0 < images; n0 += held) {
         const int64_t here = least(held, images - n0);
         const T* source = x.source + n0 * in_planes * x.source_height * x.source_width;
         if (copies) {
-            parallel_for(
-                here * in_planes, ceil_div(16'384, plane + 1), [&](int64_t begin, int64_t end) {
-                    for (int64_t i = begin; i < end; i++)
-                        pad_plane(source + i * x.source_height * x.source_width, x.source_height,
-                                  x.source_width, x.padding, T(0), copy + i * plane);
-                });
+            pad_images(source, here, in_planes, x.source_height, x.source_width, x.padding,
+                       x.channels_last, copy);
             source = copy;
         }
         parallel_for(here * x.groups * blocks, each, [&](int64_t begin, int64_t end) {
             for (int64_t i = begin; i < end; i++) {
                 const int64_t b = i % blocks, g = i / blocks % x.groups, n = i / blocks / x.groups;
-                const T* from = source + (n * x.groups + g) * x.in_channels * plane;
+                const T* from = source + n * image_items + g * x.in_channels * x.plane();
                 T* to = x.out + (n0 + n) * x.out_image + g * x.out_channels * x.out_plane;
                 const T* bias = x.bias ? x.bias + g * x.out_channels : nullptr;
                 const T* w = weights + g * packs * depth * lanes_stride;
                 const int64_t first = b * units / blocks, last = (b + 1) * units / blocks;
-                if (pixels)
+                if (tiles)
+                    correlate_plane(x, tiles, from, to, w, bias, first, last);
+                else if (pixels)
                     correlate_pixels(x, from, to, w, bias, offsets, reach, first, last);
                 else
                     correlate_channels(x, from, to, w, bias, offsets, reach, first, last);
@@ -280,7 +334,8 @@ void forward(Context& context, const Conv2d& g) {
     x.weight_group = x.out_channels * x.weight_out;
     x.weight_in = taps;
     x.weight_taps = taps;
-    x.pixels = by_pixels<T>(x.out_channels, x.in_channels * taps, g.out_w);
+    x.pixels = !g.channels_last && by_pixels<T>(x.out_channels, x.in_channels * taps, g.out_w);
+    x.channels_last = g.channels_last;
     x.padding = forward_padding(g, x.pixels);
     x.row_step = g.stride[0];
     x.col_step = x.pixels ? 1 : g.stride[1];
@@ -289,10 +344,11 @@ void forward(Context& context, const Conv2d& g) {
     x.source_width = g.w;
     x.out = static_cast<T*>(g.output);
     x.height = g.out_h;
-    x.width = x.out_row = g.out_w;
-    x.out_col = 1;
-    x.out_plane = g.out_h * g.out_w;
-    x.out_image = g.k * x.out_plane;
+    x.width = g.out_w;
+    x.out_col = g.channels_last ? g.k : 1;
+    x.out_row = g.out_w * x.out_col;
+    x.out_plane = g.channels_last ? 1 : g.out_h * g.out_w;
+    x.out_image = g.k * g.out_h * g.out_w;
     x.bias = static_cast<const T*>(g.bias);
     x.tap_rows = g.r;
     x.tap_columns = g.s;
@@ -349,10 +405,12 @@ void grad_input(Context& context, const Conv2d& g) {
     x.source = static_cast<const T*>(g.output);
     x.source_height = g.out_h;
     x.source_width = g.out_w;
-    x.out_row = g.stride[0] * g.w;
-    x.out_col = g.stride[1];
-    x.out_plane = g.h * g.w;
-    x.out_image = g.c * x.out_plane;
+    x.channels_last = g.channels_last;
+    const int64_t pixel = g.channels_last ? g.c : 1;
+    x.out_row = g.stride[0] * g.w * pixel;
+    x.out_col = g.stride[1] * pixel;
+    x.out_plane = g.channels_last ? 1 : g.h * g.w;
+    x.out_image = g.c * g.h * g.w;
     x.bias = static_cast<const T*>(g.bias);
     for (int64_t py = 0; py < least(g.stride[0], g.h); py++)
         for (int64_t px = 0; px < least(g.stride[1], g.w); px++) {
@@ -361,10 +419,11 @@ void grad_input(Context& context, const Conv2d& g) {
             x.tap_rows = rows.count(g.r);
             x.tap_columns = columns.count(g.s);
             const int64_t count = x.tap_rows * x.tap_columns;
-            x.out = static_cast<T*>(g.input) + py * g.w + px;
+            x.out = static_cast<T*>(g.input) + (py * g.w + px) * pixel;
             x.height = ceil_div(g.h - py, g.stride[0]);
             x.width = ceil_div(g.w - px, g.stride[1]);
-            x.pixels = by_pixels<T>(x.out_channels, x.in_channels * count, x.width);
+            x.pixels =
+                !x.channels_last && by_pixels<T>(x.out_channels, x.in_channels * count, x.width);
             Padding& p = x.padding;
             p = {};
             p.rows = g.out_h;
@@ -386,28 +445,27 @@ void grad_input(Context& context, const Conv2d& g) {
         }
 }
 
-// A convolution of one tap without borders is a matrix product for each image.
-EMBER_INLINE bool is_product(const Conv2d& g) {
-    return g.r == 1 && g.s == 1 && g.groups == 1 && g.stride[0] == 1 && g.stride[1] == 1 &&
-           g.pad[0] == 0 && g.pad[1] == 0;
-}
-
 // (pixels, to) = (pixels, from) @ (from, to), planes being columns.
 EMBER_INLINE void product(Context& context, const Conv2d& g, const void* in, int64_t from,
                           void* out, int64_t to, bool transposed, const void* bias) {
     kernels::Gemm x;
-    const int64_t pixels = g.h * g.w;
+    const int64_t pixels = g.out_h * g.out_w;
     x.batch = g.n, x.m = pixels, x.n = to, x.k = from;
     x.a = in, x.a_batch = from * pixels, x.a_row = 1, x.a_col = pixels;
     x.b = g.weight, x.b_row = transposed ? to : 1, x.b_col = transposed ? 1 : from;
     x.c = out, x.c_batch = to * pixels, x.c_row = 1, x.c_col = pixels;
+    if (pixels == 1 || g.channels_last) {
+        x.batch = 1, x.m = g.n * pixels;
+        x.a_row = from, x.a_col = 1, x.c_row = to, x.c_col = 1;
+    }
     x.bias = bias, x.dtype = g.dtype;
     kernels::gemm(DeviceType::CPU, context, x);
 }
 
 void conv2d(Context& context, const Conv2d& given) {
     const Conv2d g = checked(given);
-    if (is_product(g)) return product(context, g, g.input, g.c, g.output, g.k, false, g.bias);
+    if (is_product(g))
+        return product(context, g, g.input, g.c * g.r * g.s, g.output, g.k, false, g.bias);
     in_floats(context, g, {true, true, false},
               [&](auto tag, const Conv2d& x) __attribute__((always_inline)) {
                   int winograd = winograd_taps(x, x.out_h, x.out_w);
@@ -420,7 +478,8 @@ void conv2d(Context& context, const Conv2d& given) {
 
 void conv2d_grad_input(Context& context, const Conv2d& given) {
     const Conv2d g = checked(given);
-    if (is_product(g)) return product(context, g, g.output, g.k, g.input, g.c, true, g.bias);
+    if (is_product(g) && (g.bias == nullptr || g.r * g.s == 1))
+        return product(context, g, g.output, g.k, g.input, g.c * g.r * g.s, true, g.bias);
     in_floats(context, g, {false, true, true},
               [&](auto tag, const Conv2d& x) __attribute__((always_inline)) {
                   using T = typename decltype(tag)::type;
@@ -429,7 +488,8 @@ void conv2d_grad_input(Context& context, const Conv2d& given) {
                   if (winograd && !even_output(context, x)) winograd = 0;
                   if (winograd == 3) return winograd_grad_input<3>(context, x);
                   if (winograd == 2) return winograd_grad_input<2>(context, x);
-                  if (suits_scatter(x)) return scatter_grad_input<T>(context, x);
+                  if (!x.channels_last && suits_scatter(x))
+                      return scatter_grad_input<T>(context, x);
                   grad_input<T>(context, x);
               });
 }

@@ -116,6 +116,61 @@ void pixel_tile(const PixelCall<T>& call) {
     }
 }
 
+// Pixels of one channel from one channel: `Taps` rows of weights, of which a row of the source that
+// is loaded once serves all rows of the output that it reaches.
+template <class T>
+struct PlaneCall {
+    int64_t columns;  // of the weight
+    const T* weight;  // a panel as of the matrix product
+    int64_t weight_row;
+    const int64_t* shift;  // of the columns in a row of the source
+    const T* source;
+    int64_t source_row;
+    T* out;
+    int64_t out_row, count;  // pixels of a row, to be stored
+    T bias;
+};
+constexpr int kPlaneRows = 4;  // of the output
+
+template <class T, int Taps, int Step, int Vectors>
+void plane_tile(const PlaneCall<T>& call) {
+    using V = Vec<T>;
+    V acc[kPlaneRows][Vectors];
+#pragma GCC unroll 4
+    for (int y = 0; y < kPlaneRows; y++)
+#pragma GCC unroll 2
+        for (int j = 0; j < Vectors; j++) acc[y][j] = V(call.bias);
+    for (int64_t s = 0; s < call.columns; s++) {
+        const T* source = call.source + call.shift[s];
+        const T* weight = call.weight + s * TileShape<T>::kPanelRows;
+        V taps[Taps];
+#pragma GCC unroll 7
+        for (int t = 0; t < Taps; t++) taps[t] = V(weight[t * call.weight_row]);
+#pragma GCC unroll 16
+        for (int row = 0; row < (kPlaneRows - 1) * Step + Taps; row++) {
+            V pixels[Vectors];
+#pragma GCC unroll 2
+            for (int j = 0; j < Vectors; j++)
+                pixels[j] = V::load(source + row * call.source_row + j * V::size);
+#pragma GCC unroll 4
+            for (int y = 0; y < kPlaneRows; y++) {
+                if (row < y * Step || row >= y * Step + Taps) continue;
+#pragma GCC unroll 2
+                for (int j = 0; j < Vectors; j++) acc[y][j] += taps[row - y * Step] * pixels[j];
+            }
+        }
+    }
+#pragma GCC unroll 4
+    for (int y = 0; y < kPlaneRows; y++)
+#pragma GCC unroll 2
+        for (int j = 0; j < Vectors; j++) {
+            const int64_t count = call.count - j * V::size;
+            if (count > 0)
+                store_first(acc[y][j], call.out + y * call.out_row + j * V::size,
+                            count < V::size ? count : V::size);
+        }
+}
+
 // out[i * out_row + t] = sum over the pixels of grad[i] * image[t], each plane read row by row in
 // registers: the weight's gradient where output channels are few.
 template <class T>
@@ -186,6 +241,20 @@ struct ConvTiles<T, std::integer_sequence<int, I...>> {
     static constexpr Gather gather[][2] = {{gather_tile<T, I + 1, 1>, gather_tile<T, I + 1, 2>}...};
     static constexpr Pixel pixel[] = {pixel_tile<T, I + 1, 2>...};
 };
+
+// table[step - 1][vectors - 1], or null where there are no tiles of so many rows of taps.
+template <class T>
+using PlaneFn = void (*)(const PlaneCall<T>&);
+template <class T, int Taps>
+constexpr PlaneFn<T> kPlaneTiles[2][2] = {{plane_tile<T, Taps, 1, 1>, plane_tile<T, Taps, 1, 2>},
+                                          {plane_tile<T, Taps, 2, 1>, plane_tile<T, Taps, 2, 2>}};
+template <class T>
+EMBER_INLINE const PlaneFn<T>* plane_tiles(int64_t taps, int64_t step) {
+    if (step < 1 || step > 2) return nullptr;
+    if (taps == 3) return kPlaneTiles<T, 3>[step - 1];
+    if (taps == 5) return kPlaneTiles<T, 5>[step - 1];
+    return taps == 7 ? kPlaneTiles<T, 7>[step - 1] : nullptr;
+}
 
 // A tile of pixels by channels goes to its channels' planes: pixels side by side at out.
 template <class T>

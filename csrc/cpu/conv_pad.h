@@ -15,6 +15,13 @@ using kernels::Conv2d;
 constexpr int64_t kCopyItems = 4 << 20;    // of padded images held at one time
 constexpr int64_t kTaskProducts = 40'000;  // products of registers that deserve a task of their own
 
+// A convolution without borders whose window is one pixel, or the whole image, is a matrix product.
+EMBER_INLINE bool is_product(const Conv2d& g) {
+    const bool pixel = g.r == 1 && g.s == 1 && g.stride[0] == 1 && g.stride[1] == 1;
+    const bool image = g.r == g.h && g.s == g.w && !g.channels_last;
+    return g.groups == 1 && g.pad[0] == 0 && g.pad[1] == 0 && (pixel || image);
+}
+
 // The borders that the forward direction needs around its input; `split` puts the columns that one
 // stride apart side by side. Without padding and split the input is taken as it is.
 EMBER_INLINE Padding forward_padding(const Conv2d& g, bool split) {
@@ -29,6 +36,18 @@ EMBER_INLINE Padding forward_padding(const Conv2d& g, bool split) {
         p.columns = g.w;
     }
     return p;
+}
+
+// Images with borders, or as channels_last those of one plane of wide pixels.
+template <class T>
+EMBER_INLINE void pad_images(const T* in, int64_t images, int64_t channels, int64_t height,
+                             int64_t width, Padding p, bool channels_last, T* out) {
+    if (channels_last) p.left *= channels, p.columns *= channels, width *= channels, channels = 1;
+    const int64_t plane = p.plane();
+    parallel_for(images * channels, ceil_div(16'384, plane + 1), [&](int64_t begin, int64_t end) {
+        for (int64_t i = begin; i < end; i++)
+            pad_plane(in + i * height * width, height, width, p, T(0), out + i * plane);
+    });
 }
 
 // The same convolution, whose padded images have a size that can be counted: a stride beyond the

@@ -7,14 +7,16 @@
 
 // The gradient of a convolution's input as one matrix product, (pixels, outputs) by (outputs,
 // channels * taps), whose results are added where the taps saw the input. It multiplies nothing in
-// vain, where the correlation would mostly meet the zeros around a small output.
+// vain, where the correlation would mostly meet the zeros around a small output, and its rows are
+// long, where a wide stride would leave each phase few taps.
 namespace ember::cpu::EMBER_LEVEL {
 namespace {
 
 EMBER_INLINE bool suits_scatter(const Conv2d& g) {
     const int64_t correlated = g.h * g.w * ceil_div(g.r, g.stride[0]) * ceil_div(g.s, g.stride[1]);
-    return g.groups == 1 && g.dilation[1] == 1 && g.k >= 32 && g.c * g.r * g.s >= 128 &&
-           correlated > 2 * g.out_h * g.out_w * g.r * g.s;
+    const bool narrow = correlated > 2 * g.out_h * g.out_w * g.r * g.s && g.c * g.r * g.s >= 128;
+    const bool wide = g.stride[1] >= 3 && g.c * g.r * g.s >= 32;
+    return g.groups == 1 && g.dilation[1] == 1 && g.k >= 32 && (narrow || wide);
 }
 
 // One plane of the gradient: `columns` holds this channel's taps for each pixel of the output.

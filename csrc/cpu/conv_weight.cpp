@@ -119,24 +119,26 @@ void grad_weight(Context& context, const Conv2d& g) {
         return;
     }
     const int64_t registers = g.out_h * ceil_div(g.out_w, kLanes) * x.outputs;
-    x.dots = registers * 4 < x.pixels * ceil_div(x.outputs, kLanes) * 3;
+    x.dots = !g.channels_last && registers * 4 < x.pixels * ceil_div(x.outputs, kLanes) * 3;
     x.padding = forward_padding(g, x.dots);
     const Padding& p = x.padding;
     const bool copies = p.changes(g.h, g.w);
     const int64_t plane = p.plane(), image_items = g.c * plane;
+    const int64_t pixel = g.channels_last ? g.c : 1;
 
     int64_t* row_offset = context.scratch_of<int64_t>(x.rows);
     for (int64_t c = 0, i = 0; c < x.channels; c++)
         for (int64_t r = 0; r < g.r; r++)
             for (int64_t s = 0; s < g.s; s++, i++)
-                row_offset[i] =
-                    c * plane + r * g.dilation[0] * p.row() + p.column(s * g.dilation[1]);
+                row_offset[i] = c * (g.channels_last ? 1 : plane) +
+                                (r * g.dilation[0] * p.row() + p.column(s * g.dilation[1])) * pixel;
     x.row_offset = row_offset;
     int64_t* pixel_offset = nullptr;
     if (!x.dots) {
         pixel_offset = context.scratch_of<int64_t>(x.pixels);
         for (int64_t q = 0; q < x.pixels; q++)
-            pixel_offset[q] = q / g.out_w * g.stride[0] * p.row() + q % g.out_w * g.stride[1];
+            pixel_offset[q] =
+                (q / g.out_w * g.stride[0] * p.row() + q % g.out_w * g.stride[1]) * pixel;
     }
 
     // Tasks: parts of the batch, groups, strips of output channels, panels of rows.
@@ -163,10 +165,7 @@ void grad_weight(Context& context, const Conv2d& g) {
         const T* images = static_cast<const T*>(g.input) + n0 * g.c * g.h * g.w;
         const T* grads = static_cast<const T*>(g.output) + n0 * g.k * x.pixels;
         if (copies) {
-            parallel_for(here * g.c, ceil_div(16'384, plane), [&](int64_t begin, int64_t end) {
-                for (int64_t i = begin; i < end; i++)
-                    pad_plane(images + i * g.h * g.w, g.h, g.w, p, T(0), copy + i * plane);
-            });
+            pad_images(images, here, g.c, g.h, g.w, p, g.channels_last, copy);
             images = copy;
         }
         if (!x.dots)
@@ -174,10 +173,11 @@ void grad_weight(Context& context, const Conv2d& g) {
                          [&](int64_t begin, int64_t end) {
                              for (int64_t i = begin; i < end; i++) {
                                  const int64_t first = i % strips * kStrip;
-                                 const T* from =
-                                     grads + (i / strips * x.outputs + first) * x.pixels;
-                                 pack_transposed(from, x.pixels, least(kStrip, x.outputs - first),
-                                                 x.pixels, packed + i * x.pixels * kStrip, kStrip);
+                                 const int64_t step = g.channels_last ? 1 : x.pixels;
+                                 pack(grads + i / strips * x.outputs * x.pixels + first * step,
+                                      step, g.channels_last ? x.outputs : 1,
+                                      least(kStrip, x.outputs - first), x.pixels,
+                                      packed + i * x.pixels * kStrip, kStrip);
                              }
                          });
         parallel_for(x.parts * g.groups * strips * runs, 1, [&](int64_t begin, int64_t end) {
@@ -233,8 +233,20 @@ void grad_weight(Context& context, const Conv2d& g) {
     });
 }
 
+// The window is the whole image: (k, images) @ (images, items of an image).
+void image_product(Context& context, const Conv2d& g) {
+    kernels::Gemm x;
+    x.m = g.k, x.n = g.c * g.r * g.s, x.k = g.n, x.dtype = g.dtype;
+    x.a = g.output, x.a_row = 1, x.a_col = g.k;
+    x.b = g.input, x.b_row = x.n, x.b_col = 1;
+    x.c = g.weight, x.c_row = x.n;
+    kernels::gemm(DeviceType::CPU, context, x);
+}
+
 void conv2d_grad_weight(Context& context, const Conv2d& given) {
     const Conv2d g = checked(given);
+    if (is_product(g) && g.out_h * g.out_w == 1 && g.bias == nullptr)
+        return image_product(context, g);
     in_floats(context, g, {true, false, true},
               [&](auto tag, const Conv2d& x) __attribute__((always_inline)) {
                   int winograd = winograd_taps(x, x.out_h, x.out_w);

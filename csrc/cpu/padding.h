@@ -7,6 +7,7 @@
 #include "core/macros.h"
 #include "cpu/level.h"
 #include "cpu/sizes.h"
+#include "cpu/vec.h"
 
 // Planes of images with borders, for convolution and pooling.
 namespace ember::cpu::EMBER_LEVEL {
@@ -42,6 +43,23 @@ struct Padding {
     }
 };
 
+// Items [begin, end) of a row to even[i / 2] or odd[i / 2].
+template <class T>
+EMBER_INLINE void split_row(const T* row, int64_t begin, int64_t end, T* even, T* odd) {
+    constexpr int kLanes = Vec<T>::size;
+    using Index = typename IntOfSize<sizeof(T)>::type;
+    Raw<Index> evens, odds;
+    for (int i = 0; i < kLanes; i++) evens[i] = Index(2 * i), odds[i] = Index(2 * i + 1);
+    if (begin < end && begin % 2 != 0) odd[begin / 2] = row[begin], begin++;
+    for (int64_t i = begin; i < end; i += 2 * kLanes) {
+        const int64_t count = least(2 * kLanes, end - i);
+        Vec<T> low = load_first<T>(row + i, least(kLanes, count)), high{Raw<T>{}};
+        if (count > kLanes) high = load_first<T>(row + i + kLanes, count - kLanes);
+        store_first(Vec<T>{__builtin_shuffle(low.v, high.v, evens)}, even + i / 2, (count + 1) / 2);
+        store_first(Vec<T>{__builtin_shuffle(low.v, high.v, odds)}, odd + i / 2, count / 2);
+    }
+}
+
 template <class T, class S>
 EMBER_NOINLINE void pad_plane(const S* in, int64_t height, int64_t width, const Padding& p, T fill,
                               T* out) {
@@ -54,6 +72,12 @@ EMBER_NOINLINE void pad_plane(const S* in, int64_t height, int64_t width, const 
             for (int64_t x = 0; x < p.row(); x++) out[x] = fill;
         if (!inside) continue;
         const S* row = in + from * width - p.left;
+        if constexpr (std::is_same_v<S, T> && std::is_floating_point_v<T>) {
+            if (p.phases == 2) {
+                split_row(row, begin, end, out, out + p.phase_columns());
+                continue;
+            }
+        }
         if (p.phases > 1) {
             for (int64_t phase = 0; phase < p.phases; phase++) {
                 T* to = out + phase * p.phase_columns();

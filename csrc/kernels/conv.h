@@ -6,7 +6,8 @@
 namespace ember::kernels {
 
 // A two-dimensional convolution and its gradients. All tensors are contiguous and have `dtype`;
-// halves accumulate in float32. Each slot says which of them it reads and which it writes.
+// halves accumulate in float32. Each slot says which of them it reads and which it writes. The CPU
+// also takes input and output as channels_last, of one group, where it writes 16 channels or more.
 struct Conv2d {
     int64_t n = 0, c = 0, h = 0, w = 0;  // input (n, c, h, w)
     int64_t k = 0, r = 0, s = 0;         // weight (k, c / groups, r, s)
@@ -18,6 +19,7 @@ struct Conv2d {
     void* bias = nullptr;  // of the channels that are written, or null
     void* output = nullptr;
     DType dtype = DType::Float32;
+    bool channels_last = false;  // input (n, h, w, c), output (n, out_h, out_w, k)
 };
 
 using Conv2dSlot = Slot<void(Context&, const Conv2d&)>;

@@ -27,6 +27,7 @@ struct Convolution {
     int rank = 2;
     int64_t n = 0, c = 0, k = 0, groups = 1;
     Axis axes[kMaxAxes];
+    MemoryFormat format = MemoryFormat::Contiguous;  // of all results
 
     std::span<const Axis> spatial() const { return {axes, size_t(rank)}; }
     Dims sizes(int64_t first, int64_t second, int64_t Axis::* member) const {
@@ -57,6 +58,7 @@ struct Convolution {
         x.n = n * axes[0].out;
         x.c = c * axes[0].kernel;
         x.axes[0] = axes[1], x.axes[1] = axes[2];
+        x.format = MemoryFormat::Contiguous;
         return x;
     }
     std::span<const Axis> depth() const { return {axes, 1}; }
@@ -76,6 +78,13 @@ int64_t estimated_ns(const Conv2d& k) {
     return int64_t(2e-2 * products);
 }
 
+// The format in which a kernel takes images and writes those of `channels`.
+MemoryFormat kernel_format(const Convolution& shape, const Tensor& x, int64_t channels) {
+    constexpr int64_t kLeastChannels = 16;
+    const bool served = x.device().is_cpu() && shape.groups == 1 && channels >= kLeastChannels;
+    return served ? shape.format : MemoryFormat::Contiguous;
+}
+
 // Sum over all dims but the channels.
 Tensor bias_gradient(const Tensor& g) {
     Dims dims{0};
@@ -84,15 +93,18 @@ Tensor bias_gradient(const Tensor& g) {
 }
 
 Tensor convolve(const Tensor& x, const Tensor& w, const Tensor& bias, const Convolution& shape) {
-    Tensor input = contiguous(x), weight = contiguous(w),
+    const MemoryFormat format = kernel_format(shape, x, shape.k);
+    Tensor input = contiguous(x, format), weight = contiguous(w),
            b = bias.defined() ? contiguous(bias) : bias;
-    Tensor out = empty(shape.output(), x.options());
+    Tensor out = empty_in(shape.output(), x.options(), format);
     Conv2d k = shape.planes(x.dtype());
+    k.channels_last = format != MemoryFormat::Contiguous;
     k.input = input.data();
     k.weight = weight.data();
     k.bias = b.defined() ? b.data() : nullptr;
     k.output = out.data();
     if (out.numel() > 0) launch(kernels::conv2d, x.device(), estimated_ns(k), k);
+    if (format != shape.format) out = contiguous(out, shape.format);
     if (!needs_grad(x, w, bias)) return out;
     record("ConvolutionBackward0", out, {x, w, bias},
            [x = Saved(x), w = Saved(w), shape](Backward& bw, const Tensor& g) {
@@ -104,15 +116,18 @@ Tensor convolve(const Tensor& x, const Tensor& w, const Tensor& bias, const Conv
 }
 
 Tensor grad_input(const Tensor& g, const Tensor& w, const Tensor& bias, const Convolution& shape) {
-    Tensor grad = contiguous(g), weight = contiguous(w),
+    const MemoryFormat format = kernel_format(shape, g, shape.c);
+    Tensor grad = contiguous(g, format), weight = contiguous(w),
            b = bias.defined() ? contiguous(bias) : bias;
-    Tensor out = empty(shape.input(), g.options());
+    Tensor out = empty_in(shape.input(), g.options(), format);
     Conv2d k = shape.planes(g.dtype());
+    k.channels_last = format != MemoryFormat::Contiguous;
     k.output = grad.data();
     k.weight = weight.data();
     k.bias = b.defined() ? b.data() : nullptr;
     k.input = out.data();
     if (out.numel() > 0) launch(kernels::conv2d_grad_input, g.device(), estimated_ns(k), k);
+    if (format != shape.format) out = contiguous(out, shape.format);
     if (needs_grad(g, w, bias))
         record("ConvolutionBackward0", out, {g, w, bias},
                [g = Saved(g), w = Saved(w), shape](Backward& bw, const Tensor& gg) {
@@ -124,13 +139,16 @@ Tensor grad_input(const Tensor& g, const Tensor& w, const Tensor& bias, const Co
 }
 
 Tensor grad_weight(const Tensor& x, const Tensor& g, const Convolution& shape) {
-    Tensor input = contiguous(x), grad = contiguous(g);
+    const MemoryFormat format = kernel_format(shape, x, shape.k);
+    Tensor input = contiguous(x, format), grad = contiguous(g, format);
     Tensor out = empty(shape.weight(), g.options());
     Conv2d k = shape.planes(g.dtype());
+    k.channels_last = format != MemoryFormat::Contiguous;
     k.input = input.data();
     k.output = grad.data();
     k.weight = out.data();
     if (out.numel() > 0) launch(kernels::conv2d_grad_weight, g.device(), estimated_ns(k), k);
+    if (shape.format != MemoryFormat::Contiguous) out = contiguous(out, shape.format);
     if (needs_grad(x, g))
         record("ConvolutionBackwardBackward0", out, {x, g},
                [x = Saved(x), g = Saved(g), shape](Backward& bw, const Tensor& gg) {
@@ -151,7 +169,7 @@ Tensor add_bias(const Tensor& y, const Tensor& bias) {
 // Images of one depth each, (n * out, k, h, w), from (n, k, out, h, w), and back.
 Tensor to_slices(const Tensor& x) { return flatten(transpose(x, 1, 2), 0, 1); }
 Tensor from_slices(const Tensor& x, const Convolution& shape) {
-    return contiguous(transpose(unflatten(x, 0, {shape.n, shape.axes[0].out}), 1, 2));
+    return contiguous(transpose(unflatten(x, 0, {shape.n, shape.axes[0].out}), 1, 2), shape.format);
 }
 
 Tensor convolve_volumes(const Tensor& x, const Tensor& w, const Tensor& bias,
@@ -221,6 +239,7 @@ Convolution read(const char* name, int rank, const Tensor& x, const Tensor& weig
     shape.n = x.size(0);
     shape.groups = groups;
     shape.k = weight.size(0);
+    shape.format = format_of(x) != MemoryFormat::Contiguous ? format_of(x) : format_of(weight);
     int64_t step[kMaxAxes], pad[kMaxAxes], by[kMaxAxes];
     read_sizes(name, "stride", stride, rank, 1, step);
     read_sizes(name, "padding", padding, rank, 0, pad);

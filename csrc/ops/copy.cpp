@@ -109,6 +109,33 @@ Tensor copy_(const Tensor& self, const Tensor& src, bool non_blocking) {
     return self;
 }
 
+MemoryFormat format_of(const Tensor& x) {
+    const MemoryFormat last =
+        x.dim() == 5 ? MemoryFormat::ChannelsLast3d : MemoryFormat::ChannelsLast;
+    const bool images = x.dim() == 4 || x.dim() == 5;
+    return images && !x.is_contiguous() && x.is_contiguous(last) ? last : MemoryFormat::Contiguous;
+}
+
+Dims strides_of(IntSpan sizes, MemoryFormat format) {
+    const int rank = int(sizes.size());
+    Dims strides(rank);
+    contiguous_strides(sizes, strides.data());
+    if (format == MemoryFormat::ChannelsLast || format == MemoryFormat::ChannelsLast3d) {
+        int64_t step = 1;
+        for (int d : {1, 4, 3, 2, 0}) {
+            if (d >= rank) continue;
+            strides[d] = step;
+            step *= std::max<int64_t>(sizes[d], 1);
+        }
+    }
+    return strides;
+}
+
+Tensor empty_in(IntSpan sizes, TensorOptions options, MemoryFormat format) {
+    if (format == MemoryFormat::Contiguous) return empty(sizes, options);
+    return empty_strided(sizes, strides_of(sizes, format), options);
+}
+
 Tensor clone(const Tensor& x, std::optional<MemoryFormat> memory_format) {
     MemoryFormat format = memory_format.value_or(MemoryFormat::Preserve);
     Tensor out;
@@ -122,14 +149,7 @@ Tensor clone(const Tensor& x, std::optional<MemoryFormat> memory_format) {
                     "clone: memory format channels_last%s needs a rank %d "
                     "tensor, got %d dims",
                     three ? "_3d" : "", three ? 5 : 4, x.dim());
-        Dims strides(x.dim());
-        int64_t step = 1;
-        for (int d : {1, 4, 3, 2, 0}) {
-            if (d >= x.dim()) continue;
-            strides[d] = step;
-            step *= std::max<int64_t>(x.impl()->sizes[d], 1);
-        }
-        out = empty_strided(x.sizes(), strides, x.options());
+        out = empty_in(x.sizes(), x.options(), format);
     }
     convert_into(out, x);
     if (needs_grad(x))
@@ -263,8 +283,8 @@ Tensor cat(const std::vector<Tensor>& tensors, int64_t dim, const Dest& dest) {
         bool channels_last = shape->dim() == 4 && !shape->is_contiguous();
         for (const Tensor& t : tensors)
             channels_last = channels_last && t.is_contiguous(MemoryFormat::ChannelsLast);
-        out = empty(sizes, {dtype, tensors[0].device()});
-        if (channels_last) out = clone(out, MemoryFormat::ChannelsLast);
+        out = empty_in(sizes, {dtype, tensors[0].device()},
+                       channels_last ? MemoryFormat::ChannelsLast : MemoryFormat::Contiguous);
     } else {
         out = dest.tensor();
         check_out("cat", out, dtype, any_needs_grad(tensors));
@@ -342,7 +362,7 @@ Tensor constant_pad(const Tensor& x, const Dims& padding, Number value) {
         starts[d] = std::max<int64_t>(0, before);
     }
     checked_numel("pad", sizes, x.dtype());
-    Tensor out = full(sizes, value, x.options());
+    Tensor out = contiguous(full(sizes, value, x.options()), format_of(x));
     Tensor part = out;
     for (int d = 0; d < x.dim(); d++) {
         int64_t length = inner.impl()->sizes[d];

@@ -9,6 +9,10 @@
 namespace ember::ops {
 
 Tensor clone(const Tensor& x, std::optional<MemoryFormat> memory_format);
+// ChannelsLast or ChannelsLast3d where the dims lie in this order and in no other, else Contiguous.
+MemoryFormat format_of(const Tensor& x);
+Dims strides_of(IntSpan sizes, MemoryFormat format);
+Tensor empty_in(IntSpan sizes, TensorOptions options, MemoryFormat format);
 Tensor contiguous(const Tensor& x, MemoryFormat memory_format = MemoryFormat::Contiguous);
 // Writes src, broadcast and converted, over self. Returns self.
 Tensor copy_(const Tensor& self, const Tensor& src, bool non_blocking = false);

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "ops/copy.h"
 #include "ops/shape.h"
 #include "ops/view.h"
 
@@ -74,18 +75,7 @@ Tensor resize_(const Tensor& x, const Dims& size, std::optional<MemoryFormat> me
                 "resize_: channels_last needs 4 dims, got %d", size.size());
     EMBER_CHECK(format != MemoryFormat::ChannelsLast3d || size.size() == 5,
                 "resize_: channels_last_3d needs 5 dims, got %d", size.size());
-    Dims strides(size.size());
-    contiguous_strides(size, strides.data());
-    if (format != MemoryFormat::Contiguous) {
-        // Innermost the channels, then the other dims from the last on.
-        int64_t step = std::max<int64_t>(size[1], 1);
-        strides[1] = 1;
-        for (int d = size.size() - 1; d >= 2; d--) {
-            strides[d] = step;
-            step *= std::max<int64_t>(size[d], 1);
-        }
-        strides[0] = step;
-    }
+    const Dims strides = strides_of(size, format);
     TensorImpl& impl = *x.impl();
     int64_t room = int64_t(impl.storage->bytes) / x.item_bytes() - impl.offset;
     if (numel > room) {

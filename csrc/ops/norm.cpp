@@ -179,6 +179,7 @@ Tensor normalise_groups(const Tensor& input, int64_t groups, const Tensor& w, co
     k.eps = eps;
     k.dtype = x.dtype();
     if (out.numel() > 0) launch(kernels::group_norm, x.device(), x.numel(), k);
+    out = contiguous(out, format_of(input));
     if (!needs_grad(input, w, b)) return out;
     record("NativeGroupNormBackward0", out, {input, w, b},
            [x = Saved(input), w = Saved(w), mean, rstd, groups, channels = k.channels,
@@ -196,6 +197,7 @@ Tensor normalise_groups(const Tensor& input, int64_t groups, const Tensor& w, co
                    if (bw.needs(0)) bw.set(0, reshape(bw.results[0], Dims(value.sizes())));
                    return;
                }
+               const MemoryFormat format = format_of(value);
                Tensor grad = contiguous(g);
                value = contiguous(value);
                scale = scale.defined() ? contiguous(scale) : scale;
@@ -215,7 +217,7 @@ Tensor normalise_groups(const Tensor& input, int64_t groups, const Tensor& w, co
                k.n = n, k.groups = groups, k.channels = channels, k.inner = inner;
                k.dtype = value.dtype();
                launch(kernels::group_norm_backward, value.device(), value.numel() * 2, k);
-               bw.set(0, gx);
+               bw.set(0, gx.defined() ? contiguous(gx, format) : gx);
                bw.set(1, gw);
                bw.set(2, gb);
            });
@@ -286,6 +288,21 @@ Tensor instance_norm(const Tensor& input, const Tensor& running_mean, const Tens
     return reshape(out, Dims(input.sizes()));
 }
 
+namespace {
+
+// Pixels whose channels lie side by side are items of a batch.
+template <class K>
+void set_items(K& k, const Tensor& x, MemoryFormat format) {
+    int64_t pixels = 1;
+    for (int d = 2; d < x.dim(); d++) pixels *= x.impl()->sizes[d];
+    const bool last = format != MemoryFormat::Contiguous;
+    k.n = x.impl()->sizes[0] * (last ? pixels : 1);
+    k.channels = x.impl()->sizes[1];
+    k.inner = last ? 1 : pixels;
+}
+
+}  // namespace
+
 Tensor batch_norm(const Tensor& input, const Tensor& running_mean, const Tensor& running_var,
                   const Tensor& weight, const Tensor& bias, bool training, double momentum,
                   double eps) {
@@ -297,11 +314,10 @@ Tensor batch_norm(const Tensor& input, const Tensor& running_mean, const Tensor&
     EMBER_CHECK(running_mean.defined() == running_var.defined(),
                 "batch_norm: running_mean and running_var must be given together");
     kernels::batch_norm.require(input.device(), input.dtype());
-    Tensor x = contiguous(input);
+    const MemoryFormat format = format_of(input);
+    Tensor x = contiguous(input, format);
     kernels::BatchNorm k;
-    k.n = x.impl()->sizes[0];
-    k.channels = x.impl()->sizes[1];
-    for (int d = 2; d < x.dim(); d++) k.inner *= x.impl()->sizes[d];
+    set_items(k, x, format);
     if (training && k.channels > 0 && k.n * k.inner == 1)
         raise_value(
             "batch_norm: expected more than 1 value per channel when training, got input "
@@ -313,7 +329,7 @@ Tensor batch_norm(const Tensor& input, const Tensor& running_mean, const Tensor&
     Tensor rm = parameter(name, "running_mean", running_mean, x, channel);
     Tensor rv = parameter(name, "running_var", running_var, x, channel);
     DType param_dtype = shared_type(name, x, {w, b, rm, rv});
-    Tensor out = empty(x.sizes(), x.options());
+    Tensor out = empty_in(x.sizes(), x.options(), format);
     Tensor mean = empty(channel, {statistics_type(x), x.device()}), invstd = empty_like(mean);
     bool tracks = training && running_mean.defined();
     if (tracks) {
@@ -364,12 +380,13 @@ Tensor batch_norm(const Tensor& input, const Tensor& running_mean, const Tensor&
                    normalised_backward(bw, g, wide, s, m, r, axes, training, axes, channel);
                    return;
                }
-               Tensor grad = contiguous(g);
-               value = contiguous(value);
+               const MemoryFormat format = format_of(value);
+               Tensor grad = contiguous(g, format);
+               value = contiguous(value, format);
                scale = scale.defined() ? contiguous(scale) : scale;
                kernels::BatchNormBackward k;
                Tensor gx, gw, gb;
-               if (bw.needs(0)) gx = empty(value.sizes(), value.options());
+               if (bw.needs(0)) gx = empty_in(value.sizes(), value.options(), format);
                TensorOptions params{param_dtype, value.device()};
                if (bw.needs(1)) gw = empty(channel, params);
                if (bw.needs(2)) gb = empty(channel, params);
@@ -381,9 +398,7 @@ Tensor batch_norm(const Tensor& input, const Tensor& running_mean, const Tensor&
                k.grad_input = data_of(gx);
                k.grad_weight = data_of(gw);
                k.grad_bias = data_of(gb);
-               k.n = value.impl()->sizes[0];
-               k.channels = channel[0];
-               for (int d = 2; d < value.dim(); d++) k.inner *= value.impl()->sizes[d];
+               set_items(k, value, format);
                k.training = training;
                k.dtype = value.dtype();
                k.param_dtype = param_dtype;

@@ -28,8 +28,9 @@ struct Pooling {
     int rank = 2;
     int64_t planes = 0;
     Axis axes[kMaxAxes];
-    bool adaptive[kMaxAxes] = {};  // windows of unequal sizes
-    Dims sizes;                    // of the result
+    bool adaptive[kMaxAxes] = {};                    // windows of unequal sizes
+    Dims sizes;                                      // of the result
+    MemoryFormat format = MemoryFormat::Contiguous;  // of the result and of the gradient
 
     Pool2d over(DType dtype, int64_t count, const Axis& h, const Axis& w, bool unequal) const {
         Pool2d p;
@@ -66,6 +67,7 @@ Pooling pooling_of(const char* name, int rank, const Tensor& x) {
     Pooling p;
     p.rank = rank;
     p.sizes = Dims(x.sizes());
+    if (x.dim() == rank + 2) p.format = format_of(x);
     p.planes = 1;
     for (int d = 0; d < x.dim() - rank; d++) p.planes *= x.impl()->sizes[d];
     for (int i = 0; i < rank; i++) p.axes[i].in = x.size(x.dim() - rank + i);
@@ -129,6 +131,7 @@ Tensor max_backward(const Tensor& g, const Tensor& indices, const Dims& sizes,
     p.w = p.out_w = 1;
     p.dtype = g.dtype();
     if (out.numel() > 0) run(kernels::max_pool2d_backward, p, out, grad, indices);
+    out = contiguous(out, pool.format);
     if (needs_grad(g))
         record("MaxPoolWithIndicesBackwardBackward0", out, {g},
                [indices, rank = pool.rank](Backward& bw, const Tensor& gg) {
@@ -167,35 +170,39 @@ std::tuple<Tensor, Tensor> max_pool(const Tensor& input, const Pooling& pool, bo
         max_of_volumes(pool, x, out, indices);
     else if (out.numel() > 0)
         run(kernels::max_pool2d, pool.rows(x.dtype()), x, out, indices);
+    out = contiguous(out, pool.format);
     if (needs_grad(input))
         record("MaxPoolWithIndicesBackward0", out, {input},
                [indices, pool, sizes = Dims(input.sizes())](Backward& bw, const Tensor& g) {
                    bw.set(0, max_backward(g, indices, sizes, pool));
                });
-    return {out, indices};
+    return {out, indices.defined() ? contiguous(indices, pool.format) : indices};
 }
 
-Tensor average(const Tensor& x, const Pool2d& pool, const Dims& sizes);
+Tensor average(const Tensor& x, const Pool2d& pool, const Dims& sizes, MemoryFormat format);
 
 // The adjoint of the average, whose adjoint the average is.
-Tensor average_backward(const Tensor& g, const Pool2d& pool, const Dims& sizes) {
+Tensor average_backward(const Tensor& g, const Pool2d& pool, const Dims& sizes,
+                        MemoryFormat format) {
     Tensor grad = contiguous(g), out = empty(sizes, g.options());
     if (out.numel() > 0) run(kernels::avg_pool2d_backward, pool, out, grad);
+    out = contiguous(out, format);
     if (needs_grad(g))
         record("AvgPool2DBackwardBackward0", out, {g},
-               [pool, sizes = Dims(g.sizes())](Backward& bw, const Tensor& gg) {
-                   bw.set(0, average(gg, pool, sizes));
+               [pool, sizes = Dims(g.sizes()), format](Backward& bw, const Tensor& gg) {
+                   bw.set(0, average(gg, pool, sizes, format));
                });
     return out;
 }
 
-Tensor average(const Tensor& x, const Pool2d& pool, const Dims& sizes) {
+Tensor average(const Tensor& x, const Pool2d& pool, const Dims& sizes, MemoryFormat format) {
     Tensor input = contiguous(x), out = empty(sizes, x.options());
     if (out.numel() > 0) run(kernels::avg_pool2d, pool, input, out);
+    out = contiguous(out, format);
     if (needs_grad(x))
         record("AvgPool2DBackward0", out, {x},
-               [pool, sizes = Dims(x.sizes())](Backward& bw, const Tensor& g) {
-                   bw.set(0, average_backward(g, pool, sizes));
+               [pool, sizes = Dims(x.sizes()), format](Backward& bw, const Tensor& g) {
+                   bw.set(0, average_backward(g, pool, sizes, format));
                });
     return out;
 }
@@ -209,7 +216,7 @@ Tensor avg_pool(const char* name, int rank, const Tensor& input, const Dims& ker
     Pool2d rows = pool.rows(input.dtype());
     rows.count_include_pad = count_include_pad;
     rows.divisor = divisor_override.value_or(0);
-    if (rank < 3) return average(input, rows, pool.sizes);
+    if (rank < 3) return average(input, rows, pool.sizes, pool.format);
     if (!is_floating(input.dtype()))
         raise(ErrorKind::NotImplemented, "%s: no CPU kernel for %s", name,
               dtype_name(input.dtype()));
@@ -218,8 +225,9 @@ Tensor avg_pool(const char* name, int rank, const Tensor& input, const Dims& ker
     depth.count_include_pad = count_include_pad;
     depth.divisor = rows.divisor;
     if (divisor_override) rows.divisor = 1;
-    Tensor planes = average(input, rows, {pool.planes, depth.h, rows.out_h * rows.out_w});
-    return average(planes, depth, pool.sizes);
+    Tensor planes = average(input, rows, {pool.planes, depth.h, rows.out_h * rows.out_w},
+                            MemoryFormat::Contiguous);
+    return average(planes, depth, pool.sizes, pool.format);
 }
 
 std::tuple<Tensor, Tensor> adaptive_max_pool(const char* name, int rank, const Tensor& input,

@@ -108,7 +108,7 @@ Tensor resample_dims(const char* name, const Tensor& x, int rank, const SharedMa
     Tensor y = reshape(x, {planes * d, h, w});
     y = resample(y, rank > 1 ? maps[rank - 2] : nullptr, maps[rank - 1]);
     if (rank == 3) y = resample(reshape(y, {planes, d, y.size(1) * y.size(2)}), maps[0], nullptr);
-    return reshape(y, sizes);
+    return contiguous(reshape(y, sizes), format_of(x));
 }
 
 // ---- Maps of the modes. Positions are those of PyTorch, with weights in float64.

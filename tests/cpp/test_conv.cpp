@@ -169,6 +169,10 @@ void test_shapes() {
     CHECK(agrees<T>(square(2, 3, 40, 20, 7, 3, 2), true));
     CHECK(agrees<T>(square(2, 24, 15, 24, 3, 1, 1, 24), true));
     CHECK(agrees<T>(square(2, 24, 15, 24, 3, 1, 2, 24), true));
+    CHECK(agrees<T>(square(2, 12, 15, 12, 5, 2, 1, 12), true));
+    CHECK(agrees<T>(square(1, 6, 40, 6, 7, 3, 1, 6), true));
+    CHECK(agrees<T>(square(2, 7, 37, 7, 7, 3, 2, 7), false));
+    CHECK(agrees<T>(square(2, 9, 6, 9, 3, 1, 1, 9), true));
     CHECK(agrees<T>(square(2, 16, 15, 40, 1, 0), true));
     CHECK(agrees<T>(square(2, 16, 15, 40, 1, 0, 2), true));
     CHECK(agrees<T>(square(1, 8, 60, 40, 3, 1), false));
@@ -177,6 +181,7 @@ void test_shapes() {
     CHECK(agrees<T>(square(3, 9, 13, 33, 9, 0, 2), true));
     CHECK(agrees<T>(square(5, 40, 4, 35, 4, 0), false));
     CHECK(agrees<T>(square(2, 20, 7, 40, 5, 1, 3), true));
+    CHECK(agrees<T>(square(2, 3, 17, 40, 4, 0, 4), true));
 }
 
 // Winograd's algorithm: tiles that reach over every edge, channels that do not fill registers, and
@@ -194,6 +199,12 @@ void test_winograd() {
     CHECK(agrees<float>(square(3, 20, 17, 16, 4, 3, 2), false, kTolerance));
     CHECK(agrees<float>(square(2, 17, 13, 18, 2, 1), true, kTolerance));
     CHECK(agrees<float>(square(4, 16, 14, 17, 6, 2, 2), true, kTolerance));
+    CHECK(agrees<float>(square(4, 20, 16, 24, 3, 1, 2), true, kTolerance));
+    CHECK(agrees<float>(square(5, 17, 17, 35, 3, 1, 2), false, kTolerance));
+    CHECK(agrees<float>(square(3, 18, 16, 33, 5, 2, 2), true, kTolerance));
+    // Several blocks of the weight.
+    CHECK(agrees<float>(square(16, 150, 4, 70, 3, 1), true, kTolerance));
+    CHECK(agrees<float>(square(16, 70, 8, 50, 4, 1, 2), true, kTolerance));
     Conv2d wide = square(1, 16, 6, 33, 3, 1);
     wide.w = 75;
     CHECK(agrees<float>(wide, true, kTolerance));
@@ -208,7 +219,9 @@ void test_threads() {
     for (Conv2d g :
          {square(16, 1, 28, 6, 5, 2), square(16, 6, 14, 16, 5, 0), square(3, 40, 30, 40, 3, 1),
           square(2, 200, 30, 56, 3, 1), square(9, 64, 12, 40, 9, 0, 2),
-          square(8, 48, 32, 40, 4, 1, 2), square(4, 8, 20, 8, 3, 1, 2, 8)}) {
+          square(8, 48, 32, 40, 4, 1, 2), square(8, 40, 16, 48, 3, 1, 2),
+          square(16, 150, 4, 70, 3, 1), square(9, 24, 4, 40, 4, 0), square(4, 8, 20, 8, 3, 1, 2, 8),
+          square(6, 20, 30, 20, 7, 3, 1, 20)}) {
         g.dtype = DTypeOf<T>::value;
         g.out_h = g.out_w = (g.h + 2 * g.pad[0] - g.r) / g.stride[0] + 1;
         std::vector<T> input(size_t(g.n * g.c * g.h * g.w)), weight(size_t(g.k * g.c * g.r * g.s));
