@@ -1,5 +1,6 @@
 #include "ops/complex.h"
 #include "ops/copy.h"
+#include "ops/fourier.h"
 #include "python/tables.h"
 
 namespace ember::python {
@@ -62,6 +63,13 @@ void bind_complex(BindTable& t) {
                            "negative, else 0.");
     bind_dest<&ops::sgn>(t, all, "sgn(input, *, out=None)",
                          "input / abs(input), 0 where that is 0; for real numbers the sign.");
+    bind<&ops::fft_complex>(
+        t, kFunction, "_fft_complex(input, dims: tuple[int, ...], factor: float, inverse: bool)",
+        "Transforms of a complex tensor over dims, times the factor.");
+    bind<&ops::fft_to_half>(t, kFunction, "_fft_to_half(input, dim: int, factor: float)",
+                            "The first n // 2 + 1 items of a real tensor's transform along dim.");
+    bind<&ops::fft_to_real>(t, kFunction, "_fft_to_real(input, dim: int, n: int, factor: float)",
+                            "The inverse of _fft_to_half, times n: n real items along dim.");
     bind<&cfloat>(t, kMethod, "cfloat(input, memory_format=None)", "to(complex64).");
     bind<&cdouble>(t, kMethod, "cdouble(input, memory_format=None)", "to(complex128).");
 }
