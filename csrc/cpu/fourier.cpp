@@ -1,6 +1,7 @@
 #include "kernels/fourier.h"
 
 #include "cpu/rows.h"
+#include "cpu/transpose.h"
 
 // Stockham's transforms of as many lines at a time as a register has lanes: all arithmetic is on
 // whole registers, whatever n is. A line that comes alone is split into a matrix of lines.
@@ -26,17 +27,22 @@ struct Pair {
 
 // ---- Stages on blocks: item k of all lanes is a register of real and one of imaginary parts
 
+// A block, whose parts change places (`swap` is 1) for an inverse transform.
 template <class T>
-EMBER_INLINE Pair<Vec<T>> load_pair(const T* block, int64_t k) {
-    constexpr int64_t kLanes = Vec<T>::size;
-    return {Vec<T>::load(block + 2 * k * kLanes), Vec<T>::load(block + (2 * k + 1) * kLanes)};
-}
-template <class T>
-EMBER_INLINE void store_pair(Pair<Vec<T>> x, T* block, int64_t k) {
-    constexpr int64_t kLanes = Vec<T>::size;
-    x.re.store(block + 2 * k * kLanes);
-    x.im.store(block + (2 * k + 1) * kLanes);
-}
+struct Block {
+    T* data;
+    int64_t swap;
+    EMBER_INLINE Pair<Vec<T>> load(int64_t k) const {
+        constexpr int64_t kLanes = Vec<T>::size;
+        return {Vec<T>::load(data + (2 * k + swap) * kLanes),
+                Vec<T>::load(data + (2 * k + 1 - swap) * kLanes)};
+    }
+    EMBER_INLINE void store(Pair<Vec<T>> x, int64_t k) const {
+        constexpr int64_t kLanes = Vec<T>::size;
+        x.re.store(data + (2 * k + swap) * kLanes);
+        x.im.store(data + (2 * k + 1 - swap) * kLanes);
+    }
+};
 
 template <int R, class T>
 EMBER_INLINE void butterfly(Pair<Vec<T>>* z) {
@@ -76,7 +82,7 @@ EMBER_INLINE void butterfly(Pair<Vec<T>>* z) {
 
 // One stage of radix R with m items left of each of `done` interleaved transforms.
 template <int R, class T>
-EMBER_NOINLINE void stage(const T* x, T* y, int64_t m, int64_t done, const T* w) {
+EMBER_NOINLINE void stage(Block<T> x, Block<T> y, int64_t m, int64_t done, const T* w) {
     using V = Vec<T>;
     for (int64_t p = 0; p < m; p++, w += 2 * (R - 1)) {
         Pair<V> by[R];
@@ -85,31 +91,32 @@ EMBER_NOINLINE void stage(const T* x, T* y, int64_t m, int64_t done, const T* w)
         for (int64_t q = 0; q < done; q++) {
             Pair<V> z[R];
 #pragma GCC unroll 5
-            for (int j = 0; j < R; j++) z[j] = load_pair(x, q + done * (p + m * j));
+            for (int j = 0; j < R; j++) z[j] = x.load(q + done * (p + m * j));
             butterfly<R, T>(z);
-            store_pair(z[0], y, q + done * R * p);
+            y.store(z[0], q + done * R * p);
 #pragma GCC unroll 4
-            for (int k = 1; k < R; k++) store_pair(z[k] * by[k], y, q + done * (R * p + k));
+            for (int k = 1; k < R; k++) y.store(z[k] * by[k], q + done * (R * p + k));
         }
     }
 }
 
 // The same of any radix r, by its definition.
 template <class T>
-EMBER_NOINLINE void any_stage(int64_t r, const T* x, T* y, int64_t m, int64_t done, const T* w) {
+EMBER_NOINLINE void any_stage(int64_t r, Block<T> x, Block<T> y, int64_t m, int64_t done,
+                              const T* w) {
     using V = Vec<T>;
     const T* roots = w + 2 * (r - 1) * m;
     for (int64_t p = 0; p < m; p++, w += 2 * (r - 1)) {
         for (int64_t q = 0; q < done; q++) {
             for (int64_t k = 0; k < r; k++) {
-                Pair<V> sum = load_pair(x, q + done * p);
+                Pair<V> sum = x.load(q + done * p);
                 for (int64_t j = 1, at = k; j < r; j++) {
                     Pair<V> root{V(roots[2 * at]), V(roots[2 * at + 1])};
-                    sum = sum + load_pair(x, q + done * (p + m * j)) * root;
+                    sum = sum + x.load(q + done * (p + m * j)) * root;
                     at = at + k < r ? at + k : at + k - r;
                 }
                 if (k > 0) sum = sum * Pair<V>{V(w[2 * (k - 1)]), V(w[2 * (k - 1) + 1])};
-                store_pair(sum, y, q + done * (r * p + k));
+                y.store(sum, q + done * (r * p + k));
             }
         }
     }
@@ -117,73 +124,198 @@ EMBER_NOINLINE void any_stage(int64_t r, const T* x, T* y, int64_t m, int64_t do
 
 // Transforms block a; b is as large. Returns where the result is.
 template <class T>
-T* run_stages(const FourierPlan& plan, T* a, T* b) {
+T* run_stages(const FourierPlan& plan, T* a, T* b, bool inverse) {
     const T* w = static_cast<const T*>(plan.table);
+    Block<T> x{a, inverse}, y{b, inverse};
     int64_t left = plan.n, done = 1;
     for (int i = 0; i < plan.stages; i++) {
         const int64_t r = plan.radix[i], m = left / r;
         switch (r) {
-            case 2: stage<2>(a, b, m, done, w); break;
-            case 3: stage<3>(a, b, m, done, w); break;
-            case 4: stage<4>(a, b, m, done, w); break;
-            case 5: stage<5>(a, b, m, done, w); break;
-            default: any_stage(r, a, b, m, done, w);
+            case 2: stage<2>(x, y, m, done, w); break;
+            case 3: stage<3>(x, y, m, done, w); break;
+            case 4: stage<4>(x, y, m, done, w); break;
+            case 5: stage<5>(x, y, m, done, w); break;
+            default: any_stage(r, x, y, m, done, w);
         }
         w += 2 * (r - 1) * m + 2 * r;
         done *= r;
         left = m;
-        T* other = a;
-        a = b;
-        b = other;
+        const Block<T> other = x;
+        x = y;
+        y = other;
     }
-    return a;
+    return x.data;
 }
 
 // ---- Lines
 
-// Gets items of lines by get(line, k) and puts each line's result by put(line, k, result), where
-// result(k) is any of its items. by_item: neighbouring lines, not items, lie side by side.
-template <class T, class Get, class Put>
-EMBER_INLINE void by_blocks(Context& context, const FourierPlan& plan, int64_t lines, bool by_item,
-                            Get get, Put put, int64_t kept) {
-    constexpr int64_t kLanes = Vec<T>::size, kTile = 8;
-    const int64_t n = plan.n, blocks = ceil_div(lines, kLanes), items = 2 * n * kLanes;
+// Lines that are pairs one after the other in memory; none where `data` is null.
+template <class T>
+struct Rows {
+    T* data = nullptr;
+    int64_t stride = 0;  // in numbers
+};
+
+// f(c, lane) for the corners of squares of rows by lanes, along some rows at a time: rows a power
+// of two apart would evict each other.
+template <class T, class F>
+EMBER_INLINE void for_squares(int64_t count, F f) {
+    constexpr int64_t kSquare = 16 / sizeof(T), kRun = 64;
+    for (int64_t c0 = 0; c0 < count; c0 += kRun)
+        for (int64_t lane = 0; lane < Vec<T>::size; lane += kSquare)
+            for (int64_t c = c0; c < c0 + kRun && c < count; c += kSquare) f(c, lane);
+}
+// Transposes the first `count` numbers of rows of all lanes into a block, or a block into rows.
+template <class T>
+EMBER_INLINE void into_block(const T* rows, int64_t stride, int64_t count, T* block) {
+    constexpr int64_t kLanes = Vec<T>::size, kSize = sizeof(T);
+    for_squares<T>(count, [&](int64_t c, int64_t lane) __attribute__((always_inline)) {
+        transpose_block<T>(reinterpret_cast<const char*>(rows + lane * stride + c), stride * kSize,
+                           reinterpret_cast<char*>(block + c * kLanes + lane), kLanes * kSize);
+    });
+}
+template <class T>
+EMBER_INLINE void out_of_block(const T* block, int64_t count, T* rows, int64_t stride) {
+    constexpr int64_t kLanes = Vec<T>::size, kSize = sizeof(T);
+    for_squares<T>(count, [&](int64_t c, int64_t lane) __attribute__((always_inline)) {
+        transpose_block<T>(reinterpret_cast<const char*>(block + c * kLanes + lane), kLanes * kSize,
+                           reinterpret_cast<char*>(rows + lane * stride + c), stride * kSize);
+    });
+}
+
+// A line as a block of one lane.
+template <class T>
+struct Single {
+    Pair<T>* data;
+    EMBER_INLINE Pair<T> load(int64_t k) const { return data[k]; }
+    EMBER_INLINE void store(Pair<T> x, int64_t k) const { data[k] = x; }
+};
+
+// What is done to n items before they are transformed and after.
+struct Nothing {
+    template <class B>
+    EMBER_INLINE void operator()(const B&) const {}
+};
+// Real lines of even length go as half as many numbers, parted into even and odd items. Takes the
+// n items of their transform apart, into n + 1 items of the whole line's.
+template <class T>
+struct Untangle {
+    int64_t n;
+    const Pair<T>* unit;
+    template <class B>
+    EMBER_INLINE void operator()(const B& z) const {
+        using V = decltype(z.load(0).re);
+        Pair<V> first = z.load(0);
+        z.store({first.re + first.im, V(T(0))}, 0);
+        z.store({first.re - first.im, V(T(0))}, n);
+        for (int64_t k = 1; k <= n - k; k++) {
+            Pair<V> a = z.load(k), b = z.load(n - k).conj();
+            Pair<V> even = (a + b).times(V(T(0.5))), w{V(unit[k].re), V(unit[k].im)};
+            Pair<V> odd = ((a - b) * w).turned().times(V(T(0.5)));
+            z.store(even + odd, k);
+            z.store((even - odd).conj(), n - k);
+        }
+    }
+};
+// And back; what is its own mirror image counts as real.
+template <class T>
+struct Tangle {
+    int64_t n;
+    const Pair<T>* unit;
+    template <class B>
+    EMBER_INLINE void operator()(const B& z) const {
+        using V = decltype(z.load(0).re);
+        V first = z.load(0).re, last = z.load(n).re;
+        z.store({first + last, first - last}, 0);
+        for (int64_t k = 1; k <= n - k; k++) {
+            Pair<V> a = z.load(k), b = z.load(n - k).conj(), even = a + b;
+            Pair<V> odd = ((a - b) * Pair<V>{V(unit[k].re), V(-unit[k].im)}).turned();
+            z.store(even - odd, k);
+            z.store((even + odd).conj(), n - k);
+        }
+    }
+};
+
+// What is transformed: `given` items of each line by get(line, k), prepared, and of the finished
+// result `kept` items by put(line, k, item). Where lines are pairs in rows, `from` and `to` are
+// these too, and get takes and put leaves what lies there, times the factor. by_item: neighbouring
+// lines, not items, lie side by side.
+template <class T, class Get, class Put, class Prepare = Nothing, class Finish = Nothing>
+struct Lines {
+    int64_t count;
+    bool by_item, inverse;
+    Get get;
+    Put put;
+    int64_t given, kept;
+    T factor = 1;
+    Rows<const T> from = {};
+    Rows<T> to = {};
+    Prepare prepare = {};
+    Finish finish = {};
+};
+
+template <class T, class G, class P, class B, class F>
+EMBER_INLINE void by_blocks(Context& context, const FourierPlan& plan,
+                            const Lines<T, G, P, B, F>& lines) {
+    constexpr int64_t kLanes = Vec<T>::size, kTile = 8, kWhole = sizeof(T) == 4 ? 2 : 1;
+    const int64_t blocks = ceil_div(lines.count, kLanes), items = 2 * (plan.n + 1) * kLanes;
     const int64_t cost = items * int64_t(sizeof(T)) * (plan.stages + 1);
     const int64_t grain =
         clamp_to(ceil_div(blocks, 64), ceil_div(4 * kGrainBytes, cost), int64_t(1) << 40);
     T* scratch = context.scratch_of<T>(2 * items * ceil_div(blocks, grain));
     // Visits tiles of some items of all lanes, so that both sides of a transposition stay near.
-    auto visit = [by_item](int64_t count, int64_t lanes, auto f) __attribute__((always_inline)) {
-        for (int64_t k0 = 0; k0 < count; k0 += kTile) {
-            const int64_t k1 = k0 + kTile < count ? k0 + kTile : count;
-            if (by_item) {
-                for (int64_t k = k0; k < k1; k++)
-                    for (int64_t lane = 0; lane < lanes; lane++) f(k, lane);
-            } else {
-                for (int64_t lane = 0; lane < lanes; lane++)
-                    for (int64_t k = k0; k < k1; k++) f(k, lane);
-            }
-        }
-    };
+    auto visit = [&lines](int64_t start, int64_t count, int64_t lanes, auto f)
+                     __attribute__((always_inline)) {
+                         for (int64_t k0 = start; k0 < count; k0 += kTile) {
+                             const int64_t k1 = k0 + kTile < count ? k0 + kTile : count;
+                             if (lines.by_item) {
+                                 for (int64_t k = k0; k < k1; k++)
+                                     for (int64_t lane = 0; lane < lanes; lane++) f(k, lane);
+                             } else {
+                                 for (int64_t lane = 0; lane < lanes; lane++)
+                                     for (int64_t k = k0; k < k1; k++) f(k, lane);
+                             }
+                         }
+                     };
     parallel_for(blocks, grain, [&](int64_t begin, int64_t end) {
         T* a = scratch + 2 * items * (begin / grain);
         for (int64_t block = begin; block < end; block++) {
             const int64_t first = block * kLanes;
-            const int64_t lanes = lines - first < kLanes ? lines - first : kLanes;
-            if (lanes < kLanes) memset(a, 0, size_t(items) * sizeof(T));
-            visit(n, lanes, [&](int64_t k, int64_t lane) __attribute__((always_inline)) {
-                const Pair<T> x = get(first + lane, k);
-                a[2 * k * kLanes + lane] = x.re;
-                a[(2 * k + 1) * kLanes + lane] = x.im;
-            });
-            const T* y = run_stages(plan, a, a + items);
-            visit(kept, lanes, [&](int64_t k, int64_t lane) __attribute__((always_inline)) {
-                put(first + lane, k, [=](int64_t i) __attribute__((always_inline)) {
-                    return Pair<T>{y[2 * i * kLanes + lane], y[(2 * i + 1) * kLanes + lane]};
-                });
-            });
+            const int64_t lanes = lines.count - first < kLanes ? lines.count - first : kLanes;
+            const bool whole = lanes == kLanes;
+            if (!whole) memset(a, 0, size_t(items) * sizeof(T));
+            const int64_t done = whole && lines.from.data ? lines.given / kWhole * kWhole : 0;
+            const int64_t back = whole && lines.to.data ? lines.kept / kWhole * kWhole : 0;
+            if (done > 0)
+                into_block<T>(lines.from.data + first * lines.from.stride, lines.from.stride,
+                              2 * done, a);
+            visit(done, lines.given, lanes,
+                  [&](int64_t k, int64_t lane) __attribute__((always_inline)) {
+                      const Pair<T> x = lines.get(first + lane, k);
+                      a[2 * k * kLanes + lane] = x.re;
+                      a[(2 * k + 1) * kLanes + lane] = x.im;
+                  });
+            lines.prepare(Block<T>{a, 0});
+            T* y = run_stages(plan, a, a + items, lines.inverse);
+            lines.finish(Block<T>{y, 0});
+            for (int64_t i = 0; i < 2 * lines.kept && lines.factor != T(1); i++)
+                (Vec<T>::load(y + i * kLanes) * Vec<T>(lines.factor)).store(y + i * kLanes);
+            if (back > 0)
+                out_of_block<T>(y, 2 * back, lines.to.data + first * lines.to.stride,
+                                lines.to.stride);
+            visit(back, lines.kept, lanes,
+                  [&](int64_t k, int64_t lane) __attribute__((always_inline)) {
+                      lines.put(first + lane, k,
+                                Pair<T>{y[2 * k * kLanes + lane], y[(2 * k + 1) * kLanes + lane]});
+                  });
         }
     });
+}
+// Takes the types of get and put from the call.
+template <class T, class Get, class Put>
+EMBER_INLINE void plain_blocks(Context& context, const FourierPlan& plan, int64_t count,
+                               bool by_item, Get get, Put put) {
+    by_blocks(context, plan, Lines<T, Get, Put>{count, by_item, false, get, put, plan.n, plan.n});
 }
 
 // One line in place, by a plan of any way.
@@ -199,24 +331,22 @@ void one_line(Context& context, const FourierPlan& plan, Pair<T>* line) {
     };
     switch (plan.way) {
         case FourierPlan::Way::Stages:
-            return by_blocks<T>(
+            return plain_blocks<T>(
                 context, plan, 1, false, [=](int64_t, int64_t k) { return line[k]; },
-                [=](int64_t, int64_t k, auto result) { line[k] = result(k); }, n);
+                [=](int64_t, int64_t k, P x) { line[k] = x; });
         case FourierPlan::Way::Split: {
             const int64_t rows = plan.first->n, columns = plan.second->n;
             P* middle = context.scratch_of<P>(n);
-            by_blocks<T>(
+            plain_blocks<T>(
                 context, *plan.first, columns, true,
                 [=](int64_t j, int64_t i) { return line[i * columns + j]; },
-                [=](int64_t j, int64_t k, auto result) {
-                    middle[k * columns + j] = result(k) * table[k * columns + j];
-                },
-                rows);
-            by_blocks<T>(
+                [=](int64_t j, int64_t k, P x) {
+                    middle[k * columns + j] = x * table[k * columns + j];
+                });
+            plain_blocks<T>(
                 context, *plan.second, rows, false,
                 [=](int64_t i, int64_t j) { return middle[i * columns + j]; },
-                [=](int64_t i, int64_t k, auto result) { line[k * rows + i] = result(k); },
-                columns);
+                [=](int64_t i, int64_t k, P x) { line[k * rows + i] = x; });
             return;
         }
         case FourierPlan::Way::Chirp: {
@@ -234,22 +364,23 @@ void one_line(Context& context, const FourierPlan& plan, Pair<T>* line) {
     }
 }
 
-// All lines, with get and put as above.
-template <class T, class Get, class Put>
-EMBER_INLINE void run(Context& context, const Fourier& g, Get get, Put put, int64_t kept) {
-    const FourierPlan& plan = *g.plan;
-    if (plan.way == FourierPlan::Way::Stages)
-        return by_blocks<T>(context, plan, g.lines, g.inner >= Vec<T>::size, get, put, kept);
-    Pair<T>* line = context.scratch_of<Pair<T>>(plan.n);
-    for (int64_t i = 0; i < g.lines; i++) {
-        parallel_for(plan.n, 16 * 1024, [&](int64_t begin, int64_t end) {
-            for (int64_t k = begin; k < end; k++) line[k] = get(i, k);
-        });
+template <class T, class G, class P, class B, class F>
+EMBER_INLINE void run(Context& context, const FourierPlan& plan, Lines<T, G, P, B, F> lines) {
+    if (plan.way == FourierPlan::Way::Stages) return by_blocks(context, plan, lines);
+    Pair<T>* line = context.scratch_of<Pair<T>>(plan.n + 1);
+    const Single<T> whole{line};
+    auto swap = [&] {
+        for (int64_t k = 0; k < plan.n && lines.inverse; k++) line[k] = line[k].swapped();
+    };
+    for (int64_t i = 0; i < lines.count; i++) {
+        for (int64_t k = 0; k < lines.given; k++) line[k] = lines.get(i, k);
+        lines.prepare(whole);
+        swap();
         Context own(context.device);
         one_line(own, plan, line);
-        parallel_for(kept, 16 * 1024, [&](int64_t begin, int64_t end) {
-            for (int64_t k = begin; k < end; k++) put(i, k, [&](int64_t j) { return line[j]; });
-        });
+        swap();
+        lines.finish(whole);
+        for (int64_t k = 0; k < lines.kept; k++) lines.put(i, k, line[k].times(lines.factor));
     }
 }
 
@@ -262,24 +393,28 @@ struct Places {
     }
 };
 
+// Lines of `given` and of `kept` items, by functions of their places.
+template <class T, class Get, class Put, class Prepare, class Finish>
+EMBER_INLINE void transform_lines(Context& context, const Fourier& g, int64_t given, int64_t kept,
+                                  Get get, Put put, Rows<const T> from, Rows<T> to, Prepare prepare,
+                                  Finish finish) {
+    if (g.inner > 1) from.data = nullptr, to.data = nullptr;
+    run(context, *g.plan,
+        Lines<T, Get, Put, Prepare, Finish>{g.lines, g.inner >= Vec<T>::size, g.inverse, get, put,
+                                            given, kept, T(g.factor), from, to, prepare, finish});
+}
+
 template <class T>
 void transform_complex(Context& context, const Fourier& g) {
     using P = Pair<T>;
     const P* in = static_cast<const P*>(g.in);
     P* out = static_cast<P*>(g.out);
-    const T factor = T(g.factor);
     const Places at{g.inner, g.n};
-    auto put = [=](int64_t line, int64_t k, auto result)
-                   __attribute__((always_inline)) { out[at(line, k)] = result(k).times(factor); };
-    if (g.inverse)
-        run<T>(
-            context, g, [=](int64_t line, int64_t k) { return in[at(line, k)].swapped(); },
-            [=](int64_t line, int64_t k, auto result) {
-                out[at(line, k)] = result(k).swapped().times(factor);
-            },
-            g.n);
-    else
-        run<T>(context, g, [=](int64_t line, int64_t k) { return in[at(line, k)]; }, put, g.n);
+    transform_lines<T>(
+        context, g, g.n, g.n, [=](int64_t line, int64_t k) { return in[at(line, k)]; },
+        [=](int64_t line, int64_t k, P x) { out[at(line, k)] = x; },
+        {static_cast<const T*>(g.in), 2 * g.n}, {static_cast<T*>(g.out), 2 * g.n}, Nothing(),
+        Nothing());
 }
 
 template <class T>
@@ -287,29 +422,21 @@ void real_to_half(Context& context, const Fourier& g) {
     using P = Pair<T>;
     const T* in = static_cast<const T*>(g.in);
     P* out = static_cast<P*>(g.out);
-    const T factor = T(g.factor);
     const int64_t half = g.n / 2;
     const Places from{g.inner, g.n}, to{g.inner, half + 1};
+    const Rows<T> rows{static_cast<T*>(g.out), 2 * (half + 1)};
+    auto put = [=](int64_t line, int64_t k, P x) { out[to(line, k)] = x; };
     if (g.n % 2 != 0)
-        return run<T>(
-            context, g, [=](int64_t line, int64_t k) { return P{in[from(line, k)], T(0)}; },
-            [=](int64_t line, int64_t k, auto result) {
-                out[to(line, k)] = result(k).times(factor);
-            },
-            half + 1);
-    // Even and odd items make the parts of half as many numbers, whose transform is taken apart.
-    const P* unit = static_cast<const P*>(g.unit);
-    run<T>(
-        context, g,
+        return transform_lines<T>(
+            context, g, g.n, half + 1,
+            [=](int64_t line, int64_t k) { return P{in[from(line, k)], T(0)}; }, put, {}, rows,
+            Nothing(), Nothing());
+    transform_lines<T>(
+        context, g, half, half + 1,
         [=](int64_t line, int64_t k) {
             return P{in[from(line, 2 * k)], in[from(line, 2 * k + 1)]};
         },
-        [=](int64_t line, int64_t k, auto result) {
-            P a = result(k < half ? k : 0), b = result(k > 0 ? half - k : 0).conj();
-            P even = a + b, odd = ((a - b) * unit[k]).turned();
-            out[to(line, k)] = (even + odd).times(T(0.5) * factor);
-        },
-        half + 1);
+        put, {in, g.n}, rows, Nothing(), Untangle<T>{half, static_cast<const P*>(g.unit)});
 }
 
 template <class T>
@@ -317,36 +444,25 @@ void half_to_real(Context& context, const Fourier& g) {
     using P = Pair<T>;
     const P* in = static_cast<const P*>(g.in);
     T* out = static_cast<T*>(g.out);
-    const T factor = T(g.factor);
     const int64_t n = g.n, half = n / 2;
     const Places from{g.inner, half + 1}, to{g.inner, n};
-    // What is its own mirror image counts as real.
-    auto item = [=](int64_t line, int64_t k) __attribute__((always_inline)) {
-        P x = in[from(line, k)];
-        return k == 0 || 2 * k == n ? P{x.re, T(0)} : x;
-    };
     if (n % 2 != 0)
-        return run<T>(
-            context, g,
+        return transform_lines<T>(
+            context, g, n, n,
             [=](int64_t line, int64_t k) {
-                return (k <= half ? item(line, k) : item(line, n - k).conj()).swapped();
+                if (k == 0) return P{in[from(line, 0)].re, T(0)};
+                return k <= half ? in[from(line, k)] : in[from(line, n - k)].conj();
             },
-            [=](int64_t line, int64_t k, auto result) { out[to(line, k)] = result(k).im * factor; },
-            n);
-    const P* unit = static_cast<const P*>(g.unit);
-    run<T>(
-        context, g,
-        [=](int64_t line, int64_t k) {
-            P a = item(line, k), b = item(line, half - k).conj();
-            P odd = (a - b) * unit[k].conj();
-            return ((a + b) - odd.turned()).swapped();
+            [=](int64_t line, int64_t k, P x) { out[to(line, k)] = x.re; }, {}, {}, Nothing(),
+            Nothing());
+    transform_lines<T>(
+        context, g, half + 1, half, [=](int64_t line, int64_t k) { return in[from(line, k)]; },
+        [=](int64_t line, int64_t k, P x) {
+            out[to(line, 2 * k)] = x.re;
+            out[to(line, 2 * k + 1)] = x.im;
         },
-        [=](int64_t line, int64_t k, auto result) {
-            P z = result(k);
-            out[to(line, 2 * k)] = z.im * factor;
-            out[to(line, 2 * k + 1)] = z.re * factor;
-        },
-        half);
+        {static_cast<const T*>(g.in), 2 * (half + 1)}, {out, n},
+        Tangle<T>{half, static_cast<const P*>(g.unit)}, Nothing());
 }
 
 template <class T>

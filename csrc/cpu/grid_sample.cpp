@@ -249,18 +249,21 @@ void sample_backward(const GridSample& g) {
         Places<T> places;
         find_places(g, image, first, n, true, places);
         T* out = static_cast<T*>(g.grad_grid) + (image * g.points + first) * g.rank;
-        for (int64_t p = 0; p < n; p++) {
-            T sum[3] = {};
-            for (int64_t c = image * g.channels; c < (image + 1) * g.channels; c++) {
-                const T* in = static_cast<const T*>(g.input) + c * plane;
-                const T by = grad[c * g.points + first + p];
-                for (int t = 0; t < places.taps; t++) {
-                    const T value = in[places.item[t][p]] * by;
-                    for (int d = 0; d < g.rank; d++) sum[d] += places.slope[d][t][p] * value;
+        T sums[3][kBlock] = {};
+        for (int64_t c = image * g.channels; c < (image + 1) * g.channels; c++) {
+            const T* in = static_cast<const T*>(g.input) + c * plane;
+            const T* by = grad + c * g.points + first;
+            for (int t = 0; t < places.taps; t++) {
+                for (int64_t p = 0; p < n; p++) {
+                    const T value = in[places.item[t][p]] * by[p];
+                    sums[0][p] += places.slope[0][t][p] * value;
+                    sums[1][p] += places.slope[1][t][p] * value;
+                    if (g.rank == 3) sums[2][p] += places.slope[2][t][p] * value;
                 }
             }
-            for (int d = 0; d < g.rank; d++) out[p * g.rank + d] = sum[g.rank - 1 - d];
         }
+        for (int64_t p = 0; p < n; p++)
+            for (int d = 0; d < g.rank; d++) out[p * g.rank + d] = sums[g.rank - 1 - d][p];
     });
 }
 

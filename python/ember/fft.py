@@ -26,34 +26,38 @@ __all__ = [
 _SWAPPED = {"backward": "forward", "forward": "backward", "ortho": "ortho"}
 
 
-def _factor(norm: str, inverse: bool, n: int) -> float:
-    """What a transform of `n` elements is multiplied by."""
-    if norm == "ortho":
-        return n**-0.5
-    return 1.0 / n if (norm == "backward") == inverse else 1.0
+def _factor(norm: str, inverse: bool, sizes: list[int]) -> float:
+    """What a transform of so many elements is multiplied by."""
+    if norm != "ortho" and (norm == "backward") != inverse:
+        return 1.0
+    n = max(math.prod(sizes), 1)
+    return n**-0.5 if norm == "ortho" else 1.0 / n
 
 
 def _on_cpu(transform: Callable, x: Tensor, *args: Any) -> Tensor:
     """The transform by the CPU's kernel, of a tensor of any device and there again."""
-    if x.device.type == "cpu":
+    if not x.is_cuda:
         return transform(x, *args)
     return transform(x.cpu(), *args).to(x.device)
 
 
 def _complex_to_complex(x: Tensor, dims: tuple[int, ...], norm: str, inverse: bool) -> Tensor:
     """The transform of a complex tensor over `dims`."""
-    n = math.prod([x.shape[d] for d in dims])
-    return _on_cpu(_C._fft_complex, x, dims, _factor(norm, inverse, max(n, 1)), inverse)
+    factor = _factor(norm, inverse, [x.shape[d] for d in dims])
+    return _on_cpu(_C._fft_complex, x, dims, factor, inverse)
 
 
 def _real_to_complex(x: Tensor, dim: int, norm: str) -> Tensor:
     """The first half of the transform of a real tensor over one dim."""
-    return _on_cpu(_C._fft_to_half, x, dim, _factor(norm, False, max(x.shape[dim], 1)))
+    return _on_cpu(_C._fft_to_half, x, dim, _factor(norm, False, [x.shape[dim]]))
 
 
 def _complex_to_real(x: Tensor, dim: int, norm: str, n: int) -> Tensor:
     """The inverse of the above, with a result of `n` elements along `dim`."""
-    return _on_cpu(_C._fft_to_real, x, dim, n, _factor(norm, True, n))
+    return _on_cpu(_C._fft_to_real, x, dim, n, _factor(norm, True, [n]))
+
+
+_REAL, _COMPLEX = (_C.float32, _C.float64), (_C.complex64, _C.complex128)
 
 
 def _complex_of(dtype: _C.dtype) -> _C.dtype:
@@ -75,6 +79,8 @@ def _prepared(name: str, x: Any, real: bool = False) -> Tensor:
     """The input in a floating dtype; complex unless `real`."""
     if not isinstance(x, Tensor):
         raise TypeError(f"fft.{name}: argument 'input' must be Tensor, not {type(x).__name__}")
+    if x.dtype in (_REAL if real else _COMPLEX):
+        return x
     if real and x.is_complex():
         raise RuntimeError(f"fft.{name}: expects a real input tensor, but got {x.dtype}")
     if x.dtype in (_C.float16, _C.bfloat16):
@@ -93,14 +99,15 @@ def _norm(name: str, norm: str | None) -> str:
 
 
 def _dim(name: str, x: Tensor, dim: int) -> int:
-    if not -x.dim() <= dim < x.dim():
+    rank = x.dim()
+    if not -rank <= dim < rank:
         raise IndexError(
             f"fft.{name}: Dimension out of range (expected to be in range of "
             f"[{-x.dim()}, {x.dim() - 1}], but got {dim})"
             if x.dim()
             else f"fft.{name}: Dimension specified as {dim} but tensor has no dimensions"
         )
-    return dim % x.dim()
+    return dim % rank
 
 
 def _count(name: str, n: int) -> int:
@@ -119,7 +126,7 @@ def _shape(
         dim = (dim,)
     if dim is not None:
         dims = [_dim(name, x, d) for d in dim]
-        if len(set(dims)) != len(dims):
+        if len(dims) > 1 and len(set(dims)) != len(dims):
             raise RuntimeError(f"fft.{name}: FFT dims must be unique")
         if s is not None and len(s) != len(dims):
             raise RuntimeError(
@@ -135,7 +142,8 @@ def _shape(
     else:
         dims = list(range(x.dim()))
     if s is None:
-        sizes = [x.shape[d] for d in dims]
+        shape = x.shape
+        sizes = [shape[d] for d in dims]
     else:
         sizes = [x.shape[d] if n == -1 else n for n, d in zip(s, dims, strict=True)]
     if last:
@@ -159,8 +167,9 @@ def _fftn(
 ) -> Tensor:
     x, norm = _prepared(name, x), _norm(name, norm)
     dims, sizes = _shape(name, x, s, dim)
-    for d, n in zip(dims, sizes, strict=True):
-        x = _resized(x, d, n)
+    if s is not None:
+        for d, n in zip(dims, sizes, strict=True):
+            x = _resized(x, d, n)
     if not dims:
         return _deliver(x.clone(), out)
     return _deliver(_complex_to_complex(x, tuple(dims), norm, inverse), out)
@@ -171,8 +180,9 @@ def _rfftn(name: str, x: Tensor, s: Any, dim: Any, norm: str) -> Tensor:
     dims, sizes = _shape(name, x, s, dim)
     if not dims:
         raise RuntimeError(f"fft.{name}: must transform at least one axis")
-    for d, n in zip(dims, sizes, strict=True):
-        x = _resized(x, d, n)
+    if s is not None:
+        for d, n in zip(dims, sizes, strict=True):
+            x = _resized(x, d, n)
     half = _real_to_complex(x, dims[-1], norm)
     return _complex_to_complex(half, tuple(dims[:-1]), norm, False) if dims[1:] else half
 
