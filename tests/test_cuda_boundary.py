@@ -27,12 +27,20 @@ COMPLEX_ALONE = (
 NUMBERS = "complex numbers have no kernels of their own there"
 RECURRENT = "recurrent layers run by their formula there; the fused one is not written"
 ATTENTION = "attention runs by its formula there; the fused one is not written"
+FOURIER = "Fourier transforms run on the CPU so far"
+POINTS = "images are read at points by the formula there"
+FACTORS = "factorisations are the CPU's"
 PRODUCTS = "sparse products are the CPU's so far"
 MISSING: dict[str, tuple[set[str], str]] = {
     "rnn": (FLOATS, RECURRENT),
     "rnn_backward": (FLOATS, RECURRENT),
     "attention": (FLOATS | HALVES, ATTENTION),
     "attention_backward": (FLOATS | HALVES, ATTENTION),
+    "fourier": (FLOATS, FOURIER),
+    "grid_sample": (FLOATS, POINTS),
+    "grid_sample_backward": (FLOATS, POINTS),
+    "lu_factor": (FLOATS | COMPLEX, FACTORS),
+    "substitute": (FLOATS | COMPLEX, FACTORS),
     "sparse_matmul": (FLOATS, PRODUCTS),
     "sparse_sample": (FLOATS, PRODUCTS),
     "complex": (FLOATS, NUMBERS),

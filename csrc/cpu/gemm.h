@@ -282,7 +282,7 @@ constexpr int64_t kFewRows = 4;  // up to here a product is bound by reading B o
 template <class S, class T>
 EMBER_INLINE bool few_rows(const Product<S, T>& x) {
     constexpr int64_t kLanes = Vec<T>::size, kChunk = 64;
-    const bool by_columns = x.m == 1 && x.b_col == 1;
+    const bool by_columns = x.m == 1 && x.b_col == 1 && x.n > 1;
     const bool by_dots = x.b_row == 1 && (x.a_col == 1 || x.k == 1);
     if (!by_columns && !by_dots) return false;
     const int64_t item_bytes = x.k * int64_t(sizeof(S)) * kChunk;

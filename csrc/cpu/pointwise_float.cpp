@@ -29,6 +29,10 @@ using IsNan = decltype([](auto x) { return x != x; });
 using IsInf = decltype([](auto x) { return abs(x) == decltype(x)(__builtin_inf()); });
 using IsFinite = decltype([](auto x) { return abs(x) < decltype(x)(__builtin_inf()); });
 
+using IsPositiveInfinity = decltype([](auto x) { return x == decltype(x)(__builtin_inf()); });
+using IsNegativeInfinity = decltype([](auto x) { return x == -decltype(x)(__builtin_inf()); });
+using SignBit = decltype([](auto x) { return copysign(decltype(x)(1), x) < decltype(x)(0); });
+
 using Negate = decltype([](auto x) { return -x; });
 using Absolute = decltype([](auto x) { return abs(x); });
 using Sign = decltype([](auto x) { return f::sign(x); });
@@ -112,6 +116,10 @@ void register_pointwise_float(Table& table) {
     table.set(kernels::isnan, predicate<IsNan>, kFloating);
     table.set(kernels::isinf, predicate<IsInf>, kFloating);
     table.set(kernels::isfinite, predicate<IsFinite>, kFloating);
+    // Integers are asked as floats, which keep the sign and are finite.
+    table.set(kernels::isposinf, predicate<IsPositiveInfinity>, kReal);
+    table.set(kernels::isneginf, predicate<IsNegativeInfinity>, kReal);
+    table.set(kernels::signbit, predicate<SignBit>, kReal);
 
     table.set(kernels::neg, numeric_kernel<Negate, 1, &I::neg>, kNumeric);
     table.set(kernels::abs, numeric_kernel<Absolute, 1, &I::abs>, kNumeric);

@@ -1,5 +1,8 @@
 #include "cpu/pointwise_float.h"
+#include "kernels/formulas/elementary.h"
+#include "kernels/formulas/error_function.h"
 #include "kernels/formulas/functor.h"
+#include "kernels/formulas/gamma.h"
 
 // The functions of kernels/formulas/math.inc.
 namespace ember::formulas::of {

@@ -7,7 +7,6 @@
 #include "kernels/formulas/elementary.h"
 #include "kernels/formulas/functor.h"
 #include "kernels/formulas/gamma.h"
-#include "kernels/formulas/normal_tails.h"
 #include "kernels/formulas/polynomial.h"
 
 // The functions of kernels/formulas/special.inc: scalar loops, one a function.
@@ -30,12 +29,6 @@ struct Single : Floating {
     using Item = float;
     using Result = float;
     static constexpr DType kOut = DType::Float32;
-};
-struct Predicate : Floating {
-    using Result = uint8_t;
-    static constexpr DType kOut = DType::Bool;
-    static constexpr int kCost = 1;
-    static constexpr DTypeMask kMask = kReal;
 };
 struct Integer {
     using Item = int64_t;

@@ -30,6 +30,9 @@ EMBER_BINARY(GreaterEqual, a >= b)
 EMBER_UNARY(IsNan, x != x)
 EMBER_UNARY(IsInf, f::abs(x) == V(INFINITY))
 EMBER_UNARY(IsFinite, f::abs(x) < V(INFINITY))
+EMBER_UNARY(IsPositiveInfinity, x == V(INFINITY))
+EMBER_UNARY(IsNegativeInfinity, x == -V(INFINITY))
+EMBER_UNARY(SignBit, f::copysign(V(1), x) < V(0))
 
 EMBER_UNARY(Negate, -x)
 EMBER_UNARY(Absolute, f::abs(x))
@@ -103,6 +106,10 @@ void register_pointwise_float(const Table& table) {
     table.set(kernels::isnan, float_kernel<IsNan, 1, Result::Bool>, kFloating);
     table.set(kernels::isinf, float_kernel<IsInf, 1, Result::Bool>, kFloating);
     table.set(kernels::isfinite, float_kernel<IsFinite, 1, Result::Bool>, kFloating);
+    // Integers are asked as floats, which keep the sign and are finite.
+    table.set(kernels::isposinf, float_kernel<IsPositiveInfinity, 1, Result::Bool>, kReal);
+    table.set(kernels::isneginf, float_kernel<IsNegativeInfinity, 1, Result::Bool>, kReal);
+    table.set(kernels::signbit, float_kernel<SignBit, 1, Result::Bool>, kReal);
 
     table.set(kernels::neg, numeric_kernel<Negate, NegateInt, 1>, kNumeric);
     table.set(kernels::abs, numeric_kernel<Absolute, AbsoluteInt, 1>, kNumeric);

@@ -3,7 +3,6 @@
 #include "kernels/formulas/elementary.h"
 #include "kernels/formulas/functor.h"
 #include "kernels/formulas/gamma.h"
-#include "kernels/formulas/normal_tails.h"
 #include "kernels/formulas/polynomial.h"
 #include "kernels/special.h"
 
@@ -19,10 +18,6 @@ namespace {
 struct Floating {
     using Item = double;
     static constexpr DTypeMask kMask = kFloating;
-};
-struct Predicate {
-    using Item = double;
-    static constexpr DTypeMask kMask = kReal;
 };
 struct Integer {
     using Item = int64_t;

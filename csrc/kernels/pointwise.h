@@ -20,7 +20,8 @@ extern Pointwise addcmul, addcdiv, lerp;  // x + imm[0]*a*b, x + imm[0]*a/b, a +
 
 // Comparisons and predicates write bool.
 extern Pointwise eq, ne, lt, le, gt, ge;
-extern Pointwise isnan, isinf, isfinite, logical_not, logical_and, logical_or, logical_xor;
+extern Pointwise isnan, isinf, isfinite, isposinf, isneginf, signbit, logical_not, logical_and,
+    logical_or, logical_xor;
 extern Pointwise where;  // where(condition, a, b)
 
 // Unary.

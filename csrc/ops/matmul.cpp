@@ -96,14 +96,32 @@ void run_batched(kernels::Gemm g, const Tensor& a, const Tensor& b, const Tensor
 
 Tensor product(const char* name, const Tensor& a, const Tensor& b, const Dest& dest);
 
-// (p + i q) (r + i s) as four products of reals.
+// A product of reals, (m, 2 k) by (2 k, 2 n): of the memory of a with b's numbers r + i s as
+// squares [r, s; -s, r]; it is the memory of the result.
 Tensor complex_product(const char* name, const Tensor& a, const Tensor& b) {
     GradModeGuard no_grad(false);
-    Tensor left = parts_of(a), right = parts_of(b);
-    Tensor p = select(left, -1, 0), q = select(left, -1, 1);
-    Tensor r = select(right, -1, 0), s = select(right, -1, 1);
-    return complex(sub(product(name, p, r, {}), product(name, q, s, {})),
-                   add(product(name, p, s, {}), product(name, q, r, {})), {});
+    auto merged = [](const Tensor& parts) {  // (..., k, 2) as (..., 2 k)
+        Dims sizes(parts.sizes());
+        sizes.pop_back();
+        sizes.back() *= 2;
+        return reshape(parts, sizes);
+    };
+    Dims sizes(b.sizes());
+    sizes.insert(b.dim() - 1, 2);
+    Tensor squares = empty(sizes, b.options());
+    copy_(select(squares, -2, 0), b);
+    Tensor from = parts_of(b), turned = parts_of(select(squares, -2, 1));
+    copy_(select(turned, -1, 0), neg(select(from, -1, 1)));
+    copy_(select(turned, -1, 1), select(from, -1, 0));
+    sizes = Dims(b.sizes());
+    sizes[b.dim() - 2] *= 2;
+    sizes.back() *= 2;
+    Tensor out = product(name, merged(parts_of(contiguous(a))),
+                         reshape(merged(parts_of(squares)), sizes), {});
+    sizes = Dims(out.sizes());
+    sizes.back() /= 2;
+    sizes.push_back(2);
+    return joined(reshape(out, sizes));
 }
 
 // The product of tensors with at least two dims each, into `out` if the kernel can write it.

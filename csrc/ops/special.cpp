@@ -162,8 +162,8 @@ Tensor polygamma(int64_t n, const Tensor& x, const Dest& dest) {
     Tensor copy;
     const Tensor& first = original(x, dest, x, copy);
     DType dtype = is_integral(x.dtype()) ? modes::default_dtype() : x.dtype();
-    Tensor out =
-        pointwise(kernels::polygamma, "polygamma", {x}, dest, {dtype, dtype, {number(n)}, 100});
+    Tensor out = pointwise(n == 1 ? kernels::trigamma : kernels::polygamma, "polygamma", {x}, dest,
+                           {dtype, dtype, {number(n)}, 100});
     if (needs_grad(x))
         record("PolygammaBackward0", out, {x}, dest,
                [x = Saved(first), n](Backward& bw, const Tensor& g) {

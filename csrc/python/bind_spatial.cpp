@@ -1,4 +1,5 @@
 #include "ops/conv.h"
+#include "ops/grid_sample.h"
 #include "ops/norm.h"
 #include "ops/pool.h"
 #include "ops/resample.h"
@@ -59,6 +60,15 @@ constexpr const char* kAdaptive =
 }  // namespace
 
 void bind_spatial(BindTable& t) {
+    bind<&ops::grid_sample>(
+        t, kFunction,
+        "_grid_sample(input, grid, mode: str, padding_mode: str, align_corners: bool)",
+        "Images read at points, without a gradient.");
+    bind<&ops::grid_sample_backward>(
+        t, kFunction,
+        "_grid_sample_backward(grad, input, grid, mode: str, padding_mode: str, "
+        "align_corners: bool, of_input: bool, of_grid: bool)",
+        "The gradients of images and points, or None where not wanted.");
     static const std::string adaptive_avg = std::string("Means") + kAdaptive;
     static const std::string adaptive_max =
         std::string("Maxima") + kAdaptive + " With return_indices also their indices (int64).";

@@ -86,12 +86,7 @@ def run(name: str, function: Callable, *tensors: Tensor, **kwargs: Any) -> Any:
 
     Tensors of other devices come to the CPU, and the results go where the first of them was.
     """
-    device = tensors[0].device
-    for t in tensors:
-        if t.device != device:
-            raise RuntimeError(
-                f"{name}: all tensors must be on one device, got {device} and {t.device}"
-            )
+    device = _same_device(name, tensors)
     try:
         with np.errstate(all="ignore"):
             result = function(*(t.detach().cpu().numpy() for t in tensors), **kwargs)
@@ -153,22 +148,27 @@ def fit(g: Tensor | None, like: Tensor) -> Tensor | None:
     return g.sum(dims, keepdim=True).reshape(like.shape)
 
 
-def _substitute(a: np.ndarray, b: np.ndarray, upper: bool, unit: bool) -> np.ndarray:
-    """Triangular solve by rows; zeros on the diagonal give infinities."""
-    n = a.shape[-1]
-    batch = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
-    x = np.array(np.broadcast_to(b, (*batch, *b.shape[-2:])))
-    for i in range(n - 1, -1, -1) if upper else range(n):
-        done = slice(i + 1, n) if upper else slice(0, i)
-        row = x[..., i, :] - (a[..., i : i + 1, done] @ x[..., done, :])[..., 0, :]
-        x[..., i, :] = row if unit else row / a[..., i, i, None]
-    return x
+def _same_device(name: str, tensors: Sequence[Tensor]) -> _C.device:
+    device = tensors[0].device
+    for t in tensors:
+        if t.device != device:
+            raise RuntimeError(
+                f"{name}: all tensors must be on one device, got {device} and {t.device}"
+            )
+    return device
+
+
+def _on_cpu(name: str, function: Callable, *tensors: Tensor, **kwargs: Any) -> Any:
+    """A function of the CPU's tensors for those of any device."""
+    device = _same_device(name, tensors)
+    result = function(*(t.cpu() for t in tensors), **kwargs)
+    return tuple(r.to(device) for r in result) if isinstance(result, tuple) else result.to(device)
 
 
 class SolveTriangular(Function):
     @staticmethod
     def forward(ctx: Any, a: Tensor, b: Tensor, upper: bool, unit: bool) -> Tensor:
-        x = run("linalg.solve_triangular", _substitute, a, b, upper=upper, unit=unit)
+        x = _on_cpu("linalg.solve_triangular", _C._solve_triangular, a, b, upper=upper, unit=unit)
         ctx.save_for_backward(a, x)
         ctx.upper, ctx.unit = upper, unit
         return x
@@ -401,28 +401,6 @@ class PseudoInverse(Function):
         return ga, None, None, None
 
 
-def _factor(a: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """L and U in one matrix, and the row exchanged with each (from 1), by partial pivoting."""
-    lu = np.array(a)
-    *batch, m, n = lu.shape
-    flat = lu.reshape(math.prod(batch), m, n)
-    k = min(m, n)
-    pivots = np.empty((len(flat), k), np.int32)
-    each = np.arange(len(flat))
-    for j in range(k):
-        column = flat[:, j:, j]
-        # LAPACK takes a complex number for as large as its parts together.
-        p = j + (np.abs(column.real) + np.abs(column.imag)).argmax(-1)
-        pivots[:, j] = p + 1
-        row = flat[each, p].copy()
-        flat[each, p] = flat[:, j]
-        flat[:, j] = row
-        top = flat[:, j, j, None]
-        np.divide(flat[:, j + 1 :, j], top, out=flat[:, j + 1 :, j], where=top != 0)
-        flat[:, j + 1 :, j + 1 :] -= flat[:, j + 1 :, j, None] * flat[:, None, j, j + 1 :]
-    return flat.reshape(lu.shape), pivots.reshape(*batch, k)
-
-
 def permutation(pivots: np.ndarray, m: int) -> np.ndarray:
     """P of a = P L U from the exchanges."""
     *batch, k = pivots.shape
@@ -439,10 +417,15 @@ def permutation(pivots: np.ndarray, m: int) -> np.ndarray:
     return matrix.reshape(*batch, m, m)
 
 
+def lu_factor(a: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """L and U in one matrix, the exchanges, and the first zero on U's diagonal, from 1, or 0."""
+    return _on_cpu("linalg.lu_factor", _C._lu_factor, a)
+
+
 class LUFactor(Function):
     @staticmethod
     def forward(ctx: Any, a: Tensor) -> tuple[Tensor, Tensor]:
-        lu, pivots = run("linalg.lu_factor", _factor, a)
+        lu, pivots, _ = lu_factor(a)
         ctx.save_for_backward(lu, pivots)
         ctx.mark_non_differentiable(pivots)
         return lu, pivots

@@ -19,17 +19,6 @@ _SolveEx = namedtuple("linalg_solve_ex", "result info")
 _LUFactorEx = namedtuple("linalg_lu_factor_ex", "LU pivots info")
 
 
-def _first_zero(packed: Tensor) -> Tensor:
-    """Which diagonal element of U is the first that is 0, from 1; 0 where none is."""
-    zero = packed.detach().diagonal(0, -2, -1) == 0
-    n = zero.shape[-1]
-    if n == 0:
-        return _C.zeros(packed.shape[:-2], dtype=_C.int32, device=packed.device)
-    places = _C.arange(1, n + 1, device=packed.device)
-    first = _C.where(zero, places, n + 1).amin(-1)
-    return _C.where(first > n, 0, first).to(_C.int32)
-
-
 def _raise_if(name: str, info: Tensor, what: str) -> None:
     bad = info.reshape(-1).nonzero()
     if bad.shape[0]:
@@ -53,8 +42,11 @@ def lu_factor_ex(
     from . import linalg
 
     _check("linalg.lu_factor_ex", A)
-    packed, pivots = linalg.lu_factor(A, pivot=pivot)
-    info = _first_zero(packed)
+    if A.requires_grad or not pivot:
+        packed, pivots = linalg.lu_factor(A, pivot=pivot)
+        info = _lapack.lu_factor(A.detach())[2]
+    else:
+        packed, pivots, info = _lapack.lu_factor(A)
     if check_errors:
         _raise_if("linalg.lu_factor_ex", info, _SINGULAR)
     return deliver(_LUFactorEx(packed, pivots, info), out)
@@ -65,7 +57,7 @@ def inv_ex(A: Tensor, *, check_errors: bool = False, out: Any = None) -> Any:
     from . import linalg
 
     _check("linalg.inv_ex", A, square=True)
-    info = _first_zero(linalg.lu_factor(A.detach()).LU)
+    info = _lapack.lu_factor(A.detach())[2]
     if check_errors:
         _raise_if("linalg.inv_ex", info, _SINGULAR)
     regular, failed = _regular(A, info)
@@ -80,7 +72,7 @@ def solve_ex(
     from . import linalg
 
     _check("linalg.solve_ex", A, square=True)
-    info = _first_zero(linalg.lu_factor(A.detach()).LU)
+    info = _lapack.lu_factor(A.detach())[2]
     if check_errors:
         _raise_if("linalg.solve_ex", info, _SINGULAR)
     regular, failed = _regular(A, info)

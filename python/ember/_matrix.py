@@ -68,6 +68,8 @@ def inner(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
     """Dot products of the last dims; a product by a zero-dim tensor."""
     if input.dim() == 0 or other.dim() == 0:
         return deliver(input * other, out)
+    if input.dim() == 1 == other.dim():
+        return _C.dot(input, other) if out is None else _C.dot(input, other, out=out)
     if input.shape[-1] != other.shape[-1]:
         raise RuntimeError(
             f"inner: the last dimensions must match, got {tuple(input.shape)} and "
@@ -206,7 +208,7 @@ def addr(
     if vec1.dim() != 1 or vec2.dim() != 1:
         raise RuntimeError(f"addr: expected 1-D vectors, got {vec1.dim()}D and {vec2.dim()}D")
     shape = (vec1.shape[0], vec2.shape[0])
-    if _lapack._broadcast("addr", input.shape, shape) != shape:
+    if input.shape != shape and _lapack._broadcast("addr", input.shape, shape) != shape:
         raise RuntimeError(f"addr: input {tuple(input.shape)} does not broadcast to {shape}")
     result = _C.outer(vec1, vec2)
     if alpha != 1:

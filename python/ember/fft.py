@@ -1,4 +1,4 @@
-"""Discrete Fourier transforms over numpy's, under PyTorch's names in ``torch.fft``.
+"""Discrete Fourier transforms under PyTorch's names in ``torch.fft``.
 
 ``norm`` says where the factor of ``1 / n`` goes: ``"backward"`` (the default) into the inverse
 transforms, ``"forward"`` into the others, and its root into both with ``"ortho"``. ``n`` and ``s``
@@ -8,13 +8,11 @@ stay in single precision.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-
 from . import _C
-from .autograd.function import Function
 
 Tensor = _C.Tensor
 
@@ -24,91 +22,46 @@ __all__ = [
     "rfft2", "rfftfreq", "rfftn",
 ]  # fmt: skip
 
-# A transform's transpose runs the other way with the same factor.
+# What the conjugate's inverse takes in place of a factor.
 _SWAPPED = {"backward": "forward", "forward": "backward", "ortho": "ortho"}
 
 
-def _transformed(transform: Callable, x: Tensor, dtype: _C.dtype) -> Tensor:
-    """What numpy makes of a tensor of any device, there again."""
-    array = np.ascontiguousarray(transform(x.detach().cpu().numpy()))
-    return _C.from_numpy(array).to(x.device, dtype)
+def _factor(norm: str, inverse: bool, sizes: list[int]) -> float:
+    """What a transform of so many elements is multiplied by."""
+    if norm != "ortho" and (norm == "backward") != inverse:
+        return 1.0
+    n = max(math.prod(sizes), 1)
+    return n**-0.5 if norm == "ortho" else 1.0 / n
 
 
-def _empty(sizes: Sequence[int]) -> bool:
-    return 0 in sizes
+def _on_cpu(transform: Callable, x: Tensor, *args: Any) -> Tensor:
+    """The transform by the CPU's kernel, of a tensor of any device and there again."""
+    if not x.is_cuda:
+        return transform(x, *args)
+    return transform(x.cpu(), *args).to(x.device)
 
 
-class _ComplexToComplex(Function):
+def _complex_to_complex(x: Tensor, dims: tuple[int, ...], norm: str, inverse: bool) -> Tensor:
     """The transform of a complex tensor over `dims`."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, dims: tuple[int, ...], norm: str, inverse: bool) -> Tensor:
-        ctx.how = dims, norm, inverse
-        if _empty(x.shape):
-            return x.clone()
-        transform = np.fft.ifftn if inverse else np.fft.fftn
-        return _transformed(lambda a: transform(a, axes=dims, norm=norm), x, x.dtype)
-
-    @staticmethod
-    def backward(ctx: Any, g: Tensor) -> tuple:
-        dims, norm, inverse = ctx.how
-        return _ComplexToComplex.apply(g, dims, _SWAPPED[norm], not inverse), None, None, None
+    factor = _factor(norm, inverse, [x.shape[d] for d in dims])
+    return _on_cpu(_C._fft_complex, x, dims, factor, inverse)
 
 
-class _RealToComplex(Function):
+def _real_to_complex(x: Tensor, dim: int, norm: str) -> Tensor:
     """The first half of the transform of a real tensor over one dim."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, dim: int, norm: str) -> Tensor:
-        n = x.shape[dim]
-        ctx.how = dim, norm, n
-        dtype = _complex_of(x.dtype)
-        if _empty(x.shape):
-            sizes = list(x.shape)
-            sizes[dim] = n // 2 + 1
-            return _C.zeros(sizes, dtype=dtype, device=x.device)
-        return _transformed(lambda a: np.fft.rfft(a, axis=dim, norm=norm), x, dtype)
-
-    @staticmethod
-    def backward(ctx: Any, g: Tensor) -> tuple:
-        dim, norm, n = ctx.how
-        whole = _ComplexToComplex.apply(_resized(g, dim, n), (dim,), _SWAPPED[norm], True)
-        return _C.real(whole), None, None
+    return _on_cpu(_C._fft_to_half, x, dim, _factor(norm, False, [x.shape[dim]]))
 
 
-class _ComplexToReal(Function):
+def _complex_to_real(x: Tensor, dim: int, norm: str, n: int) -> Tensor:
     """The inverse of the above, with a result of `n` elements along `dim`."""
+    return _on_cpu(_C._fft_to_real, x, dim, n, _factor(norm, True, [n]))
 
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, dim: int, norm: str, n: int) -> Tensor:
-        ctx.how = dim, norm, n
-        dtype = _real_of(x.dtype)
-        if _empty(x.shape):
-            sizes = list(x.shape)
-            sizes[dim] = n
-            return _C.zeros(sizes, dtype=dtype, device=x.device)
-        return _transformed(lambda a: np.fft.irfft(a, n, axis=dim, norm=norm), x, dtype)
 
-    @staticmethod
-    def backward(ctx: Any, g: Tensor) -> tuple:
-        dim, norm, n = ctx.how
-        half = _RealToComplex.apply(g, dim, _SWAPPED[norm])
-        # All but the first, and for even n the last, stand for their mirror images too.
-        weights = _C.full((n // 2 + 1,), 2, dtype=g.dtype, device=g.device)
-        weights[0] = 1
-        if n % 2 == 0:
-            weights[-1] = 1
-        sizes = [1] * g.dim()
-        sizes[dim] = -1
-        return half * weights.reshape(sizes), None, None, None
+_REAL, _COMPLEX = (_C.float32, _C.float64), (_C.complex64, _C.complex128)
 
 
 def _complex_of(dtype: _C.dtype) -> _C.dtype:
     return _C.complex128 if dtype in (_C.float64, _C.complex128) else _C.complex64
-
-
-def _real_of(dtype: _C.dtype) -> _C.dtype:
-    return _C.float64 if dtype in (_C.float64, _C.complex128) else _C.float32
 
 
 def _resized(x: Tensor, dim: int, n: int) -> Tensor:
@@ -126,6 +79,8 @@ def _prepared(name: str, x: Any, real: bool = False) -> Tensor:
     """The input in a floating dtype; complex unless `real`."""
     if not isinstance(x, Tensor):
         raise TypeError(f"fft.{name}: argument 'input' must be Tensor, not {type(x).__name__}")
+    if x.dtype in (_REAL if real else _COMPLEX):
+        return x
     if real and x.is_complex():
         raise RuntimeError(f"fft.{name}: expects a real input tensor, but got {x.dtype}")
     if x.dtype in (_C.float16, _C.bfloat16):
@@ -144,14 +99,15 @@ def _norm(name: str, norm: str | None) -> str:
 
 
 def _dim(name: str, x: Tensor, dim: int) -> int:
-    if not -x.dim() <= dim < x.dim():
+    rank = x.dim()
+    if not -rank <= dim < rank:
         raise IndexError(
             f"fft.{name}: Dimension out of range (expected to be in range of "
             f"[{-x.dim()}, {x.dim() - 1}], but got {dim})"
             if x.dim()
             else f"fft.{name}: Dimension specified as {dim} but tensor has no dimensions"
         )
-    return dim % x.dim()
+    return dim % rank
 
 
 def _count(name: str, n: int) -> int:
@@ -170,7 +126,7 @@ def _shape(
         dim = (dim,)
     if dim is not None:
         dims = [_dim(name, x, d) for d in dim]
-        if len(set(dims)) != len(dims):
+        if len(dims) > 1 and len(set(dims)) != len(dims):
             raise RuntimeError(f"fft.{name}: FFT dims must be unique")
         if s is not None and len(s) != len(dims):
             raise RuntimeError(
@@ -186,7 +142,8 @@ def _shape(
     else:
         dims = list(range(x.dim()))
     if s is None:
-        sizes = [x.shape[d] for d in dims]
+        shape = x.shape
+        sizes = [shape[d] for d in dims]
     else:
         sizes = [x.shape[d] if n == -1 else n for n, d in zip(s, dims, strict=True)]
     if last:
@@ -210,11 +167,12 @@ def _fftn(
 ) -> Tensor:
     x, norm = _prepared(name, x), _norm(name, norm)
     dims, sizes = _shape(name, x, s, dim)
-    for d, n in zip(dims, sizes, strict=True):
-        x = _resized(x, d, n)
+    if s is not None:
+        for d, n in zip(dims, sizes, strict=True):
+            x = _resized(x, d, n)
     if not dims:
         return _deliver(x.clone(), out)
-    return _deliver(_ComplexToComplex.apply(x, tuple(dims), norm, inverse), out)
+    return _deliver(_complex_to_complex(x, tuple(dims), norm, inverse), out)
 
 
 def _rfftn(name: str, x: Tensor, s: Any, dim: Any, norm: str) -> Tensor:
@@ -222,10 +180,11 @@ def _rfftn(name: str, x: Tensor, s: Any, dim: Any, norm: str) -> Tensor:
     dims, sizes = _shape(name, x, s, dim)
     if not dims:
         raise RuntimeError(f"fft.{name}: must transform at least one axis")
-    for d, n in zip(dims, sizes, strict=True):
-        x = _resized(x, d, n)
-    half = _RealToComplex.apply(x, dims[-1], norm)
-    return _ComplexToComplex.apply(half, tuple(dims[:-1]), norm, False) if dims[1:] else half
+    if s is not None:
+        for d, n in zip(dims, sizes, strict=True):
+            x = _resized(x, d, n)
+    half = _real_to_complex(x, dims[-1], norm)
+    return _complex_to_complex(half, tuple(dims[:-1]), norm, False) if dims[1:] else half
 
 
 def _irfftn(name: str, x: Tensor, s: Any, dim: Any, norm: str) -> Tensor:
@@ -235,8 +194,8 @@ def _irfftn(name: str, x: Tensor, s: Any, dim: Any, norm: str) -> Tensor:
         x = _resized(x, d, n)
     x = _resized(x, dims[-1], sizes[-1] // 2 + 1)
     if dims[1:]:
-        x = _ComplexToComplex.apply(x, tuple(dims[:-1]), norm, True)
-    return _ComplexToReal.apply(x, dims[-1], norm, sizes[-1])
+        x = _complex_to_complex(x, tuple(dims[:-1]), norm, True)
+    return _complex_to_real(x, dims[-1], norm, sizes[-1])
 
 
 def _one(x: Any, n: int | None, dim: int) -> tuple[Any, tuple[int, ...]]:

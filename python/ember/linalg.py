@@ -555,9 +555,9 @@ def cross(input: Tensor, other: Tensor, *, dim: int = -1, out: Tensor | None = N
             f"linalg.cross: inputs dimension {dim} must have length 3, got {tuple(input.shape)} "
             f"and {tuple(other.shape)}"
         )
-    a, b = input.unbind(d), other.unbind(d)
-    parts = [a[i - 2] * b[i - 1] - a[i - 1] * b[i - 2] for i in range(3)]
-    return deliver(_C.stack(parts, d), out)
+    # a[i] * b[i + 1] - a[i + 1] * b[i] is item i - 1.
+    turned = input * other.roll(-1, d) - input.roll(-1, d) * other
+    return deliver(turned.roll(-1, d), out)
 
 
 def diagonal(A: Tensor, *, offset: int = 0, dim1: int = -2, dim2: int = -1) -> Tensor:

@@ -3,25 +3,54 @@
 #include <cmath>
 #include <cstdint>
 
-#include "core/macros.h"
+#include "kernels/formulas/math.h"
 
-// Short formulas in double, and of integers in 64 bits.
+// Short formulas, and of integers in 64 bits.
 namespace ember::formulas {
 
-EMBER_FORMULA double sinc(double x) {
-    double y = 3.14159265358979323846 * x;
-    return y == 0 ? 1 : ::sin(y) / y;
+template <class V>
+EMBER_FORMULA V sinc(V x) {
+    V y = x * V(3.14159265358979323846);
+    return select(y == V(0), V(1), sin(y) / y);
 }
-EMBER_FORMULA double entr(double x) {
-    return x > 0 ? -x * ::log(x) : x == 0 ? 0 : x < 0 ? -INFINITY : x;
+template <class V>
+EMBER_FORMULA V entr(V x) {
+    V y = select(x == V(0), V(0), -x * log(x));
+    return select(x < V(0), V(-ScalarOf<V>(__builtin_inf())), y);
 }
-EMBER_FORMULA double logit(double x, double low, double high) {
-    double p = x < low ? low : x > high ? high : x;
-    return ::log(p / (1 - p));
+template <class V>
+EMBER_FORMULA V logit(V x, V low, V high) {
+    V p = select(x < low, low, select(x > high, high, x));
+    return log(p / (V(1) - p));
 }
-EMBER_FORMULA double nan_to_num(double x, double nan, double high, double low) {
-    return x != x ? nan : x == INFINITY ? high : x == -INFINITY ? low : x;
+template <class V>
+EMBER_FORMULA V nan_to_num(V x, V nan, V high, V low) {
+    V infinity = V(ScalarOf<V>(__builtin_inf()));
+    V y = select(x == infinity, high, select(x == -infinity, low, x));
+    return select(x == x, y, nan);
 }
+
+template <class V>
+EMBER_FORMULA V xlogy(V a, V b) {
+    return select(b == b, select(a == V(0), V(0), a * log(b)), b);
+}
+template <class V>
+EMBER_FORMULA V xlog1py(V a, V b) {
+    return select(b == b, select(a == V(0), V(0), a * log1p(b)), b);
+}
+template <class V>
+EMBER_FORMULA V logaddexp(V a, V b) {
+    V infinity = V(ScalarOf<V>(__builtin_inf()));
+    V y = maximum(a, b) + log1p(exp(-abs(a - b)));
+    return select((abs(a) == infinity) & (a == b), a, y);
+}
+template <class V>
+EMBER_FORMULA V logaddexp2(V a, V b) {
+    V infinity = V(ScalarOf<V>(__builtin_inf()));
+    V y = fma(log1p(exp2(-abs(a - b))), V(1.44269504088896340736), maximum(a, b));
+    return select((abs(a) == infinity) & (a == b), a, y);
+}
+
 EMBER_FORMULA double frexp_mantissa(double x) {
     int exponent;
     return ::frexp(x, &exponent);
@@ -30,20 +59,6 @@ EMBER_FORMULA double frexp_exponent(double x) {
     int exponent = 0;
     ::frexp(x, &exponent);
     return exponent;
-}
-EMBER_FORMULA bool signbit(double x) { return std::signbit(x); }
-
-EMBER_FORMULA double xlogy(double a, double b) { return b != b ? b : a == 0 ? 0 : a * ::log(b); }
-EMBER_FORMULA double xlog1py(double a, double b) {
-    return b != b ? b : a == 0 ? 0 : a * ::log1p(b);
-}
-EMBER_FORMULA double logaddexp(double a, double b) {
-    if (std::isinf(a) && a == b) return a;
-    return ::fmax(a, b) + ::log1p(::exp(-::fabs(a - b)));
-}
-EMBER_FORMULA double logaddexp2(double a, double b) {
-    if (std::isinf(a) && a == b) return a;
-    return ::fmax(a, b) + ::log1p(::exp2(-::fabs(a - b))) * 1.44269504088896340736;
 }
 
 // The neighbour of `from` towards `to` among 16-bit floats, of which a and b are the bits.

@@ -2,9 +2,9 @@
 
 #include <cmath>
 
-#include "kernels/formulas/traits.h"
+#include "kernels/formulas/math.h"
 
-// The gamma function's relatives in double.
+// The gamma function's relatives.
 namespace ember::formulas {
 
 // Hurwitz's zeta(s, q) = sum of (q + k)^-s, k >= 0, for s > 1 and q > 0 by Euler and Maclaurin: the
@@ -54,52 +54,115 @@ EMBER_FORMULA double zeta(double s, double q) {
     return zeta_positive(s, first) + (std::fmod(s, 2) == 0 ? below : -below);
 }
 
-// The logarithmic derivative of gamma: reflection below 0, recurrence to 10, then the asymptotic
-// series (DLMF 5.5.4, 5.5.2, 5.11.2).
-EMBER_FORMULA double digamma(double x) {
-    constexpr double pi = 3.14159265358979323846;
-    if (x == 0) return std::copysign(INFINITY, -x);
-    double reflected = 0;
-    if (x < 0) {
-        double rest = x - std::trunc(x);
-        if (rest == 0) return NAN;
-        reflected = -pi / std::tan(pi * rest);
-        x = 1 - x;
+// digamma and trigamma at y > 0 are their values at y + k >= 10 and what the recurrence adds for
+// each step (DLMF 5.5.2, 5.15.5): fractions, summed with one denominator.
+template <class V>
+struct Raised {
+    V y, above, below;
+};
+template <class V>
+EMBER_FORMULA Raised<V> raise_to_ten(V y, int power) {
+    V above = V(0), below = V(1);
+    for (int k = 0; k < 10; k++) {
+        auto low = y < V(10);
+        V step = power == 1 ? y : y * y;
+        above = select(low, fma(above, step, below), above);
+        below = select(low, below * step, below);
+        y = select(low, y + V(1), y);
     }
-    double sum = 0;
-    for (; x < 10; x += 1) sum -= 1 / x;
-    double inverse = 1 / x, square = inverse * inverse;
-    double series =
-        square *
-        (1.0 / 12 -
-         square * (1.0 / 120 -
-                   square * (1.0 / 252 -
-                             square * (1.0 / 240 -
-                                       square * (1.0 / 132 - square * (691.0 / 32760 -
-                                                                       square * (1.0 / 12)))))));
-    return sum + std::log(x) - 0.5 * inverse - series + reflected;
+    return {y, above, below};
 }
 
-// The n-th derivative of digamma, n >= 1 (DLMF 5.15.1; reflection 5.15.6 for n = 1).
-EMBER_FORMULA double polygamma(int64_t n, double x) {
-    constexpr double pi = 3.14159265358979323846;
-    if (n == 1 && x < 0) {
-        double s = std::sin(pi * (x - std::trunc(x)));
-        return pi / s * (pi / s) - zeta(2, 1 - x);
+// In double: reflection below 0, then the asymptotic series (DLMF 5.5.4, 5.11.2).
+template <class V>
+EMBER_FORMULA V digamma_double(V x) {
+    V pi(3.14159265358979323846), infinity(__builtin_inf());
+    Raised<V> at = raise_to_ten(select(x < V(0), V(1) - x, x), 1);
+    V inverse = V(1) / at.y, square = inverse * inverse;
+    V series = square * horner(square, 1.0 / 12, -1.0 / 120, 1.0 / 252, -1.0 / 240, 1.0 / 132,
+                               -691.0 / 32760, 1.0 / 12);
+    V y = log(at.y) - V(0.5) * inverse - series - at.above / at.below;
+    if (any(x <= V(0))) {
+        V rest = x - trunc(x);
+        V reflected = y - pi / tan(pi * rest);
+        y = select(x < V(0), reflected, y);
+        y = select((x < V(0)) & (rest == V(0)), V(__builtin_nan("")), y);
+        y = select(x == V(0), copysign(infinity, -x), y);
     }
+    return y;
+}
+template <class V>
+EMBER_FORMULA V digamma(V x) {
+    return through_double(x,
+                          [](auto a) __attribute__((always_inline)) { return digamma_double(a); });
+}
+
+// digamma's derivative (DLMF 5.15.6, 5.15.8).
+template <class V>
+EMBER_FORMULA V trigamma_double(V x) {
+    V pi(3.14159265358979323846);
+    Raised<V> at = raise_to_ten(select(x < V(0), V(1) - x, x), 2);
+    V inverse = V(1) / at.y, square = inverse * inverse;
+    V series =
+        horner(square, 1.0 / 6, -1.0 / 30, 1.0 / 42, -1.0 / 30, 5.0 / 66, -691.0 / 2730, 7.0 / 6);
+    V y = fma(inverse * square, series, fma(V(0.5), square, inverse)) + at.above / at.below;
+    if (any(x < V(0))) {
+        V s = pi / sin(pi * (x - trunc(x)));
+        y = select(x < V(0), fma(s, s, -y), y);
+    }
+    return y;
+}
+template <class V>
+EMBER_FORMULA V trigamma(V x) {
+    return through_double(x,
+                          [](auto a) __attribute__((always_inline)) { return trigamma_double(a); });
+}
+
+// The n-th derivative of digamma, n >= 2 (DLMF 5.15.1).
+EMBER_FORMULA double polygamma(int64_t n, double x) {
     double factorial = 1;
     for (int64_t k = 2; k <= n && k <= 171; k++) factorial *= double(k);
     return (n % 2 ? 1 : -1) * factorial * zeta(double(n) + 1, x);
 }
 
-// log |gamma(x)|.
-EMBER_FORMULA double log_gamma(double x) {
-#ifdef __CUDA_ARCH__
-    return ::lgamma(x);
-#else
-    int sign;  // lgamma itself would write to a global
-    return ::lgamma_r(x, &sign);
-#endif
+// log |gamma(x)| by Stirling's series from 8 on, the product of what lies between x and there, and
+// reflection below 1/2 (DLMF 5.11.1, 5.5.1, 5.5.3). Absolute error 1e-14: enough for float.
+template <class V>
+EMBER_FORMULA V log_gamma_double(V x) {
+    V pi(3.14159265358979323846), infinity(__builtin_inf());
+    auto reflected = x < V(0.5);
+    V y = select(reflected, V(1) - x, x), product = V(1);
+    auto low = y < V(8);
+    for (int k = 0; k < 8; k++) product = product * (y + V(k));
+    product = select(low, product, V(1));
+    y = select(low, y + V(8), y);
+    V inverse = V(1) / y;
+    V series = inverse * horner(inverse * inverse, 1.0 / 12, -1.0 / 360, 1.0 / 1260, -1.0 / 1680,
+                                1.0 / 1188, -691.0 / 360360);
+    V upper = (y - V(0.5)) * log(y) - y + V(0.91893853320467274178) + series;
+    if (any(reflected))
+        product = select(reflected, product * pi / abs(sin(pi * (x - round(x)))), product);
+    V lower = log(product);
+    V result = select(reflected, lower - upper, upper - lower);
+    return select(abs(x) == infinity, infinity, result);
 }
+#if !defined(__CUDACC__) && !defined(EMBER_SCALAR_FORMULAS)
+template <class V>
+EMBER_FORMULA V log_gamma(V x) {
+    if constexpr (is_float<V>) {
+        return through_double(
+            x, [](auto a) __attribute__((always_inline)) { return log_gamma_double(a); });
+    } else {       // to the last places near 1 and 2
+        int sign;  // lgamma itself would write to a global
+        return except(
+            x, x, [](double) { return true; }, [&sign](double a) { return ::lgamma_r(a, &sign); });
+    }
+}
+#else
+template <class T>
+EMBER_FORMULA T log_gamma(T x) {
+    return T(::lgamma(double(x)));
+}
+#endif
 
 }  // namespace ember::formulas

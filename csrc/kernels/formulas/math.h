@@ -8,4 +8,5 @@
 #include "kernels/formulas/exponential.h"
 #include "kernels/formulas/power.h"
 #include "kernels/formulas/special.h"
+#include "kernels/formulas/trigonometric.h"
 #endif

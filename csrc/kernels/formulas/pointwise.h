@@ -45,6 +45,15 @@ EMBER_FORMULA V clamp(V x, V low, V high) {
     return minimum(maximum(x, low), high);
 }
 
+template <class V>
+EMBER_FORMULA V frac(V x) {
+    return x - trunc(x);
+}
+template <class V>
+EMBER_FORMULA V with_sign(V x, V sign) {
+    return copysign(x, sign);
+}
+
 // ---- Activations
 
 template <class V>

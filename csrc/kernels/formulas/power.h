@@ -7,7 +7,10 @@ namespace ember::formulas {
 
 template <class V, class F>
 EMBER_FORMULA V through_double(V x, F f) {
-    return narrow(f(widen_lower(x)), f(widen_upper(x)));
+    if constexpr (is_float<V>)
+        return narrow(f(widen_lower(x)), f(widen_upper(x)));
+    else
+        return f(x);
 }
 template <class V, class F>
 EMBER_FORMULA V through_double(V x, V y, F f) {
@@ -70,10 +73,15 @@ EMBER_FORMULA V pow(V x, V y) {
     }
 }
 
-// sin(x + quarters pi / 2). Beyond 2^20 the standard library reduces, item by item.
+// x = n pi / 2 + r with |r| <= pi / 4: sine and cosine of r, and n. |x| below `kTurnLimit`.
+constexpr double kTurnLimit = 0x1p20;
 template <class V>
-EMBER_FORMULA V sine(V x, int quarters) {
-    using I = typename V::Int;
+struct Turn {
+    V sine, cosine;
+    typename V::Int quarters;
+};
+template <class V>
+EMBER_FORMULA Turn<V> turn(V x) {
     V shift = whole_shift(x);
     V n = fma(x, V(0x1.45f306dc9c883p-1), shift) - shift;
     // pi / 2 in four parts, of which n times the first three is exact.
@@ -92,30 +100,38 @@ EMBER_FORMULA V sine(V x, int quarters) {
                   horner(z, 0x1.555555555554cp-5, -0x1.6c16c16c1521dp-10, 0x1.a01a019cbf1d1p-16,
                          -0x1.27e4f812745e1p-22, 0x1.1ee9f11cf130dp-29, -0x1.8fb1116906890p-37),
                   (V(1) - w) - half);
-    I quadrant = small_int(n) + I(quarters);
-    V y = select((quadrant & I(1)) == I(0), s, c);
+    return {s, c, small_int(n)};
+}
+
+// y, and where `condition` holds for an item of x the standard library's f of it.
+template <class V, class C, class F>
+EMBER_FORMULA V except(V y, V x, C condition, F f) {
+    for (int i = 0; i < V::size; i++)
+        if (condition(x.v[i])) y.v[i] = f(x.v[i]);
+    return y;
+}
+
+// sin(x + quarters pi / 2). Beyond the limit the standard library reduces.
+template <class V>
+EMBER_FORMULA V sine(V x, int quarters) {
+    using I = typename V::Int;
+    Turn<V> t = turn(x);
+    I quadrant = t.quarters + I(quarters);
+    V y = select((quadrant & I(1)) == I(0), t.sine, t.cosine);
     y = select((quadrant & I(2)) == I(0), y, -y);
-    V limit(0x1p20);
-    if (any(abs(x) > limit)) {
-        for (int i = 0; i < V::size; i++)
-            if (__builtin_fabs(x.v[i]) > 0x1p20)
-                y.v[i] = quarters ? __builtin_cos(x.v[i]) : __builtin_sin(x.v[i]);
-    }
+    if (any(abs(x) > V(kTurnLimit)))
+        y = except(
+            y, x, [](double a) { return __builtin_fabs(a) > kTurnLimit; },
+            [quarters](double a) { return quarters ? __builtin_cos(a) : __builtin_sin(a); });
     return y;
 }
 template <class V>
 EMBER_FORMULA V sin(V x) {
-    if constexpr (is_float<V>)
-        return through_double(x, [](auto a) __attribute__((always_inline)) { return sine(a, 0); });
-    else
-        return sine(x, 0);
+    return through_double(x, [](auto a) __attribute__((always_inline)) { return sine(a, 0); });
 }
 template <class V>
 EMBER_FORMULA V cos(V x) {
-    if constexpr (is_float<V>)
-        return through_double(x, [](auto a) __attribute__((always_inline)) { return sine(a, 1); });
-    else
-        return sine(x, 1);
+    return through_double(x, [](auto a) __attribute__((always_inline)) { return sine(a, 1); });
 }
 
 // Exact. In double a quotient of floats below 2^29 truncates rightly and its product is exact.

@@ -30,12 +30,27 @@ EMBER_SCALAR_1(sin)
 EMBER_SCALAR_1(cos)
 EMBER_SCALAR_1(tanh)
 EMBER_SCALAR_1(erf)
+EMBER_SCALAR_1(tan)
+EMBER_SCALAR_1(asin)
+EMBER_SCALAR_1(acos)
+EMBER_SCALAR_1(atan)
+EMBER_SCALAR_1(sinh)
+EMBER_SCALAR_1(cosh)
+EMBER_SCALAR_1(asinh)
+EMBER_SCALAR_1(acosh)
+EMBER_SCALAR_1(atanh)
+EMBER_SCALAR_1(erfc)
 EMBER_SCALAR_1(floor)
 EMBER_SCALAR_1(ceil)
 EMBER_SCALAR_1(trunc)
 EMBER_SCALAR_2(pow)
 EMBER_SCALAR_2(fmod)
 EMBER_SCALAR_2(copysign)
+EMBER_SCALAR_2(nextafter)
+EMBER_SCALAR_2(fmin)
+EMBER_SCALAR_2(fmax)
+EMBER_SCALAR_2(hypot)
+EMBER_SCALAR_2(atan2)
 #undef EMBER_SCALAR_1
 #undef EMBER_SCALAR_2
 
@@ -45,6 +60,18 @@ EMBER_FORMULA float round(float x) { return ::rintf(x); }
 EMBER_FORMULA double round(double x) { return ::rint(x); }
 EMBER_FORMULA float fma(float a, float b, float c) { return ::fmaf(a, b, c); }
 EMBER_FORMULA double fma(double a, double b, double c) { return ::fma(a, b, c); }
+
+EMBER_FORMULA float product_error(float a, float b, float product) { return fma(a, b, -product); }
+EMBER_FORMULA double product_error(double a, double b, double product) {
+    return fma(a, b, -product);
+}
+EMBER_FORMULA bool any(bool condition) { return condition; }
+
+// f computes in double.
+template <class T, class F>
+EMBER_FORMULA T through_double(T x, F f) {
+    return T(f(double(x)));
+}
 
 template <class T>
 EMBER_FORMULA T max(T a, T b) {

@@ -113,8 +113,9 @@ def smooth_l1_loss(
     reduction = legacy_reduction(size_average, reduce, reduction)
     distance = (input - target).abs()
     if beta > 0:
-        quadratic = 0.5 * distance * distance / beta
-        distance = _C.where(distance < beta, quadratic, distance - 0.5 * beta)
+        near = distance.clamp(max=beta)
+        distance = near * _C.sub(distance, near, alpha=0.5)
+        distance = distance if beta == 1 else distance / beta
     return _weigh_and_reduce("smooth_l1_loss", distance, input, target, reduction)
 
 
@@ -142,8 +143,8 @@ def huber_loss(
     if delta <= 0:
         raise RuntimeError(f"huber_loss: delta must be positive, got {delta}")
     distance = (input - target).abs()
-    linear_part = delta * (distance - 0.5 * delta)
-    loss = _C.where(distance < delta, 0.5 * distance * distance, linear_part)
+    near = distance.clamp(max=delta)
+    loss = near * _C.sub(distance, near, alpha=0.5)
     return _weigh_and_reduce("huber_loss", loss, input, target, reduction, weight)
 
 

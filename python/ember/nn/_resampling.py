@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Sequence
 from typing import Any
 
 from .. import _C
 from .._autocast import in_float32
+from ..autograd import grad
+from ..autograd.function import Function
 
 Tensor = _C.Tensor
 
@@ -277,6 +280,43 @@ def grid_sample(
         wide = grid_sample(input.float(), grid.float(), mode, padding_mode, align_corners)
         return wide.to(input.dtype)
 
+    how = mode, padding_mode, bool(align_corners)
+    if not _served(input, grid):
+        return _sampled(input, grid, *how)
+    if _C.is_grad_enabled() and (input.requires_grad or grid.requires_grad):
+        return _GridSample.apply(input, grid, how)
+    return _C._grid_sample(input, grid, *how)
+
+
+def _served(input: Tensor, grid: Tensor) -> bool:
+    """Whether the fused kernel takes these images."""
+    sizes = input.shape[2:]
+    small = max(sizes) <= 1 << 21 and math.prod(sizes) < 1 << 31
+    return small and input.device.type == "cpu" and grid.device.type == "cpu"
+
+
+class _GridSample(Function):
+    @staticmethod
+    def forward(ctx: Any, input: Tensor, grid: Tensor, how: tuple[str, str, bool]) -> Tensor:
+        ctx.save_for_backward(input, grid)
+        ctx.how = how
+        return _C._grid_sample(input, grid, *how)
+
+    @staticmethod
+    def backward(ctx: Any, g: Tensor) -> tuple:
+        inputs, wanted = ctx.saved_tensors, ctx.needs_input_grad[:2]
+        if not _C.is_grad_enabled():
+            return *_C._grid_sample_backward(g, *inputs, *ctx.how, *wanted), None
+        of = [x for x, want in zip(inputs, wanted, strict=True) if want]
+        found = iter(grad(_sampled(*inputs, *ctx.how), of, g, create_graph=True, allow_unused=True))
+        return *(next(found) if want else None for want in wanted), None
+
+
+def _sampled(
+    input: Tensor, grid: Tensor, mode: str, padding_mode: str, align_corners: bool
+) -> Tensor:
+    """`grid_sample` in differentiable functions."""
+    rank = input.dim() - 2
     batch, channels = input.shape[:2]
     spatial, out = tuple(input.shape[2:]), tuple(grid.shape[1:-1])
     points = grid.reshape(batch, -1, rank)
