@@ -72,3 +72,25 @@ def test_halves_round_once_whichever_way_they_go(dtype: ember.dtype, grad: bool)
     out = F.scaled_dot_product_attention(q, k, v, mask.requires_grad_(grad))
     step = ember.finfo(dtype).eps
     assert (out.double() - exact).abs().max() <= step * exact.abs().max()
+
+
+@pytest.mark.parametrize("dtype", [ember.bfloat16, ember.float16])
+@pytest.mark.parametrize(
+    ("queries", "keys", "width", "causal"),
+    [(65, 65, 64, True), (200, 200, 32, True), (37, 131, 18, False), (33, 17, 7, False)],
+)
+def test_results_and_gradients_of_halves_are_within_a_step(
+    dtype: ember.dtype, queries: int, keys: int, width: int, causal: bool
+) -> None:
+    """Lengths and widths that fill no block, no register and no pair."""
+    ember.manual_seed(0)
+    halves = [heads(2, n, 3, width).to(dtype) for n in (queries, keys, keys)]
+    grad = heads(2, queries, 3, width).to(dtype)
+    results = []
+    for to in (dtype, ember.float64):
+        inputs = [x.to(to).requires_grad_() for x in halves]
+        out = F.scaled_dot_product_attention(*inputs, is_causal=causal)
+        results.append([out, *ember.autograd.grad(out, inputs, grad.to(to))])
+    for value, exact in zip(*results, strict=True):
+        error = (value.double() - exact).abs().max()
+        assert error <= ember.finfo(dtype).eps * exact.abs().max()

@@ -27,13 +27,15 @@ struct Product {
     bool relu;
 };
 
-constexpr int64_t kDepth = 256;         // k of a packed panel: a panel of A stays in L1
+template <int PerItem>  // items of k in a packed panel: a panel of A stays in L1, twice that in L2
+constexpr int64_t kDepth = 256 * PerItem;
 constexpr int64_t kBlockColumns = 512;  // times kDepth: a block of B stays in L2
 constexpr int64_t kBlockRows = 168;  // the block of C that a task owns: kBlockRows x kBlockColumns
-constexpr int64_t kTaskWork = 400'000;   // multiplications that deserve a task of their own
-constexpr int64_t kSplitWork = 250'000;  // from here on two tasks pay, though smaller ones
-constexpr int64_t kFlatRows = 256;       // up to here B is packed strip by strip
-constexpr int64_t kPackItems = 8 << 20;  // of B that are packed at one time
+constexpr int64_t kTaskWork = 400'000;      // multiplications that deserve a task of their own
+constexpr int64_t kSplitWork = 250'000;     // from here on two tasks pay, though smaller ones
+constexpr int64_t kFlatRows = 256;          // up to here B is packed strip by strip
+constexpr int64_t kPanelBytes = 128 << 10;  // of A that a task packs at one time
+constexpr int64_t kPackItems = 8 << 20;     // of B that are packed at one time
 
 template <class T>
 EMBER_INLINE T scale_of(double x) {
@@ -47,14 +49,29 @@ EMBER_INLINE T scale_of(double x) {
 struct Grid {
     int64_t row_blocks, column_blocks, columns;  // columns of a block
     EMBER_INLINE int64_t tasks() const { return row_blocks * column_blocks; }
+
+    // Neighbouring tasks have neighbouring rows, so that a thread reads the rows that it wrote in
+    // the operation before, and not those in another core's cache. Of a quarter of the rows those
+    // come first that share columns, and with them a block of B.
+    struct Cell {
+        int64_t row, column;
+    };
+    EMBER_INLINE static int64_t parts(int64_t blocks) {
+        return blocks >= 4 ? 4 : blocks >= 2 ? 2 : 1;
+    }
+    EMBER_INLINE Cell cell(int64_t task) const {
+        const int64_t height = row_blocks / parts(row_blocks), each = height * column_blocks;
+        const int64_t i = task % each;
+        return {task / each * height + i % height, i / height};
+    }
 };
 
-template <class T>
+template <class T, int PerItem>
 EMBER_INLINE Grid cut(int64_t m, int64_t n, int64_t k) {
     constexpr int64_t kStrip = TileShape<T>::kColumns, kRows = TileShape<T>::kRows;
     const int64_t work = m * n * k;
     if (work < kSplitWork) return {1, 1, ceil_div(n, kStrip) * kStrip};
-    int64_t wanted = work / kTaskWork;
+    int64_t wanted = work / (kTaskWork * PerItem);
     if (wanted < 2) wanted = 2;
     if (wanted > 64) wanted = 64;
     int64_t columns = ceil_div(n, ceil_div(n, kBlockColumns));
@@ -66,7 +83,9 @@ EMBER_INLINE Grid cut(int64_t m, int64_t n, int64_t k) {
     const int64_t column_blocks = ceil_div(n, columns);
     int64_t row_blocks = ceil_div(wanted, column_blocks);
     if (row_blocks > most_rows) row_blocks = most_rows;
-    if (row_blocks < ceil_div(m, kBlockRows)) row_blocks = ceil_div(m, kBlockRows);
+    row_blocks -= row_blocks % Grid::parts(row_blocks);
+    const int64_t least_rows = ceil_div(m, kBlockRows), parts = Grid::parts(least_rows);
+    if (row_blocks < least_rows) row_blocks = ceil_div(least_rows, parts) * parts;
     return {row_blocks, column_blocks, columns};
 }
 
@@ -107,31 +126,35 @@ EMBER_NOINLINE void finish(const Product<S, T>& x, Range rows, Range columns, co
     }
 }
 
-// A panel of contiguous rows takes a cache line of each k, too far apart for the processor to see
-// the next one coming: its lines are asked for while the panel before is multiplied. The line of
-// its first row is here by then.
-template <class S, class T>
-EMBER_INLINE void prefetch_panel(const Product<S, T>& x, int64_t i, Range depth) {
-    const S* last = x.a + least(i + TileShape<T>::kRows, x.m) - 1;
-    for (int64_t p = depth.begin; p < depth.end; p++) __builtin_prefetch(last + p * x.a_col, 0, 2);
+// Whether A's items lie in memory as the tile reads them: with PerItem of more than 1 whole items
+// of k that lie side by side.
+template <int PerItem, class S, class T>
+EMBER_INLINE bool holds_items(const Product<S, T>& x, int64_t a_batch) {
+    if constexpr (PerItem == 1) return std::is_same_v<S, T>;
+    return x.a_col == 1 && x.k % PerItem == 0 && x.a_row % PerItem == 0 && a_batch % PerItem == 0 &&
+           reinterpret_cast<uintptr_t>(x.a) % sizeof(T) == 0;
 }
 
 // The block rows x columns of C. `packed` is B in strips, or null where B is read in place; A's
-// panels are packed here unless `a_in_place`. `sums` holds the block where S is not T.
+// panels are packed here unless `a_in_place`. `sums` holds the block where S is not T and k is cut.
 template <class S, class T, int PerItem = 1>
 EMBER_INLINE void block(const Product<S, T>& x, Range rows, Range columns, const T* packed,
                         bool a_in_place, T* sums) {
     using Shape = TileShape<T>;
     constexpr int64_t kStrip = Shape::kColumns, kLanes = Shape::kLanes;
     constexpr bool kSame = std::is_same_v<S, T>;
-    alignas(64) T panel[kDepth * Shape::kPanelRows];
+    constexpr int64_t kPanelItems = kDepth<PerItem> * Shape::kPanelRows;
+    constexpr int64_t kGroup = kPanelBytes / (kPanelItems * sizeof(T));
+    alignas(64) T packed_a[kGroup * kPanelItems];
     const int64_t height = rows.end - rows.begin;
     const int64_t panels = ceil_div(height, Shape::kRows);
-    const int64_t k = ceil_div(x.k, PerItem), depths = most(1, ceil_div(k, kDepth));
+    const int64_t k = ceil_div(x.k, PerItem), depths = most(1, ceil_div(k, kDepth<PerItem>));
 
     TileCall<T> call;
     call.b_row = packed ? kStrip : x.b_row;
-    call.c_row = kSame ? x.c_row : columns.end - columns.begin;
+    const bool whole = depths == 1, by_group = x.a_row == 1;
+    alignas(64) T tile_sums[kSame ? 1 : Shape::kRows * kStrip];
+    call.c_row = kSame ? x.c_row : whole ? kStrip : columns.end - columns.begin;
     for (int64_t d = 0; d < depths; d++) {
         const Range depth = piece(k, depths, d);
         call.k = depth.end - depth.begin;
@@ -149,23 +172,31 @@ EMBER_INLINE void block(const Product<S, T>& x, Range rows, Range columns, const
         for (int64_t q = 0; q < panels; q++) {
             const Range part = piece(height, panels, q);
             const int64_t i = rows.begin + part.begin;
+            T* panel = packed_a + (by_group ? q % kGroup * kPanelItems : 0);
             const int count = int(part.end - part.begin);
             const S* a = x.a + i * x.a_row + first * x.a_col;
-            if (kSame && a_in_place) {
+            if (a_in_place) {
                 call.a = reinterpret_cast<const T*>(a);
-                call.a_row = x.a_row;
+                call.a_row = x.a_row / PerItem;
                 call.a_col = x.a_col;
             } else {
-                pack<PerItem>(a, x.a_row, x.a_col, count, count_k, panel, Shape::kPanelRows);
+                if (!by_group) {
+                    pack<PerItem>(a, x.a_row, x.a_col, count, count_k, panel, Shape::kPanelRows);
+                } else if (q % kGroup == 0) {
+                    const int64_t here = least(kGroup, panels - q);
+                    int64_t begins[kGroup];
+                    for (int64_t g = 0; g < here; g++)
+                        begins[g] = piece(height, panels, q + g).begin - part.begin;
+                    pack_panels<PerItem>(a, x.a_col, begins, here, x.m - i, count_k, panel,
+                                         kPanelItems);
+                }
                 call.a = panel;
                 call.a_row = 1;
                 call.a_col = Shape::kPanelRows;
             }
-            if (x.a_row == 1 && q + 1 < panels)
-                prefetch_panel(x, i + count, {first, first + count_k});
             const TileFn<T>* tiles = Tiles<T, true, PerItem>::table[count - 1];
-            if constexpr (kSame) {
-                if (!packed || a_in_place) tiles = Tiles<T, false>::table[count - 1];
+            if constexpr (kSame || PerItem > 1) {
+                if (!packed || a_in_place) tiles = Tiles<T, false, PerItem>::table[count - 1];
             }
             if constexpr (kSame) e.row_bias = last && x.row_bias ? x.row_bias + i : nullptr;
             for (int64_t j = columns.begin; j < columns.end; j += kStrip) {
@@ -178,23 +209,27 @@ EMBER_INLINE void block(const Product<S, T>& x, Range rows, Range columns, const
                     call.c = x.c + i * x.c_row + j;
                     e.column_bias = last && x.column_bias ? x.column_bias + j : nullptr;
                 } else {
-                    call.c = sums + part.begin * call.c_row + (j - columns.begin);
+                    call.c =
+                        whole ? tile_sums : sums + part.begin * call.c_row + (j - columns.begin);
                 }
                 const bool one = width <= kLanes;
                 call.tail = one ? width : width - kLanes;
                 tiles[!one](call);
+                if constexpr (!kSame)
+                    if (whole) finish(x, {i, i + count}, {j, j + width}, tile_sums, kStrip);
             }
         }
     }
-    if constexpr (!kSame) finish(x, rows, columns, sums, call.c_row);
+    if constexpr (!kSame)
+        if (!whole) finish(x, rows, columns, sums, call.c_row);
 }
 
 // One strip of columns of C from column j on, packing B's in pieces that stay in L1.
 template <class T>
 EMBER_NOINLINE void strip_product(Product<T, T> x, Range rows, int64_t j) {
     constexpr int64_t kStrip = TileShape<T>::kColumns;
-    alignas(64) T packed[kDepth * kStrip];
-    const int64_t width = least(kStrip, x.n - j), depths = most(1, ceil_div(x.k, kDepth));
+    alignas(64) T packed[kDepth<1> * kStrip];
+    const int64_t width = least(kStrip, x.n - j), depths = most(1, ceil_div(x.k, kDepth<1>));
     for (int64_t d = 0; d < depths; d++) {
         const Range depth = piece(x.k, depths, d);
         Product<T, T> part = x;
@@ -329,6 +364,7 @@ EMBER_INLINE void products(Context& context, const Product<S, T>& first, int64_t
     constexpr int64_t kLocalItems = 16 << 10;
     const int64_t m = first.m, n = first.n, k = ceil_div(first.k, PerItem);
     const int64_t work = m * n * first.k;
+    const bool sums_in_c = kSame || k <= kDepth<PerItem>;
 
     if constexpr (kSame || std::is_floating_point_v<T>) {
         if (batch == 1 && m <= kFewRows && k > 0 && few_rows(first)) return;
@@ -336,7 +372,8 @@ EMBER_INLINE void products(Context& context, const Product<S, T>& first, int64_t
     // Rows a page or more apart cost too many address translations, and share too few cache sets.
     const int64_t a_reach = first.a_row > first.a_col ? first.a_row : first.a_col;
     const bool b_in_place = kSame && first.b_col == 1 && (m <= 2 * kRows || first.b_row <= 512);
-    const bool a_in_place = kSame && (a_reach < 1024 || n <= 4 * kStrip);
+    const bool a_in_place = holds_items<PerItem>(first, a_batch) &&
+                            (a_reach < 1024 * PerItem || (n <= 4 * kStrip && first.a_row != 1));
 
     auto at = [&](int64_t i) __attribute__((always_inline)) {
         Product<S, T> x = first;
@@ -346,14 +383,14 @@ EMBER_INLINE void products(Context& context, const Product<S, T>& first, int64_t
         return x;
     };
 
-    const Grid grid = cut<T>(m, n, first.k);
+    const Grid grid = cut<T, PerItem>(m, n, first.k);
     if (kSame && b_in_place && batch == 1 && grid.tasks() == 1)
         return block<S, T>(first, {0, m}, {0, n}, nullptr, a_in_place, nullptr);
 
     // Small products: one task does several, and packs B on its stack.
     if (grid.tasks() == 1 && (b_in_place || packed_size<T>(n, k) <= kLocalItems)) {
         const int64_t each = work < kTaskWork ? kTaskWork / (work + 1) + 1 : 1;
-        T* sums = kSame ? nullptr : context.scratch_of<T>(batch * m * n);
+        T* sums = sums_in_c ? nullptr : context.scratch_of<T>(batch * m * n);
         parallel_for(batch, each, [&](int64_t begin, int64_t end) {
             alignas(64) T packed[kLocalItems];
             for (int64_t i = begin; i < end; i++) {
@@ -361,7 +398,7 @@ EMBER_INLINE void products(Context& context, const Product<S, T>& first, int64_t
                 if (!b_in_place && (i == begin || b_batch != 0))
                     pack_strips<PerItem>(x, 0, ceil_div(n, kStrip), packed);
                 block<S, T, PerItem>(x, {0, m}, {0, n}, b_in_place ? nullptr : packed, a_in_place,
-                                     kSame ? nullptr : sums + i * m * n);
+                                     sums_in_c ? nullptr : sums + i * m * n);
             }
         });
         return;
@@ -402,7 +439,7 @@ EMBER_INLINE void products(Context& context, const Product<S, T>& first, int64_t
     } else {
         group_products = batch;
     }
-    T* sums = kSame ? nullptr : context.scratch_of<T>(group_products * m * group_columns);
+    T* sums = sums_in_c ? nullptr : context.scratch_of<T>(group_products * m * group_columns);
 
     for (int64_t i0 = 0; i0 < batch; i0 += group_products) {
         const int64_t here = batch - i0 < group_products ? batch - i0 : group_products;
@@ -429,18 +466,20 @@ EMBER_INLINE void products(Context& context, const Product<S, T>& first, int64_t
                                  }
                              });
             }
-            const int64_t column_blocks = ceil_div(width, grid.columns);
-            const int64_t tasks = column_blocks * grid.row_blocks;
+            Grid here_grid = grid;
+            here_grid.column_blocks = ceil_div(width, grid.columns);
+            const int64_t tasks = here_grid.tasks();
             parallel_for(here * tasks, 1, [&](int64_t begin, int64_t end) {
                 for (int64_t t = begin; t < end; t++) {
-                    const int64_t i = t / tasks, cell = t % tasks;
+                    const int64_t i = t / tasks;
+                    const Grid::Cell cell = here_grid.cell(t % tasks);
                     Product<S, T> x = part(i);
-                    const Range rows = piece(m, grid.row_blocks, cell % grid.row_blocks);
-                    const int64_t j = cell / grid.row_blocks * grid.columns;
+                    const Range rows = piece(m, grid.row_blocks, cell.row);
+                    const int64_t j = cell.column * grid.columns;
                     const Range columns{j, width - j < grid.columns ? width : j + grid.columns};
-                    T* block_sums = kSame ? nullptr
-                                          : sums + i * m * width + rows.begin * width +
-                                                (rows.end - rows.begin) * j;
+                    T* block_sums = sums_in_c ? nullptr
+                                              : sums + i * m * width + rows.begin * width +
+                                                    (rows.end - rows.begin) * j;
                     block<S, T, PerItem>(
                         x, rows, columns,
                         b_in_place ? nullptr : packed + (b_batch == 0 ? 0 : i * size), a_in_place,

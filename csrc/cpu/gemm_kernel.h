@@ -88,6 +88,16 @@ void tile(const TileCall<T>& call) {
 #endif
         return load_first<T>(b + j * kLanes, tail);
     };
+    auto add = [&](int i, T item, const V* row) __attribute__((always_inline)) {
+        const V x(item);
+#pragma GCC unroll 2
+        for (int j = 0; j < Vectors; j++) {
+            if constexpr (PerItem == 2)
+                acc[i][j] = dot_pairs(x, row[j], acc[i][j]);
+            else
+                acc[i][j] += x * row[j];
+        }
+    };
     if constexpr (Packed) {
         constexpr int kStep = TileShape<T>::kPanelRows;
         const T* a = call.a;
@@ -98,14 +108,7 @@ void tile(const TileCall<T>& call) {
             for (int j = 0; j < Vectors; j++) row[j] = load_b(j);
 #pragma GCC unroll 14
             for (int i = 0; i < Rows; i++) {
-                V x(a[i]);
-#pragma GCC unroll 2
-                for (int j = 0; j < Vectors; j++) {
-                    if constexpr (PerItem == 2)
-                        acc[i][j] = dot_pairs(x, row[j], acc[i][j]);
-                    else
-                        acc[i][j] += x * row[j];
-                }
+                add(i, a[i], row);
             }
             a += kStep;
             b += b_row;
@@ -121,9 +124,7 @@ void tile(const TileCall<T>& call) {
             for (int j = 0; j < Vectors; j++) row[j] = load_b(j);
 #pragma GCC unroll 14
             for (int i = 0; i < Rows; i++) {
-                V x(a[i / kGroup][i % kGroup * a_row]);
-#pragma GCC unroll 2
-                for (int j = 0; j < Vectors; j++) acc[i][j] += x * row[j];
+                add(i, a[i / kGroup][i % kGroup * a_row], row);
             }
 #pragma GCC unroll 5
             for (int g = 0; g < kGroups; g++) a[g] += a_col;

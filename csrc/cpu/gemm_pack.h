@@ -112,50 +112,57 @@ EMBER_NOINLINE void pack_transposed(const S* src, int64_t lane_stride, int64_t l
     }
 }
 
-// Lanes that are contiguous.
-template <class T, class S>
-EMBER_NOINLINE void pack_contiguous(const S* src, int64_t k_stride, int64_t lanes, int64_t k,
-                                    T* dst, int64_t width) {
-    constexpr int kLanes = Vec<T>::size;
-    if (lanes == width && width == 2 * kLanes) {
-        for (int64_t p = 0; p < k; p++, src += k_stride, dst += width) {
-            load_lanes<T>(src, kLanes).store(dst);
-            load_lanes<T>(src + kLanes, kLanes).store(dst + kLanes);
-        }
-        return;
-    }
-    for (int64_t first = 0; first < width; first += kLanes) {
-        const int64_t n = lanes - first < kLanes ? (lanes < first ? 0 : lanes - first) : kLanes;
-        for (int64_t p = 0; p < k; p++)
-            load_lanes<T>(src + p * k_stride + first, n).store(dst + p * width + first);
+// An item of each of n contiguous lanes, of `k` that are left.
+template <int PerItem, class T, class S>
+EMBER_INLINE Vec<T> load_contiguous(const S* src, int64_t k_stride, int64_t k, int64_t n) {
+    if constexpr (PerItem == 1) {
+        return load_lanes<T>(src, n);
+    } else {
+        const RawHalves above = load_first_halves(src + k_stride, k > 1 ? n : 0);
+        return pair_halves(load_first_halves(src, n), above);
     }
 }
 
-// Contiguous lanes, pairs of rows.
-template <class S>
-EMBER_NOINLINE void pack_pairs(const S* src, int64_t k_stride, int64_t lanes, int64_t k, float* dst,
-                               int64_t width) {
-    constexpr int kLanes = VecF::size;
-    using I = Vec<uint32_t>;
-    for (int64_t p = 0; p < k; p += 2, src += 2 * k_stride, dst += width) {
-        for (int64_t first = 0; first < width; first += kLanes) {
-            const int64_t n = most(0, least(kLanes, lanes - first));
-            I low = bit_cast<uint32_t>(load_lanes<float>(src + first, n)) >> 16, high = 0;
-            if (p + 1 < k) high = bit_cast<uint32_t>(load_lanes<float>(src + k_stride + first, n));
-            bit_cast<float>(low | high).store(dst + first);
+// Lanes that are contiguous.
+template <int PerItem = 1, class T, class S>
+EMBER_NOINLINE void pack_contiguous(const S* src, int64_t k_stride, int64_t lanes, int64_t k,
+                                    T* dst, int64_t width) {
+    constexpr int kLanes = Vec<T>::size;
+    auto item = [&](int64_t first, int64_t n) __attribute__((always_inline)) {
+        load_contiguous<PerItem, T>(src + first, k_stride, k, n).store(dst + first);
+    };
+    const bool whole = lanes == width && width == 2 * kLanes;
+    for (; k > 0; k -= PerItem, src += PerItem * k_stride, dst += width) {
+        if (whole) {
+            item(0, kLanes);
+            item(kLanes, kLanes);
+        } else {
+            for (int64_t first = 0; first < width; first += kLanes)
+                item(first, most(0, least(kLanes, lanes - first)));
         }
     }
+}
+
+// Panels of A whose rows are contiguous, in one pass over memory: panel q of kPanelRows from row
+// begins[q] on, of `rows`. What a panel holds behind its own rows is not read.
+template <int PerItem = 1, class T, class S>
+EMBER_NOINLINE void pack_panels(const S* src, int64_t k_stride, const int64_t* begins,
+                                int64_t panels, int64_t rows, int64_t k, T* dst,
+                                int64_t panel_items) {
+    constexpr int kLanes = Vec<T>::size, kWidth = TileShape<T>::kPanelRows;
+    for (; k > 0; k -= PerItem, src += PerItem * k_stride, dst += kWidth)
+        for (int64_t q = 0; q < panels; q++)
+            for (int64_t l = 0; l < kWidth; l += kLanes) {
+                const int64_t first = begins[q] + l, n = most(0, least(kLanes, rows - first));
+                load_contiguous<PerItem, T>(src + first, k_stride, k, n)
+                    .store(dst + q * panel_items + l);
+            }
 }
 
 template <int PerItem = 1, class T, class S>
 EMBER_INLINE void pack(const S* src, int64_t lane_stride, int64_t k_stride, int64_t lanes,
                        int64_t k, T* dst, int64_t width) {
-    if (lane_stride == 1) {
-        if constexpr (PerItem == 2)
-            return pack_pairs(src, k_stride, lanes, k, dst, width);
-        else
-            return pack_contiguous(src, k_stride, lanes, k, dst, width);
-    }
+    if (lane_stride == 1) return pack_contiguous<PerItem>(src, k_stride, lanes, k, dst, width);
     if constexpr (std::is_floating_point_v<T>) {
         if (k_stride == 1) return pack_transposed<PerItem>(src, lane_stride, lanes, k, dst, width);
     }

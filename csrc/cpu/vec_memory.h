@@ -91,6 +91,10 @@ EMBER_INLINE RawHalves to_halves(VecF x, BFloat16) {
     bits = (bits + ((bits >> 16) & Vec<uint32_t>(1)) + Vec<uint32_t>(0x7fff)) >> 16;
     return narrow_bits(select(x != x, Vec<int32_t>(0x7fc0), bit_cast<int32_t>(bits)));
 }
+#if defined(__AVX512BF16__)
+// The same in one instruction, with zeros for subnormal numbers: between products of pairs.
+EMBER_INLINE RawHalves round_halves(VecF x) { return (RawHalves)_mm512_cvtneps_pbh(x.v); }
+#endif
 EMBER_INLINE RawHalves to_halves(VecF x, Half) {
 #if defined(__AVX512F__)
     return (RawHalves)_mm512_cvtps_ph(x.v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
@@ -122,16 +126,31 @@ EMBER_INLINE V load_as(const T* p) {
         return V::load(p);
     }
 }
+// The bits of the first n of two bytes each, zeros behind them.
+EMBER_INLINE RawHalves load_first_halves(const void* p, int64_t n) {
+#if defined(__AVX512F__)
+    return (RawHalves)_mm256_maskz_loadu_epi16(__mmask16((1u << n) - 1), p);
+#else
+    RawHalves bits{};
+    memcpy(&bits, p, size_t(n) * 2);
+    return bits;
+#endif
+}
+// Pairs of halves in the bits of floats, those of `low` below.
+EMBER_INLINE VecF pair_halves(RawHalves low, RawHalves high) {
+#if defined(__AVX512F__)
+    __m512i below = _mm512_cvtepu16_epi32((__m256i)low);
+    __m512i above = _mm512_cvtepu16_epi32((__m256i)high);
+    return {(Raw<float>)_mm512_or_si512(below, _mm512_slli_epi32(above, 16))};
+#else
+    return {(Raw<float>)(__builtin_convertvector(low, Raw<uint32_t>) |
+                         __builtin_convertvector(high, Raw<uint32_t>) << 16)};
+#endif
+}
 template <class V, class T>
 EMBER_INLINE V load_first_as(const T* p, int64_t n) {
     if constexpr (sizeof(T) == 2) {
-        RawHalves bits{};
-#if defined(__AVX512F__)
-        bits = (RawHalves)_mm256_maskz_loadu_epi16(__mmask16((1u << n) - 1), p);
-#else
-        memcpy(&bits, p, size_t(n) * 2);
-#endif
-        return to_float(bits, T{});
+        return to_float(load_first_halves(p, n), T{});
     } else {
         static_assert(std::is_same_v<T, typename V::Scalar>);
         return load_first<T>(p, n);

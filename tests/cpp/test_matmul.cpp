@@ -125,6 +125,8 @@ void test_large() {
     CHECK(agrees<T>({1, 130, 1030, 300, 0, 0, 0, false, false, true, false, 2, 1}));
     CHECK(agrees<T>({1, 130, 1030, 300, 0, 1, 0, false, false, true, true, 2, 1}));
     CHECK(agrees<T>({1, 70, 200, 1100, 0, 1, 0}));
+    CHECK(agrees<T>({1, 230, 300, 1100, 1, 0, 0, false, false, true, false, 1, 1}));
+    CHECK(agrees<T>({1, 230, 1030, 130, 0, 0, 0, false, false, true, true, 1, 1}));
     CHECK(agrees<T>({3, 120, 130, 110, 0, 1, 0, false, true, true}));
     CHECK(agrees<T>({3, 120, 130, 110, 0, 1, 0, true, false, true}));
 }
