@@ -6,24 +6,25 @@
 #include "kernels/matmul.h"
 
 // Products of row-major C: which operands are packed, how the work is cut, and the loops around the
-// tile. S is the stored type, T the one that computes, PerItem how many k a packed item holds.
+// tile. S is the type of A and B, T the one that computes, C the type of C, PerItem how many k a
+// packed item holds.
 // Every choice depends on sizes and strides alone, so results do not depend on the number of
 // threads.
 namespace ember::cpu::EMBER_LEVEL {
 namespace {
 
-template <class S, class T>
+template <class S, class T, class C = S>
 struct Product {
     int64_t m, n, k;
     const S* a;
     int64_t a_row, a_col;
     const S* b;
     int64_t b_row, b_col;
-    S* c;
+    C* c;
     int64_t c_row;
     double alpha, beta;
-    const S* column_bias;
-    const S* row_bias;
+    const C* column_bias;
+    const C* row_bias;
     bool relu;
 };
 
@@ -76,24 +77,25 @@ EMBER_INLINE int64_t packed_size(int64_t n, int64_t k) {
     return ceil_div(n, TileShape<T>::kColumns) * TileShape<T>::kColumns * k;
 }
 
-template <int PerItem, class S, class T>
-EMBER_INLINE void pack_strips(const Product<S, T>& x, int64_t first, int64_t last, T* packed) {
+template <int PerItem, class S, class T, class C>
+EMBER_INLINE void pack_strips(const Product<S, T, C>& x, int64_t first, int64_t last, T* packed) {
     constexpr int64_t kStrip = TileShape<T>::kColumns;
     for (int64_t s = first; s < last; s++) {
         const int64_t j = s * kStrip, lanes = x.n - j < kStrip ? x.n - j : kStrip;
-        pack<PerItem>(x.b + j * x.b_col, x.b_col, x.b_row, lanes, x.k,
-                      packed + j * ceil_div(x.k, PerItem), kStrip);
+        const int64_t k = ceil_div(x.k, PerItem);
+        pack<PerItem>(x.b + j * x.b_col, x.b_col, x.b_row, lanes, x.k, packed + j * k, kStrip);
+        if constexpr (PerItem == 4) lift_signs(packed + j * k, k * kStrip);
     }
 }
 
 // Converts a block of sums to the stored type, with the epilogue.
-template <class S, class T>
-EMBER_NOINLINE void finish(const Product<S, T>& x, Range rows, Range columns, const T* sums,
+template <class S, class T, class C>
+EMBER_NOINLINE void finish(const Product<S, T, C>& x, Range rows, Range columns, const T* sums,
                            int64_t stride) {
     constexpr int64_t kLanes = Vec<T>::size;
     const Vec<T> alpha(scale_of<T>(x.alpha)), beta(scale_of<T>(x.beta));
     for (int64_t i = rows.begin; i < rows.end; i++) {
-        S* c = x.c + i * x.c_row;
+        C* c = x.c + i * x.c_row;
         const T* from = sums + (i - rows.begin) * stride - columns.begin;
         for (int64_t j = columns.begin; j < columns.end; j += kLanes) {
             const int64_t n = least(kLanes, columns.end - j);
@@ -110,20 +112,22 @@ EMBER_NOINLINE void finish(const Product<S, T>& x, Range rows, Range columns, co
 // A panel of contiguous rows takes a cache line of each k, too far apart for the processor to see
 // the next one coming: its lines are asked for while the panel before is multiplied. The line of
 // its first row is here by then.
-template <class S, class T>
-EMBER_INLINE void prefetch_panel(const Product<S, T>& x, int64_t i, Range depth) {
+template <class S, class T, class C>
+EMBER_INLINE void prefetch_panel(const Product<S, T, C>& x, int64_t i, Range depth) {
     const S* last = x.a + least(i + TileShape<T>::kRows, x.m) - 1;
     for (int64_t p = depth.begin; p < depth.end; p++) __builtin_prefetch(last + p * x.a_col, 0, 2);
 }
 
 // The block rows x columns of C. `packed` is B in strips, or null where B is read in place; A's
-// panels are packed here unless `a_in_place`. `sums` holds the block where S is not T.
-template <class S, class T, int PerItem = 1>
-EMBER_INLINE void block(const Product<S, T>& x, Range rows, Range columns, const T* packed,
-                        bool a_in_place, T* sums) {
+// panels are packed here unless `a_in_place`. `sums` holds the block where C is not T.
+template <int PerItem, class S, class T, class C>
+EMBER_INLINE void block(const Product<S, T, C>& x, Range rows, Range columns,
+                        const std::type_identity_t<T>* packed, bool a_in_place,
+                        std::type_identity_t<T>* sums) {
     using Shape = TileShape<T>;
     constexpr int64_t kStrip = Shape::kColumns, kLanes = Shape::kLanes;
-    constexpr bool kSame = std::is_same_v<S, T>;
+    constexpr bool kDirect = std::is_same_v<C, T>;
+    constexpr bool kInPlace = std::is_same_v<S, T> && PerItem == 1;
     alignas(64) T panel[kDepth * Shape::kPanelRows];
     const int64_t height = rows.end - rows.begin;
     const int64_t panels = ceil_div(height, Shape::kRows);
@@ -131,7 +135,7 @@ EMBER_INLINE void block(const Product<S, T>& x, Range rows, Range columns, const
 
     TileCall<T> call;
     call.b_row = packed ? kStrip : x.b_row;
-    call.c_row = kSame ? x.c_row : columns.end - columns.begin;
+    call.c_row = kDirect ? x.c_row : columns.end - columns.begin;
     for (int64_t d = 0; d < depths; d++) {
         const Range depth = piece(k, depths, d);
         call.k = depth.end - depth.begin;
@@ -141,7 +145,7 @@ EMBER_INLINE void block(const Product<S, T>& x, Range rows, Range columns, const
         Epilogue<T>& e = call.epilogue;
         e = {};
         e.beta = d > 0 ? T(1) : T(0);
-        if constexpr (kSame) {
+        if constexpr (kDirect) {
             e.alpha = scale_of<T>(x.alpha);
             if (d == 0) e.beta = scale_of<T>(x.beta);
             e.relu = last && x.relu;
@@ -151,12 +155,13 @@ EMBER_INLINE void block(const Product<S, T>& x, Range rows, Range columns, const
             const int64_t i = rows.begin + part.begin;
             const int count = int(part.end - part.begin);
             const S* a = x.a + i * x.a_row + first * x.a_col;
-            if (kSame && a_in_place) {
+            if (kInPlace && a_in_place) {
                 call.a = reinterpret_cast<const T*>(a);
                 call.a_row = x.a_row;
                 call.a_col = x.a_col;
             } else {
                 pack<PerItem>(a, x.a_row, x.a_col, count, count_k, panel, Shape::kPanelRows);
+                if constexpr (PerItem == 4) sum_lifts(panel, call.k, call.lift);
                 call.a = panel;
                 call.a_row = 1;
                 call.a_col = Shape::kPanelRows;
@@ -164,17 +169,17 @@ EMBER_INLINE void block(const Product<S, T>& x, Range rows, Range columns, const
             if (x.a_row == 1 && q + 1 < panels)
                 prefetch_panel(x, i + count, {first, first + count_k});
             const TileFn<T>* tiles = Tiles<T, true, PerItem>::table[count - 1];
-            if constexpr (kSame) {
+            if constexpr (kInPlace) {
                 if (!packed || a_in_place) tiles = Tiles<T, false>::table[count - 1];
             }
-            if constexpr (kSame) e.row_bias = last && x.row_bias ? x.row_bias + i : nullptr;
+            if constexpr (kDirect) e.row_bias = last && x.row_bias ? x.row_bias + i : nullptr;
             for (int64_t j = columns.begin; j < columns.end; j += kStrip) {
                 const int64_t width = columns.end - j < kStrip ? columns.end - j : kStrip;
                 if (packed)
                     call.b = packed + j * k + depth.begin * kStrip;
                 else
                     call.b = reinterpret_cast<const T*>(x.b) + j + depth.begin * x.b_row;
-                if constexpr (kSame) {
+                if constexpr (kDirect) {
                     call.c = x.c + i * x.c_row + j;
                     e.column_bias = last && x.column_bias ? x.column_bias + j : nullptr;
                 } else {
@@ -186,7 +191,7 @@ EMBER_INLINE void block(const Product<S, T>& x, Range rows, Range columns, const
             }
         }
     }
-    if constexpr (!kSame) finish(x, rows, columns, sums, call.c_row);
+    if constexpr (!kDirect) finish(x, rows, columns, sums, call.c_row);
 }
 
 // One strip of columns of C from column j on, packing B's in pieces that stay in L1.
@@ -208,7 +213,7 @@ EMBER_NOINLINE void strip_product(Product<T, T> x, Range rows, int64_t j) {
         if (!last) part.row_bias = nullptr;
         part.relu = last && x.relu;
         pack(part.b, x.b_col, x.b_row, width, part.k, packed, kStrip);
-        block<T, T>(part, rows, {0, width}, packed, true, nullptr);
+        block<1>(part, rows, {0, width}, packed, true, nullptr);
     }
 }
 
@@ -321,25 +326,26 @@ EMBER_INLINE bool few_rows(const Product<S, T>& x) {
 }
 
 // `batch` products whose operands lie a_batch, b_batch, c_batch items apart.
-template <class S, class T, int PerItem = 1>
-EMBER_INLINE void products(Context& context, const Product<S, T>& first, int64_t batch,
+template <int PerItem, class S, class T, class C>
+EMBER_INLINE void products(Context& context, const Product<S, T, C>& first, int64_t batch,
                            int64_t a_batch, int64_t b_batch, int64_t c_batch) {
-    constexpr bool kSame = std::is_same_v<S, T>;
+    constexpr bool kDirect = std::is_same_v<C, T>;
+    constexpr bool kInPlace = std::is_same_v<S, T> && PerItem == 1;
     constexpr int64_t kStrip = TileShape<T>::kColumns, kRows = TileShape<T>::kRows;
     constexpr int64_t kLocalItems = 16 << 10;
     const int64_t m = first.m, n = first.n, k = ceil_div(first.k, PerItem);
     const int64_t work = m * n * first.k;
 
-    if constexpr (kSame || std::is_floating_point_v<T>) {
+    if constexpr (std::is_same_v<S, T> || std::is_floating_point_v<T>) {
         if (batch == 1 && m <= kFewRows && k > 0 && few_rows(first)) return;
     }
     // Rows a page or more apart cost too many address translations, and share too few cache sets.
     const int64_t a_reach = first.a_row > first.a_col ? first.a_row : first.a_col;
-    const bool b_in_place = kSame && first.b_col == 1 && (m <= 2 * kRows || first.b_row <= 512);
-    const bool a_in_place = kSame && (a_reach < 1024 || n <= 4 * kStrip);
+    const bool b_in_place = kInPlace && first.b_col == 1 && (m <= 2 * kRows || first.b_row <= 512);
+    const bool a_in_place = kInPlace && (a_reach < 1024 || n <= 4 * kStrip);
 
     auto at = [&](int64_t i) __attribute__((always_inline)) {
-        Product<S, T> x = first;
+        Product<S, T, C> x = first;
         x.a += i * a_batch;
         x.b += i * b_batch;
         x.c += i * c_batch;
@@ -347,28 +353,30 @@ EMBER_INLINE void products(Context& context, const Product<S, T>& first, int64_t
     };
 
     const Grid grid = cut<T>(m, n, first.k);
-    if (kSame && b_in_place && batch == 1 && grid.tasks() == 1)
-        return block<S, T>(first, {0, m}, {0, n}, nullptr, a_in_place, nullptr);
+    if constexpr (kInPlace) {
+        if (b_in_place && batch == 1 && grid.tasks() == 1)
+            return block<1>(first, {0, m}, {0, n}, nullptr, a_in_place, nullptr);
+    }
 
     // Small products: one task does several, and packs B on its stack.
     if (grid.tasks() == 1 && (b_in_place || packed_size<T>(n, k) <= kLocalItems)) {
         const int64_t each = work < kTaskWork ? kTaskWork / (work + 1) + 1 : 1;
-        T* sums = kSame ? nullptr : context.scratch_of<T>(batch * m * n);
+        T* sums = kDirect ? nullptr : context.scratch_of<T>(batch * m * n);
         parallel_for(batch, each, [&](int64_t begin, int64_t end) {
             alignas(64) T packed[kLocalItems];
             for (int64_t i = begin; i < end; i++) {
-                Product<S, T> x = at(i);
+                Product<S, T, C> x = at(i);
                 if (!b_in_place && (i == begin || b_batch != 0))
                     pack_strips<PerItem>(x, 0, ceil_div(n, kStrip), packed);
-                block<S, T, PerItem>(x, {0, m}, {0, n}, b_in_place ? nullptr : packed, a_in_place,
-                                     kSame ? nullptr : sums + i * m * n);
+                block<PerItem>(x, {0, m}, {0, n}, b_in_place ? nullptr : packed, a_in_place,
+                               kDirect ? nullptr : sums + i * m * n);
             }
         });
         return;
     }
 
     // Not so many rows: a task packs its own strips of B as it goes, and reads A where it lies.
-    if constexpr (kSame) {
+    if constexpr (kInPlace) {
         if (!b_in_place && m <= kFlatRows && (a_reach < 1024 || first.a_col == 1)) {
             const int64_t strips = ceil_div(n, kStrip);
             int64_t row_blocks = 1;
@@ -402,14 +410,14 @@ EMBER_INLINE void products(Context& context, const Product<S, T>& first, int64_t
     } else {
         group_products = batch;
     }
-    T* sums = kSame ? nullptr : context.scratch_of<T>(group_products * m * group_columns);
+    T* sums = kDirect ? nullptr : context.scratch_of<T>(group_products * m * group_columns);
 
     for (int64_t i0 = 0; i0 < batch; i0 += group_products) {
         const int64_t here = batch - i0 < group_products ? batch - i0 : group_products;
         for (int64_t j0 = 0; j0 < n; j0 += group_columns) {
             const int64_t width = n - j0 < group_columns ? n - j0 : group_columns;
             auto part = [&](int64_t i) __attribute__((always_inline)) {
-                Product<S, T> x = at(i0 + i);
+                Product<S, T, C> x = at(i0 + i);
                 x.n = width;
                 x.b += j0 * x.b_col;
                 x.c += j0;
@@ -423,7 +431,7 @@ EMBER_INLINE void products(Context& context, const Product<S, T>& first, int64_t
                 parallel_for(copies * strips, ceil_div(kGrainBytes * 2, k * kStrip * 4),
                              [&](int64_t begin, int64_t end) {
                                  for (int64_t t = begin; t < end; t++) {
-                                     Product<S, T> x = part(t / strips);
+                                     Product<S, T, C> x = part(t / strips);
                                      pack_strips<PerItem>(x, t % strips, t % strips + 1,
                                                           packed + t / strips * size);
                                  }
@@ -434,26 +442,32 @@ EMBER_INLINE void products(Context& context, const Product<S, T>& first, int64_t
             parallel_for(here * tasks, 1, [&](int64_t begin, int64_t end) {
                 for (int64_t t = begin; t < end; t++) {
                     const int64_t i = t / tasks, cell = t % tasks;
-                    Product<S, T> x = part(i);
+                    Product<S, T, C> x = part(i);
                     const Range rows = piece(m, grid.row_blocks, cell % grid.row_blocks);
                     const int64_t j = cell / grid.row_blocks * grid.columns;
                     const Range columns{j, width - j < grid.columns ? width : j + grid.columns};
-                    T* block_sums = kSame ? nullptr
-                                          : sums + i * m * width + rows.begin * width +
-                                                (rows.end - rows.begin) * j;
-                    block<S, T, PerItem>(
-                        x, rows, columns,
-                        b_in_place ? nullptr : packed + (b_batch == 0 ? 0 : i * size), a_in_place,
-                        block_sums);
+                    T* block_sums = kDirect ? nullptr
+                                            : sums + i * m * width + rows.begin * width +
+                                                  (rows.end - rows.begin) * j;
+                    block<PerItem>(x, rows, columns,
+                                   b_in_place ? nullptr : packed + (b_batch == 0 ? 0 : i * size),
+                                   a_in_place, block_sums);
                 }
             });
         }
     }
 }
 
-template <class S, class T, int PerItem = 1>
-EMBER_INLINE void gemm_as(Context& context, const kernels::Gemm& g) {
-    Product<S, T> x{
+// What a kernel is asked for, as products of row-major C.
+template <class S, class T, class C>
+struct Products {
+    Product<S, T, C> first;
+    int64_t batch, a_batch, b_batch, c_batch;
+};
+
+template <class S, class T, class C>
+EMBER_INLINE Products<S, T, C> products_of(const kernels::Gemm& g) {
+    Product<S, T, C> x{
         g.m,
         g.n,
         g.k,
@@ -463,11 +477,11 @@ EMBER_INLINE void gemm_as(Context& context, const kernels::Gemm& g) {
         static_cast<const S*>(g.b),
         g.b_row,
         g.b_col,
-        static_cast<S*>(g.c),
+        static_cast<C*>(g.c),
         g.c_row,
         g.alpha,
         g.beta,
-        static_cast<const S*>(g.bias),
+        static_cast<const C*>(g.bias),
         nullptr,
         g.activation == kernels::Gemm::Activation::Relu,
     };
@@ -484,7 +498,13 @@ EMBER_INLINE void gemm_as(Context& context, const kernels::Gemm& g) {
         x.m *= batch;
         batch = 1;
     }
-    products<S, T, PerItem>(context, x, batch, a_batch, b_batch, g.c_batch);
+    return {x, batch, a_batch, b_batch, g.c_batch};
+}
+
+template <class S, class T, int PerItem = 1, class C = S>
+EMBER_INLINE void gemm_as(Context& context, const kernels::Gemm& g) {
+    const Products<S, T, C> x = products_of<S, T, C>(g);
+    products<PerItem>(context, x.first, x.batch, x.a_batch, x.b_batch, x.c_batch);
 }
 
 }  // namespace

@@ -4,16 +4,38 @@
 
 // Packing: dst[p * width + lane] = src[lane * lane_stride + p * k_stride], as T, zeros in the lanes
 // from `lanes` to `width`. Panels of A have rows as lanes, strips of B columns. With two k an item,
-// an item is a pair of bfloat16 in the bits of a float, the earlier k below; after an odd last k
-// stands a zero.
+// an item is a pair of bfloat16 in the bits of a float, the earlier k below; with four, a uint32_t
+// of four int8. After the last k stand zeros.
 namespace ember::cpu::EMBER_LEVEL {
 namespace {
+
+// An item that stands for what is left of it when its bfloat16 is taken away.
+template <class S>
+struct Remainder {
+    S whole;
+};
+template <class S>
+EMBER_INLINE float to_float(Remainder<S> x) {
+    const float whole = item_as<float>(x.whole);
+    return whole - to_float(to_bfloat16(whole));
+}
+template <class S>
+constexpr bool kIsRemainder = false;
+template <class S>
+constexpr bool kIsRemainder<Remainder<S>> = true;
+
+// Whether packing items of S in pairs rounds them to bfloat16.
+template <class S, int PerItem>
+constexpr bool kRounds = PerItem == 2 && !std::is_same_v<S, BFloat16>;
 
 // The first n items at p as a register of T; n <= kLanes.
 template <class T, class S>
 EMBER_INLINE Vec<T> load_lanes(const S* p, int64_t n) {
     if constexpr (std::is_same_v<S, T>) {
         return n == Vec<T>::size ? Vec<T>::load(p) : load_first<T>(p, n);
+    } else if constexpr (kIsRemainder<S>) {
+        Vec<T> x = load_lanes<T>(&p->whole, n);
+        return x - to_float(to_halves(x, BFloat16{}), BFloat16{});
     } else if constexpr (std::is_floating_point_v<T>) {
         return n == Vec<T>::size ? load_as<Vec<T>>(p) : load_first_as<Vec<T>>(p, n);
     } else {
@@ -63,6 +85,10 @@ template <class T, int PerItem, class S>
 EMBER_INLINE Vec<T> load_items(const S* p, int64_t n) {
     if constexpr (PerItem == 1) {
         return load_lanes<T>(p, n);
+    } else if constexpr (kRounds<S, PerItem>) {
+        constexpr int64_t kLanes = Vec<T>::size;
+        return to_pairs(load_lanes<T>(p, least(n, kLanes)),
+                        load_lanes<T>(p + least(n, kLanes), most(0, n - kLanes)));
     } else {
         constexpr int kCount = Vec<T>::size * PerItem;
         static_assert(sizeof(S[PerItem]) == sizeof(T));
@@ -131,18 +157,37 @@ EMBER_NOINLINE void pack_contiguous(const S* src, int64_t k_stride, int64_t lane
     }
 }
 
-// Contiguous lanes, pairs of rows.
+// Contiguous lanes of bfloat16 or what becomes it, pairs of rows.
 template <class S>
 EMBER_NOINLINE void pack_pairs(const S* src, int64_t k_stride, int64_t lanes, int64_t k, float* dst,
                                int64_t width) {
     constexpr int kLanes = VecF::size;
-    using I = Vec<uint32_t>;
     for (int64_t p = 0; p < k; p += 2, src += 2 * k_stride, dst += width) {
         for (int64_t first = 0; first < width; first += kLanes) {
             const int64_t n = most(0, least(kLanes, lanes - first));
-            I low = bit_cast<uint32_t>(load_lanes<float>(src + first, n)) >> 16, high = 0;
-            if (p + 1 < k) high = bit_cast<uint32_t>(load_lanes<float>(src + k_stride + first, n));
-            bit_cast<float>(low | high).store(dst + first);
+            auto low = load_lanes<float>(src + first, n), high = decltype(low){Raw<float>{}};
+            if (p + 1 < k) high = load_lanes<float>(src + k_stride + first, n);
+            if constexpr (!kRounds<S, 2>)
+                bit_cast<float>(bit_cast<uint32_t>(low) >> 16 | bit_cast<uint32_t>(high))
+                    .store(dst + first);
+            else
+                interleave_halves(to_pairs(low, high)).store(dst + first);
+        }
+    }
+}
+
+// Contiguous lanes of int8, four rows at a time.
+template <class S>
+EMBER_NOINLINE void pack_fours(const S* src, int64_t k_stride, int64_t lanes, int64_t k,
+                               uint32_t* dst, int64_t width) {
+    constexpr int kLanes = Vec<uint32_t>::size;
+    for (int64_t p = 0; p < k; p += 4, src += 4 * k_stride, dst += width) {
+        for (int64_t first = 0; first < width; first += kLanes) {
+            const int64_t n = most(0, least(kLanes, lanes - first));
+            auto row = [&](int64_t q) __attribute__((always_inline)) {
+                return load_bytes(src + q * k_stride + first, p + q < k ? n : 0) << int(8 * q);
+            };
+            (row(0) | row(1) | row(2) | row(3)).store(dst + first);
         }
     }
 }
@@ -153,18 +198,48 @@ EMBER_INLINE void pack(const S* src, int64_t lane_stride, int64_t k_stride, int6
     if (lane_stride == 1) {
         if constexpr (PerItem == 2)
             return pack_pairs(src, k_stride, lanes, k, dst, width);
+        else if constexpr (PerItem == 4)
+            return pack_fours(src, k_stride, lanes, k, dst, width);
         else
             return pack_contiguous(src, k_stride, lanes, k, dst, width);
     }
-    if constexpr (std::is_floating_point_v<T>) {
+    if constexpr (std::is_floating_point_v<T> || PerItem > 1) {
         if (k_stride == 1) return pack_transposed<PerItem>(src, lane_stride, lanes, k, dst, width);
     }
-    using Item = std::conditional_t<PerItem == 1, T, S>;
+    constexpr bool rounds = kRounds<S, PerItem>;
+    using Item = std::conditional_t<PerItem == 1, T, std::conditional_t<rounds, BFloat16, S>>;
     Item* items = reinterpret_cast<Item*>(dst);
     for (int64_t p = 0; p < ceil_div(k, PerItem) * PerItem; p++)
-        for (int64_t l = 0; l < width; l++)
-            items[(p / PerItem * width + l) * PerItem + p % PerItem] =
-                l < lanes && p < k ? item_as<Item>(src[l * lane_stride + p * k_stride]) : Item{};
+        for (int64_t l = 0; l < width; l++) {
+            Item item{};
+            if (l < lanes && p < k) {
+                const S x = src[l * lane_stride + p * k_stride];
+                if constexpr (rounds)
+                    item = to_bfloat16(item_as<float>(x));
+                else
+                    item = item_as<Item>(x);
+            }
+            items[(p / PerItem * width + l) * PerItem + p % PerItem] = item;
+        }
+}
+
+// Adds 128 to each of the int8 in n items, whole registers of them, which makes them uint8.
+EMBER_INLINE void lift_signs(uint32_t* items, int64_t n) {
+    using I = Vec<uint32_t>;
+    for (int64_t i = 0; i < n; i += I::size) (I::load(items + i) ^ I(0x80808080)).store(items + i);
+}
+
+// What lifting the signs of B adds to each row of C: 128 times the sum of the row of A, of which
+// `panel` holds k items.
+template <class T>
+EMBER_INLINE void sum_lifts(const T* panel, int64_t k, T* lift) {
+    constexpr int64_t kRows = TileShape<T>::kPanelRows;
+    for (int64_t i = 0; i < kRows; i += Vec<T>::size) {
+        auto sum = Vec<T>{Raw<T>{}};
+        for (int64_t p = 0; p < k; p++)
+            sum = dot_fours(Vec<T>(0x80808080), Vec<T>::load(panel + p * kRows + i), sum);
+        sum.store(lift + i);
+    }
 }
 
 }  // namespace
