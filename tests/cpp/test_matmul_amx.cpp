@@ -1,8 +1,12 @@
 // The AMX kernel's packing, indexing and edges, with the tile operations emulated, so that they are
 // tested on machines without AMX; its vectors need a processor of level bf16.
 #define EMBER_LEVEL amx_emulated
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include <array>
 #include <cmath>
+#include <csignal>
 #include <limits>
 
 #include "../amx_emulator/tiles.h"
@@ -191,6 +195,41 @@ void test_infinity_in_pieces() {
     }
 }
 
+template <class F>
+bool aborts(F&& f) {
+    const pid_t child = fork();
+    if (child == 0) {
+        if (!std::freopen("/dev/null", "w", stderr)) _exit(1);
+        f();
+        _exit(0);
+    }
+    int status = 0;
+    return waitpid(child, &status, 0) == child && WIFSIGNALED(status) &&
+           WTERMSIG(status) == SIGABRT;
+}
+
+// What a processor answers with a fault.
+void test_emulator_refuses() {
+    auto config = [](int tiles, int rows, int row_bytes, int reserved) {
+        alignas(64) uint8_t bytes[64] = {1};
+        bytes[5] = uint8_t(reserved);
+        for (int t = 0; t < tiles; t++)
+            bytes[48 + t] = uint8_t(rows), bytes[16 + 2 * t] = uint8_t(row_bytes);
+        _tile_loadconfig(bytes);
+    };
+    CHECK(!aborts([&] { config(8, 16, 64, 0), _tile_dpbf16ps(0, 4, 6), _tile_dpbssd(3, 5, 7); }));
+    CHECK(aborts([] { _tile_zero(0); }));
+    CHECK(aborts([&] { config(8, 16, 64, 0), _tile_release(), _tile_zero(0); }));
+    CHECK(aborts([&] { config(4, 16, 64, 0), _tile_dpbf16ps(0, 1, 4); }));
+    CHECK(aborts([&] { config(8, 16, 64, 0), _tile_dpbf16ps(0, 4, 4); }));
+    CHECK(aborts([&] { config(8, 8, 64, 0), _tile_dpbssd(0, 4, 6); }));
+    CHECK(aborts([&] { config(8, 17, 64, 0); }));
+    CHECK(aborts([&] { config(8, 16, 65, 0); }));
+    CHECK(aborts([&] { config(8, 16, 0, 0); }));
+    CHECK(aborts([&] { config(9, 16, 64, 0); }));
+    CHECK(aborts([&] { config(8, 16, 64, 1); }));
+}
+
 void test_others_go_below() {
     for (DType dtype : {DType::Float32, DType::BFloat16}) {
         float items[64 * 64] = {}, out[64 * 64];
@@ -212,6 +251,7 @@ int main() {
         std::puts("skipped: this processor has no bfloat16");
         return 0;
     }
+    RUN(test_emulator_refuses);
     set_num_threads(2);
     Table table{DeviceType::CPU};
     table.set(kernels::gemm, below, kNumeric);
