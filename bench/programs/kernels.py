@@ -1,5 +1,7 @@
 """Single operations by family, from calls on 4 elements to arrays of a gigabyte."""
 
+from pathlib import Path
+
 from .row import Row
 
 MB = 1 << 20
@@ -31,6 +33,30 @@ def products() -> list[Row]:
         name, flops = f"a @ b, bfloat16, {size}", 2.0 * size**3
         at_least = 3 if size <= 128 else 1.6
         rows.append(Row("matmul in bfloat16", name, setup, "a @ b", at_least, flops, bf16=True))
+    return rows
+
+
+def rounded_products() -> list[Row]:
+    """Products of float32 that may be rounded, against PyTorch's that are not, and of int8."""
+    flags = Path("/proc/cpuinfo").read_text()
+    marks = {
+        "high": 2.5 if "amx_bf16" in flags else 0.97,
+        "medium": 2.5 if "amx_bf16" in flags else 1.6 if "avx512_bf16" in flags else 0.97,
+    }
+    rows = []
+    for precision, at_least in marks.items():
+        for size in (128, 256, 512, 1024, 2048, 4096):
+            mark = at_least if size >= 1024 else 0.97
+            setup = (
+                f"a, b = (torch.randn({size}, {size}) for _ in range(2))\n"
+                f"if torch.__name__ == 'ember': torch.set_float32_matmul_precision('{precision}')"
+            )
+            name, flops = f'a @ b, "{precision}", {size}', 2.0 * size**3
+            rows.append(Row("matmul rounded", name, setup, "a @ b", mark, flops, bf16=True))
+    for size in (128, 1024, 4096):
+        setup = "a, b = (torch.randint(-128, 128, ({0}, {0}), dtype=torch.int8) for _ in range(2))"
+        name = f"_int_mm(a, b), {size}"
+        rows.append(Row("matmul of int8", name, setup.format(size), "torch._int_mm(a, b)", 0.97))
     return rows
 
 
@@ -262,5 +288,6 @@ def others() -> list[Row]:
 
 
 def rows() -> list[Row]:
-    families = (calls, products, pointwise, rows_of_a_table, convolutions, attentions, others)
+    matrices = (products, rounded_products, convolutions, attentions)
+    families = (calls, *matrices, pointwise, rows_of_a_table, others)
     return [each for family in families for each in family()]

@@ -11,6 +11,7 @@ namespace detail {
 bool anomaly = false, anomaly_check_nan = true;
 bool deterministic = false, deterministic_warn_only = false;
 DType default_dtype = DType::Float32;
+MatmulPrecision matmul_precision[kDeviceTypeCount] = {};
 
 }  // namespace detail
 
@@ -37,6 +38,10 @@ void set_default_dtype(DType dtype) {
     if (!is_floating(dtype))
         raise_type("set_default_dtype: expected a floating-point dtype, got %s", dtype_name(dtype));
     store(detail::default_dtype, dtype);
+}
+
+void set_matmul_precision(DeviceType type, MatmulPrecision precision) {
+    store(detail::matmul_precision[int(type)], precision);
 }
 
 }  // namespace ember::modes

@@ -38,9 +38,14 @@ inline bool autocast_enabled(DeviceType type) { return word & kAutocast[int(type
 inline DType autocast_dtype(DeviceType type) { return DType(word >> (16 + 8 * int(type)) & 0xff); }
 
 // Of the process.
+
+// How products of float32 matrices may be rounded: None where nobody has said.
+enum class MatmulPrecision : uint8_t { None, Ieee, Tf32, BFloat16 };
+
 namespace detail {
 extern EMBER_EXPORT bool anomaly, anomaly_check_nan, deterministic, deterministic_warn_only;
 extern EMBER_EXPORT DType default_dtype;
+extern EMBER_EXPORT MatmulPrecision matmul_precision[kDeviceTypeCount];
 }  // namespace detail
 inline bool anomaly_enabled() { return __atomic_load_n(&detail::anomaly, __ATOMIC_RELAXED); }
 inline bool anomaly_check_nan() {
@@ -55,6 +60,10 @@ EMBER_EXPORT void set_deterministic(bool on, bool warn_only);
 // What floating numbers become when nothing else says so.
 inline DType default_dtype() { return __atomic_load_n(&detail::default_dtype, __ATOMIC_RELAXED); }
 inline DType default_complex() { return complex_of(default_dtype()); }
+inline MatmulPrecision matmul_precision(DeviceType type) {
+    return __atomic_load_n(&detail::matmul_precision[int(type)], __ATOMIC_RELAXED);
+}
+EMBER_EXPORT void set_matmul_precision(DeviceType type, MatmulPrecision precision);
 EMBER_EXPORT void set_default_dtype(DType dtype);  // TypeError unless floating
 
 }  // namespace ember::modes

@@ -6,29 +6,30 @@
 #include "kernels/matmul.h"
 
 // Products of row-major C: which operands are packed, how the work is cut, and the loops around the
-// tile. S is the stored type, T the one that computes, PerItem how many k a packed item holds.
+// tile. S is the type of A and B, T the one that computes, C the type of C, PerItem how many k a
+// packed item holds.
 // Every choice depends on sizes and strides alone, so results do not depend on the number of
 // threads.
 namespace ember::cpu::EMBER_LEVEL {
 namespace {
 
-template <class S, class T>
+template <class S, class T, class C = S>
 struct Product {
     int64_t m, n, k;
     const S* a;
     int64_t a_row, a_col;
     const S* b;
     int64_t b_row, b_col;
-    S* c;
+    C* c;
     int64_t c_row;
     double alpha, beta;
-    const S* column_bias;
-    const S* row_bias;
+    const C* column_bias;
+    const C* row_bias;
     bool relu;
 };
 
 template <int PerItem>  // items of k in a packed panel: a panel of A stays in L1, twice that in L2
-constexpr int64_t kDepth = 256 * PerItem;
+constexpr int64_t kDepth = PerItem > 1 ? 512 : 256;
 constexpr int64_t kBlockColumns = 512;  // times kDepth: a block of B stays in L2
 constexpr int64_t kBlockRows = 168;  // the block of C that a task owns: kBlockRows x kBlockColumns
 constexpr int64_t kTaskWork = 400'000;      // multiplications that deserve a task of their own
@@ -95,24 +96,25 @@ EMBER_INLINE int64_t packed_size(int64_t n, int64_t k) {
     return ceil_div(n, TileShape<T>::kColumns) * TileShape<T>::kColumns * k;
 }
 
-template <int PerItem, class S, class T>
-EMBER_INLINE void pack_strips(const Product<S, T>& x, int64_t first, int64_t last, T* packed) {
+template <int PerItem, class S, class T, class C>
+EMBER_INLINE void pack_strips(const Product<S, T, C>& x, int64_t first, int64_t last, T* packed) {
     constexpr int64_t kStrip = TileShape<T>::kColumns;
     for (int64_t s = first; s < last; s++) {
         const int64_t j = s * kStrip, lanes = x.n - j < kStrip ? x.n - j : kStrip;
-        pack<PerItem>(x.b + j * x.b_col, x.b_col, x.b_row, lanes, x.k,
-                      packed + j * ceil_div(x.k, PerItem), kStrip);
+        const int64_t k = ceil_div(x.k, PerItem);
+        pack<PerItem>(x.b + j * x.b_col, x.b_col, x.b_row, lanes, x.k, packed + j * k, kStrip);
+        if constexpr (PerItem == 4) lift_signs(packed + j * k, k * kStrip);
     }
 }
 
 // Converts a block of sums to the stored type, with the epilogue.
-template <class S, class T>
-EMBER_NOINLINE void finish(const Product<S, T>& x, Range rows, Range columns, const T* sums,
+template <class S, class T, class C>
+EMBER_NOINLINE void finish(const Product<S, T, C>& x, Range rows, Range columns, const T* sums,
                            int64_t stride) {
     constexpr int64_t kLanes = Vec<T>::size;
     const Vec<T> alpha(scale_of<T>(x.alpha)), beta(scale_of<T>(x.beta));
     for (int64_t i = rows.begin; i < rows.end; i++) {
-        S* c = x.c + i * x.c_row;
+        C* c = x.c + i * x.c_row;
         const T* from = sums + (i - rows.begin) * stride - columns.begin;
         for (int64_t j = columns.begin; j < columns.end; j += kLanes) {
             const int64_t n = least(kLanes, columns.end - j);
@@ -126,23 +128,26 @@ EMBER_NOINLINE void finish(const Product<S, T>& x, Range rows, Range columns, co
     }
 }
 
-// Whether A's items lie in memory as the tile reads them: with PerItem of more than 1 whole items
-// of k that lie side by side.
+// Whether the tile can read A's items where they lie: k that stand side by side are an item.
 template <int PerItem, class S, class T>
-EMBER_INLINE bool holds_items(const Product<S, T>& x, int64_t a_batch) {
-    if constexpr (PerItem == 1) return std::is_same_v<S, T>;
+constexpr bool kHoldsItems = PerItem == 1 ? std::is_same_v<S, T> : std::is_same_v<S, BFloat16>;
+
+template <int PerItem, class S, class T, class C>
+EMBER_INLINE bool holds_items(const Product<S, T, C>& x, int64_t a_batch) {
+    if constexpr (PerItem == 1 || !kHoldsItems<PerItem, S, T>) return kHoldsItems<PerItem, S, T>;
     return x.a_col == 1 && x.k % PerItem == 0 && x.a_row % PerItem == 0 && a_batch % PerItem == 0 &&
            reinterpret_cast<uintptr_t>(x.a) % sizeof(T) == 0;
 }
 
 // The block rows x columns of C. `packed` is B in strips, or null where B is read in place; A's
-// panels are packed here unless `a_in_place`. `sums` holds the block where S is not T and k is cut.
-template <class S, class T, int PerItem = 1>
-EMBER_INLINE void block(const Product<S, T>& x, Range rows, Range columns, const T* packed,
-                        bool a_in_place, T* sums) {
+// panels are packed here unless `a_in_place`. `sums` holds the block where C is not T and k is cut.
+template <int PerItem, class S, class T, class C>
+EMBER_INLINE void block(const Product<S, T, C>& x, Range rows, Range columns,
+                        const std::type_identity_t<T>* packed, bool a_in_place,
+                        std::type_identity_t<T>* sums) {
     using Shape = TileShape<T>;
     constexpr int64_t kStrip = Shape::kColumns, kLanes = Shape::kLanes;
-    constexpr bool kSame = std::is_same_v<S, T>;
+    constexpr bool kDirect = std::is_same_v<C, T>;
     constexpr int64_t kPanelItems = kDepth<PerItem> * Shape::kPanelRows;
     constexpr int64_t kGroup = kPanelBytes / (kPanelItems * sizeof(T));
     alignas(64) T packed_a[kGroup * kPanelItems];
@@ -153,8 +158,8 @@ EMBER_INLINE void block(const Product<S, T>& x, Range rows, Range columns, const
     TileCall<T> call;
     call.b_row = packed ? kStrip : x.b_row;
     const bool whole = depths == 1, by_group = x.a_row == 1;
-    alignas(64) T tile_sums[kSame ? 1 : Shape::kRows * kStrip];
-    call.c_row = kSame ? x.c_row : whole ? kStrip : columns.end - columns.begin;
+    alignas(64) T tile_sums[kDirect ? 1 : Shape::kRows * kStrip];
+    call.c_row = kDirect ? x.c_row : whole ? kStrip : columns.end - columns.begin;
     for (int64_t d = 0; d < depths; d++) {
         const Range depth = piece(k, depths, d);
         call.k = depth.end - depth.begin;
@@ -164,7 +169,7 @@ EMBER_INLINE void block(const Product<S, T>& x, Range rows, Range columns, const
         Epilogue<T>& e = call.epilogue;
         e = {};
         e.beta = d > 0 ? T(1) : T(0);
-        if constexpr (kSame) {
+        if constexpr (kDirect) {
             e.alpha = scale_of<T>(x.alpha);
             if (d == 0) e.beta = scale_of<T>(x.beta);
             e.relu = last && x.relu;
@@ -175,7 +180,7 @@ EMBER_INLINE void block(const Product<S, T>& x, Range rows, Range columns, const
             T* panel = packed_a + (by_group ? q % kGroup * kPanelItems : 0);
             const int count = int(part.end - part.begin);
             const S* a = x.a + i * x.a_row + first * x.a_col;
-            if (a_in_place) {
+            if (kHoldsItems<PerItem, S, T> && a_in_place) {
                 call.a = reinterpret_cast<const T*>(a);
                 call.a_row = x.a_row / PerItem;
                 call.a_col = x.a_col;
@@ -190,22 +195,23 @@ EMBER_INLINE void block(const Product<S, T>& x, Range rows, Range columns, const
                     pack_panels<PerItem>(a, x.a_col, begins, here, x.m - i, count_k, panel,
                                          kPanelItems);
                 }
+                if constexpr (PerItem == 4) sum_lifts(panel, call.k, call.lift);
                 call.a = panel;
                 call.a_row = 1;
                 call.a_col = Shape::kPanelRows;
             }
             const TileFn<T>* tiles = Tiles<T, true, PerItem>::table[count - 1];
-            if constexpr (kSame || PerItem > 1) {
+            if constexpr (kHoldsItems<PerItem, S, T>) {
                 if (!packed || a_in_place) tiles = Tiles<T, false, PerItem>::table[count - 1];
             }
-            if constexpr (kSame) e.row_bias = last && x.row_bias ? x.row_bias + i : nullptr;
+            if constexpr (kDirect) e.row_bias = last && x.row_bias ? x.row_bias + i : nullptr;
             for (int64_t j = columns.begin; j < columns.end; j += kStrip) {
                 const int64_t width = columns.end - j < kStrip ? columns.end - j : kStrip;
                 if (packed)
                     call.b = packed + j * k + depth.begin * kStrip;
                 else
                     call.b = reinterpret_cast<const T*>(x.b) + j + depth.begin * x.b_row;
-                if constexpr (kSame) {
+                if constexpr (kDirect) {
                     call.c = x.c + i * x.c_row + j;
                     e.column_bias = last && x.column_bias ? x.column_bias + j : nullptr;
                 } else {
@@ -215,12 +221,12 @@ EMBER_INLINE void block(const Product<S, T>& x, Range rows, Range columns, const
                 const bool one = width <= kLanes;
                 call.tail = one ? width : width - kLanes;
                 tiles[!one](call);
-                if constexpr (!kSame)
+                if constexpr (!kDirect)
                     if (whole) finish(x, {i, i + count}, {j, j + width}, tile_sums, kStrip);
             }
         }
     }
-    if constexpr (!kSame)
+    if constexpr (!kDirect)
         if (!whole) finish(x, rows, columns, sums, call.c_row);
 }
 
@@ -243,7 +249,7 @@ EMBER_NOINLINE void strip_product(Product<T, T> x, Range rows, int64_t j) {
         if (!last) part.row_bias = nullptr;
         part.relu = last && x.relu;
         pack(part.b, x.b_col, x.b_row, width, part.k, packed, kStrip);
-        block<T, T>(part, rows, {0, width}, packed, true, nullptr);
+        block<1>(part, rows, {0, width}, packed, true, nullptr);
     }
 }
 
@@ -356,27 +362,28 @@ EMBER_INLINE bool few_rows(const Product<S, T>& x) {
 }
 
 // `batch` products whose operands lie a_batch, b_batch, c_batch items apart.
-template <class S, class T, int PerItem = 1>
-EMBER_INLINE void products(Context& context, const Product<S, T>& first, int64_t batch,
+template <int PerItem, class S, class T, class C>
+EMBER_INLINE void products(Context& context, const Product<S, T, C>& first, int64_t batch,
                            int64_t a_batch, int64_t b_batch, int64_t c_batch) {
-    constexpr bool kSame = std::is_same_v<S, T>;
+    constexpr bool kDirect = std::is_same_v<C, T>;
+    constexpr bool kInPlace = std::is_same_v<S, T> && PerItem == 1;
     constexpr int64_t kStrip = TileShape<T>::kColumns, kRows = TileShape<T>::kRows;
     constexpr int64_t kLocalItems = 16 << 10;
     const int64_t m = first.m, n = first.n, k = ceil_div(first.k, PerItem);
     const int64_t work = m * n * first.k;
-    const bool sums_in_c = kSame || k <= kDepth<PerItem>;
+    const bool sums_in_c = kDirect || k <= kDepth<PerItem>;
 
-    if constexpr (kSame || std::is_floating_point_v<T>) {
+    if constexpr (std::is_same_v<S, T> || std::is_floating_point_v<T>) {
         if (batch == 1 && m <= kFewRows && k > 0 && few_rows(first)) return;
     }
     // Rows a page or more apart cost too many address translations, and share too few cache sets.
     const int64_t a_reach = first.a_row > first.a_col ? first.a_row : first.a_col;
-    const bool b_in_place = kSame && first.b_col == 1 && (m <= 2 * kRows || first.b_row <= 512);
+    const bool b_in_place = kInPlace && first.b_col == 1 && (m <= 2 * kRows || first.b_row <= 512);
     const bool a_in_place = holds_items<PerItem>(first, a_batch) &&
                             (a_reach < 1024 * PerItem || (n <= 4 * kStrip && first.a_row != 1));
 
     auto at = [&](int64_t i) __attribute__((always_inline)) {
-        Product<S, T> x = first;
+        Product<S, T, C> x = first;
         x.a += i * a_batch;
         x.b += i * b_batch;
         x.c += i * c_batch;
@@ -384,8 +391,10 @@ EMBER_INLINE void products(Context& context, const Product<S, T>& first, int64_t
     };
 
     const Grid grid = cut<T, PerItem>(m, n, first.k);
-    if (kSame && b_in_place && batch == 1 && grid.tasks() == 1)
-        return block<S, T>(first, {0, m}, {0, n}, nullptr, a_in_place, nullptr);
+    if constexpr (kInPlace) {
+        if (b_in_place && batch == 1 && grid.tasks() == 1)
+            return block<1>(first, {0, m}, {0, n}, nullptr, a_in_place, nullptr);
+    }
 
     // Small products: one task does several, and packs B on its stack.
     if (grid.tasks() == 1 && (b_in_place || packed_size<T>(n, k) <= kLocalItems)) {
@@ -394,18 +403,18 @@ EMBER_INLINE void products(Context& context, const Product<S, T>& first, int64_t
         parallel_for(batch, each, [&](int64_t begin, int64_t end) {
             alignas(64) T packed[kLocalItems];
             for (int64_t i = begin; i < end; i++) {
-                Product<S, T> x = at(i);
+                Product<S, T, C> x = at(i);
                 if (!b_in_place && (i == begin || b_batch != 0))
                     pack_strips<PerItem>(x, 0, ceil_div(n, kStrip), packed);
-                block<S, T, PerItem>(x, {0, m}, {0, n}, b_in_place ? nullptr : packed, a_in_place,
-                                     sums_in_c ? nullptr : sums + i * m * n);
+                block<PerItem>(x, {0, m}, {0, n}, b_in_place ? nullptr : packed, a_in_place,
+                               sums_in_c ? nullptr : sums + i * m * n);
             }
         });
         return;
     }
 
     // Not so many rows: a task packs its own strips of B as it goes, and reads A where it lies.
-    if constexpr (kSame) {
+    if constexpr (kInPlace) {
         if (!b_in_place && m <= kFlatRows && (a_reach < 1024 || first.a_col == 1)) {
             const int64_t strips = ceil_div(n, kStrip);
             int64_t row_blocks = 1;
@@ -446,7 +455,7 @@ EMBER_INLINE void products(Context& context, const Product<S, T>& first, int64_t
         for (int64_t j0 = 0; j0 < n; j0 += group_columns) {
             const int64_t width = n - j0 < group_columns ? n - j0 : group_columns;
             auto part = [&](int64_t i) __attribute__((always_inline)) {
-                Product<S, T> x = at(i0 + i);
+                Product<S, T, C> x = at(i0 + i);
                 x.n = width;
                 x.b += j0 * x.b_col;
                 x.c += j0;
@@ -460,7 +469,7 @@ EMBER_INLINE void products(Context& context, const Product<S, T>& first, int64_t
                 parallel_for(copies * strips, ceil_div(kGrainBytes * 2, k * kStrip * 4),
                              [&](int64_t begin, int64_t end) {
                                  for (int64_t t = begin; t < end; t++) {
-                                     Product<S, T> x = part(t / strips);
+                                     Product<S, T, C> x = part(t / strips);
                                      pack_strips<PerItem>(x, t % strips, t % strips + 1,
                                                           packed + t / strips * size);
                                  }
@@ -473,26 +482,32 @@ EMBER_INLINE void products(Context& context, const Product<S, T>& first, int64_t
                 for (int64_t t = begin; t < end; t++) {
                     const int64_t i = t / tasks;
                     const Grid::Cell cell = here_grid.cell(t % tasks);
-                    Product<S, T> x = part(i);
+                    Product<S, T, C> x = part(i);
                     const Range rows = piece(m, grid.row_blocks, cell.row);
                     const int64_t j = cell.column * grid.columns;
                     const Range columns{j, width - j < grid.columns ? width : j + grid.columns};
                     T* block_sums = sums_in_c ? nullptr
                                               : sums + i * m * width + rows.begin * width +
                                                     (rows.end - rows.begin) * j;
-                    block<S, T, PerItem>(
-                        x, rows, columns,
-                        b_in_place ? nullptr : packed + (b_batch == 0 ? 0 : i * size), a_in_place,
-                        block_sums);
+                    block<PerItem>(x, rows, columns,
+                                   b_in_place ? nullptr : packed + (b_batch == 0 ? 0 : i * size),
+                                   a_in_place, block_sums);
                 }
             });
         }
     }
 }
 
-template <class S, class T, int PerItem = 1>
-EMBER_INLINE void gemm_as(Context& context, const kernels::Gemm& g) {
-    Product<S, T> x{
+// What a kernel is asked for, as products of row-major C.
+template <class S, class T, class C>
+struct Products {
+    Product<S, T, C> first;
+    int64_t batch, a_batch, b_batch, c_batch;
+};
+
+template <class S, class T, class C>
+EMBER_INLINE Products<S, T, C> products_of(const kernels::Gemm& g) {
+    Product<S, T, C> x{
         g.m,
         g.n,
         g.k,
@@ -502,11 +517,11 @@ EMBER_INLINE void gemm_as(Context& context, const kernels::Gemm& g) {
         static_cast<const S*>(g.b),
         g.b_row,
         g.b_col,
-        static_cast<S*>(g.c),
+        static_cast<C*>(g.c),
         g.c_row,
         g.alpha,
         g.beta,
-        static_cast<const S*>(g.bias),
+        static_cast<const C*>(g.bias),
         nullptr,
         g.activation == kernels::Gemm::Activation::Relu,
     };
@@ -523,7 +538,13 @@ EMBER_INLINE void gemm_as(Context& context, const kernels::Gemm& g) {
         x.m *= batch;
         batch = 1;
     }
-    products<S, T, PerItem>(context, x, batch, a_batch, b_batch, g.c_batch);
+    return {x, batch, a_batch, b_batch, g.c_batch};
+}
+
+template <class S, class T, int PerItem = 1, class C = S>
+EMBER_INLINE void gemm_as(Context& context, const kernels::Gemm& g) {
+    const Products<S, T, C> x = products_of<S, T, C>(g);
+    products<PerItem>(context, x.first, x.batch, x.a_batch, x.b_batch, x.c_batch);
 }
 
 }  // namespace

@@ -27,7 +27,10 @@ struct TileShape {
     static constexpr int kVectors = 2;
     static constexpr int kColumns = kVectors * kLanes;
     // Accumulators, the row of B and one broadcast fill the 32 (AVX-512) or 16 registers.
-    static constexpr int kRows = !kFloat ? 4 : EMBER_VECTOR_BYTES == 64 ? 14 : kHasFma ? 6 : 4;
+    static constexpr int kRows = !kFloat                    ? kHasBytes ? 14 : 4
+                                 : EMBER_VECTOR_BYTES == 64 ? 14
+                                 : kHasFma                  ? 6
+                                                            : 4;
     // Items between two k of a packed panel of A, whose rows come in whole registers.
     static constexpr int kPanelRows = (kRows + kLanes - 1) / kLanes * kLanes;
 };
@@ -51,7 +54,8 @@ struct TileCall {
     int64_t b_row;
     T* c;
     int64_t c_row;
-    int64_t tail;  // columns in the last register, 1 to kLanes
+    int64_t tail;                      // columns in the last register, 1 to kLanes
+    T lift[TileShape<T>::kPanelRows];  // what lifted signs of B add to a row; for items of int8
     Epilogue<T> epilogue;
 };
 
@@ -66,7 +70,8 @@ EMBER_INLINE Vec<T> rectify(Vec<T> x) {
 }
 
 // Packed: A is a panel (a_row 1, a_col kPanelRows) and B's rows come in whole registers. PerItem is
-// how many k an item holds: 1, or 2 where items are pairs of bfloat16 in the bits of a float.
+// how many k an item holds: 1, or 2 where items are pairs of bfloat16 in the bits of a float, or 4
+// of int8, where signs of B are lifted.
 template <class T, int Rows, int Vectors, bool Packed, int PerItem = 1>
 void tile(const TileCall<T>& call) {
     using V = Vec<T>;
@@ -94,6 +99,8 @@ void tile(const TileCall<T>& call) {
         for (int j = 0; j < Vectors; j++) {
             if constexpr (PerItem == 2)
                 acc[i][j] = dot_pairs(x, row[j], acc[i][j]);
+            else if constexpr (PerItem == 4)
+                acc[i][j] = dot_fours(row[j], x, acc[i][j]);
             else
                 acc[i][j] += x * row[j];
         }
@@ -112,6 +119,12 @@ void tile(const TileCall<T>& call) {
             }
             a += kStep;
             b += b_row;
+        }
+        if constexpr (PerItem == 4) {
+#pragma GCC unroll 14
+            for (int i = 0; i < Rows; i++)
+#pragma GCC unroll 2
+                for (int j = 0; j < Vectors; j++) acc[i][j] = acc[i][j] - V(call.lift[i]);
         }
     } else {
         const int64_t a_row = call.a_row, a_col = call.a_col, b_row = call.b_row;

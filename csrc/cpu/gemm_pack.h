@@ -4,16 +4,38 @@
 
 // Packing: dst[p * width + lane] = src[lane * lane_stride + p * k_stride], as T, zeros in the lanes
 // from `lanes` to `width`. Panels of A have rows as lanes, strips of B columns. With two k an item,
-// an item is a pair of bfloat16 in the bits of a float, the earlier k below; after an odd last k
-// stands a zero.
+// an item is a pair of bfloat16 in the bits of a float, the earlier k below; with four, a uint32_t
+// of four int8. After the last k stand zeros.
 namespace ember::cpu::EMBER_LEVEL {
 namespace {
+
+// An item that stands for what is left of it when its bfloat16 is taken away.
+template <class S>
+struct Remainder {
+    S whole;
+};
+template <class S>
+EMBER_INLINE float to_float(Remainder<S> x) {
+    const float whole = item_as<float>(x.whole);
+    return whole - to_float(to_bfloat16(whole));
+}
+template <class S>
+constexpr bool kIsRemainder = false;
+template <class S>
+constexpr bool kIsRemainder<Remainder<S>> = true;
+
+// Whether packing items of S in pairs rounds them to bfloat16.
+template <class S, int PerItem>
+constexpr bool kRounds = PerItem == 2 && !std::is_same_v<S, BFloat16>;
 
 // The first n items at p as a register of T; n <= kLanes.
 template <class T, class S>
 EMBER_INLINE Vec<T> load_lanes(const S* p, int64_t n) {
     if constexpr (std::is_same_v<S, T>) {
         return n == Vec<T>::size ? Vec<T>::load(p) : load_first<T>(p, n);
+    } else if constexpr (kIsRemainder<S>) {
+        Vec<T> x = load_lanes<T>(&p->whole, n);
+        return x - to_float(to_halves(x, BFloat16{}), BFloat16{});
     } else if constexpr (std::is_floating_point_v<T>) {
         return n == Vec<T>::size ? load_as<Vec<T>>(p) : load_first_as<Vec<T>>(p, n);
     } else {
@@ -63,6 +85,10 @@ template <class T, int PerItem, class S>
 EMBER_INLINE Vec<T> load_items(const S* p, int64_t n) {
     if constexpr (PerItem == 1) {
         return load_lanes<T>(p, n);
+    } else if constexpr (kRounds<S, PerItem>) {
+        constexpr int64_t kLanes = Vec<T>::size;
+        return to_pairs(load_lanes<T>(p, least(n, kLanes)),
+                        load_lanes<T>(p + least(n, kLanes), most(0, n - kLanes)));
     } else {
         constexpr int kCount = Vec<T>::size * PerItem;
         static_assert(sizeof(S[PerItem]) == sizeof(T));
@@ -117,6 +143,14 @@ template <int PerItem, class T, class S>
 EMBER_INLINE Vec<T> load_contiguous(const S* src, int64_t k_stride, int64_t k, int64_t n) {
     if constexpr (PerItem == 1) {
         return load_lanes<T>(src, n);
+    } else if constexpr (PerItem == 4) {
+        auto row = [&](int q) __attribute__((always_inline)) {
+            return load_bytes(src + q * k_stride, k > q ? n : 0) << 8 * q;
+        };
+        return row(0) | row(1) | row(2) | row(3);
+    } else if constexpr (kRounds<S, PerItem>) {
+        return interleave_halves(
+            to_pairs(load_lanes<T>(src, n), load_lanes<T>(src + k_stride, k > 1 ? n : 0)));
     } else {
         const RawHalves above = load_first_halves(src + k_stride, k > 1 ? n : 0);
         return pair_halves(load_first_halves(src, n), above);
@@ -163,15 +197,43 @@ template <int PerItem = 1, class T, class S>
 EMBER_INLINE void pack(const S* src, int64_t lane_stride, int64_t k_stride, int64_t lanes,
                        int64_t k, T* dst, int64_t width) {
     if (lane_stride == 1) return pack_contiguous<PerItem>(src, k_stride, lanes, k, dst, width);
-    if constexpr (std::is_floating_point_v<T>) {
+    if constexpr (std::is_floating_point_v<T> || PerItem > 1) {
         if (k_stride == 1) return pack_transposed<PerItem>(src, lane_stride, lanes, k, dst, width);
     }
-    using Item = std::conditional_t<PerItem == 1, T, S>;
+    constexpr bool rounds = kRounds<S, PerItem>;
+    using Item = std::conditional_t<PerItem == 1, T, std::conditional_t<rounds, BFloat16, S>>;
     Item* items = reinterpret_cast<Item*>(dst);
     for (int64_t p = 0; p < ceil_div(k, PerItem) * PerItem; p++)
-        for (int64_t l = 0; l < width; l++)
-            items[(p / PerItem * width + l) * PerItem + p % PerItem] =
-                l < lanes && p < k ? item_as<Item>(src[l * lane_stride + p * k_stride]) : Item{};
+        for (int64_t l = 0; l < width; l++) {
+            Item item{};
+            if (l < lanes && p < k) {
+                const S x = src[l * lane_stride + p * k_stride];
+                if constexpr (rounds)
+                    item = to_bfloat16(item_as<float>(x));
+                else
+                    item = item_as<Item>(x);
+            }
+            items[(p / PerItem * width + l) * PerItem + p % PerItem] = item;
+        }
+}
+
+// Adds 128 to each of the int8 in n items, whole registers of them, which makes them uint8.
+EMBER_INLINE void lift_signs(uint32_t* items, int64_t n) {
+    using I = Vec<uint32_t>;
+    for (int64_t i = 0; i < n; i += I::size) (I::load(items + i) ^ I(0x80808080)).store(items + i);
+}
+
+// What lifting the signs of B adds to each row of C: 128 times the sum of the row of A, of which
+// `panel` holds k items.
+template <class T>
+EMBER_INLINE void sum_lifts(const T* panel, int64_t k, T* lift) {
+    constexpr int64_t kRows = TileShape<T>::kPanelRows;
+    for (int64_t i = 0; i < kRows; i += Vec<T>::size) {
+        auto sum = Vec<T>{Raw<T>{}};
+        for (int64_t p = 0; p < k; p++)
+            sum = dot_fours(Vec<T>(0x80808080), Vec<T>::load(panel + p * kRows + i), sum);
+        sum.store(lift + i);
+    }
 }
 
 }  // namespace

@@ -57,8 +57,11 @@ Isa detect() {
     if (!has(saved, {1, 2}) || !has(seven.b, {kBmi, kAvx2, kBmi2})) return Isa::Baseline;
     constexpr int kF = 16, kDq = 17, kCd = 28, kBw = 30, kVl = 31;
     if (!has(saved, {5, 6, 7}) || !has(seven.b, {kF, kDq, kCd, kBw, kVl})) return Isa::Avx2;
-    constexpr int kTileBf16 = 22, kTile = 24, kTileInt8 = 25, kAvx512Bf16 = 5;
-    if (!has(seven_one.a, {kAvx512Bf16})) return Isa::Avx512;
+    constexpr int kTileBf16 = 22, kTile = 24, kTileInt8 = 25, kAvx512Bf16 = 5, kVnni = 11;
+    if (!has(seven_one.a, {kAvx512Bf16}) || !has(seven.c, {kVnni})) return Isa::Avx512;
+#ifdef EMBER_AMX_EMULATED
+    return Isa::Amx;
+#endif
     if (!has(saved, {17, 18}) || !has(seven.d, {kTileBf16, kTile, kTileInt8}) || !permit_tiles())
         return Isa::Bf16;
     return Isa::Amx;

@@ -13,7 +13,9 @@ void gemm(Context& context, const Gemm& g) {
         case DType::Float16: return gemm_as<Half, float>(context, g);
         case DType::BFloat16: return gemm_as<BFloat16, float>(context, g);
         case DType::UInt8: return gemm_as<uint8_t, uint32_t>(context, g);
-        case DType::Int8: return gemm_as<int8_t, uint32_t>(context, g);
+        case DType::Int8:
+            if (g.wide) return gemm_as<int8_t, uint32_t, 1, uint32_t>(context, g);
+            return gemm_as<int8_t, uint32_t>(context, g);
         case DType::Int16: return gemm_as<int16_t, uint32_t>(context, g);
         case DType::Int32: return gemm_as<uint32_t, uint32_t>(context, g);
         case DType::Int64: return gemm_as<uint64_t, uint64_t>(context, g);

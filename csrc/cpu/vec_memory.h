@@ -114,6 +114,21 @@ EMBER_INLINE RawHalves to_halves(VecF x, Half) {
 #endif
 }
 
+#if defined(__AVX512BF16__)
+// The lanes of low, then those of high, as bfloat16: pairs in the bits of a float. The processor
+// takes subnormal numbers for zeros here.
+EMBER_INLINE VecF to_pairs(VecF low, VecF high) {
+    return {(Raw<float>)_mm512_cvtne2ps_pbh(high.v, low.v)};
+}
+// Pairs of the first half's halves with the second half's.
+EMBER_INLINE VecF interleave_halves(VecF x) {
+    typedef uint16_t Halves __attribute__((vector_size(64)));
+    Halves index;
+    for (int i = 0; i < 32; i++) index[i] = uint16_t(i / 2 + i % 2 * 16);
+    return {(Raw<float>)__builtin_shuffle((Halves)x.v, index)};
+}
+#endif
+
 // load_as<V>(p): V::size items of any floating type as V; store_as the other way.
 template <class V, class T>
 EMBER_INLINE V load_as(const T* p) {
@@ -216,6 +231,13 @@ EMBER_INLINE void prefetch(const void* p) { __builtin_prefetch(p, 0, 2); }
 EMBER_INLINE void prefetch(const void* p, int64_t bytes) {
     for (int64_t b = 0; b < bytes && b < 4096; b += 64) prefetch(static_cast<const char*>(p) + b);
 }
+#if defined(__AVX512VNNI__)
+// The first n bytes, one an item, zeros behind them.
+EMBER_INLINE Vec<uint32_t> load_bytes(const void* p, int64_t n) {
+    __m128i bytes = _mm_maskz_loadu_epi8(__mmask16((1u << n) - 1), p);
+    return {(Raw<uint32_t>)_mm512_cvtepu8_epi32(bytes)};
+}
+#endif
 
 // One byte an item, 1 where the mask is set: as bool is stored.
 template <int B>

@@ -268,6 +268,15 @@ EMBER_INLINE VecF dot_pairs(VecF a, VecF b, VecF c) {
     return {_mm512_dpbf16_ps(c.v, (__m512bh)a.v, (__m512bh)b.v)};
 }
 #endif
+#if defined(__AVX512VNNI__)
+constexpr bool kHasBytes = true;
+// c plus the four products of the uint8 in a lane of a and the int8 in that of b.
+EMBER_INLINE Vec<uint32_t> dot_fours(Vec<uint32_t> a, Vec<uint32_t> b, Vec<uint32_t> c) {
+    return {(Raw<uint32_t>)_mm512_dpbusd_epi32((__m512i)c.v, (__m512i)a.v, (__m512i)b.v)};
+}
+#else
+constexpr bool kHasBytes = false;
+#endif
 #if defined(__FMA__)
 constexpr bool kHasFma = true;
 #else

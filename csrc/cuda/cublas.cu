@@ -31,7 +31,7 @@ struct Heuristic {
     int reserved[4];
 };
 
-enum ComputeType { kCompute32F = 68, kCompute64F = 70 };
+enum ComputeType { kCompute32F = 68, kCompute64F = 70, kCompute32FastTf32 = 77 };
 enum DescAttribute { kTransA = 3, kTransB = 4, kEpilogue = 7, kBiasPointer = 8 };
 enum MatrixAttribute { kBatchCount = 5, kBatchStride = 6 };
 enum PreferenceAttribute { kMaxWorkspace = 1, kAlignmentA = 5 };  // B, C, D follow
@@ -177,10 +177,13 @@ struct Problem {
     bool good = true;
 
     Problem(const Operand& x, const Operand& y, const Operand& z, int64_t batch, DType dtype,
-            int epilogue, const void* bias) {
+            bool tf32, int epilogue, const void* bias) {
         cudaDataType type = data_type(dtype);
         bool wide = dtype == DType::Float64;
-        tell(lib.desc_create(&desc, wide ? lt::kCompute64F : lt::kCompute32F,
+        tell(lib.desc_create(&desc,
+                             wide   ? lt::kCompute64F
+                             : tf32 ? lt::kCompute32FastTf32
+                                    : lt::kCompute32F,
                              wide ? CUDA_R_64F : CUDA_R_32F));
         set(lt::kTransA, int32_t(x.transposed));
         set(lt::kTransB, int32_t(y.transposed));
@@ -260,13 +263,15 @@ bool cublas_gemm(Context& context, const kernels::Gemm& g) {
     bool relu = g.activation == kernels::Gemm::Activation::Relu;
     int epilogue =
         g.bias || relu ? (relu ? lt::kRelu : 0) | (g.bias ? lt::kBias : 0) : lt::kDefault;
-    Problem problem(x, y, z, g.batch, g.dtype, epilogue, g.bias);
+    const bool tf32 = g.dtype == DType::Float32 && g.precision != kernels::Gemm::Precision::Highest;
+    Problem problem(x, y, z, g.batch, g.dtype, tf32, epilogue, g.bias);
     if (!problem.good) return false;
 
     uint32_t alignment[4] = {alignment_of(x.data), alignment_of(y.data), alignment_of(z.data),
                              alignment_of(z.data)};
     Key key{context.device.index,
             int64_t(g.dtype),
+            tf32,
             m,
             n,
             g.k,

@@ -29,6 +29,15 @@ void check_types(const char* name, const Tensor& a, const Tensor& b) {
     kernels::gemm.require(a.device(), real_of(a.dtype()));
 }
 
+kernels::Gemm::Precision precision_of(const Tensor& a) {
+    using Precision = kernels::Gemm::Precision;
+    switch (modes::matmul_precision(a.device().type)) {
+        case modes::MatmulPrecision::Tf32: return Precision::High;
+        case modes::MatmulPrecision::BFloat16: return Precision::Medium;
+        default: return Precision::Highest;
+    }
+}
+
 // The last two dims of each as the kernel's matrices.
 kernels::Gemm problem(const Tensor& a, const Tensor& b, const Tensor& c) {
     kernels::Gemm g;
@@ -46,6 +55,7 @@ kernels::Gemm problem(const Tensor& a, const Tensor& b, const Tensor& c) {
     g.c_row = c.impl()->strides[dc - 2];
     g.c_col = c.impl()->strides[dc - 1];
     g.dtype = a.dtype();
+    g.precision = precision_of(a);
     return g;
 }
 
@@ -280,6 +290,23 @@ Tensor bmm(const Tensor& a, const Tensor& b, const Dest& dest) {
     check_ranks("bmm", a, 3, b, 3);
     return matmul(a, b, dest);
 }
+Tensor int_mm(const Tensor& a, const Tensor& b, const Dest& dest) {
+    check_ranks("_int_mm", a, 2, b, 2);
+    EMBER_CHECK(a.dtype() == DType::Int8 && b.dtype() == DType::Int8,
+                "_int_mm: expected two tensors of int8, got %s and %s", dtype_name(a.dtype()),
+                dtype_name(b.dtype()));
+    check_types("_int_mm", a, b);
+    EMBER_CHECK(dest.fresh() || dest.tensor().dtype() == DType::Int32,
+                "_int_mm: expected an output of int32, got %s", dtype_name(dest.tensor().dtype()));
+    Tensor out = empty(Dims{a.size(0), b.size(1)}, {DType::Int32, a.device()});
+    kernels::Gemm g = problem(a, b, out);
+    g.wide = true;
+    if (out.numel() > 0) launch(kernels::gemm, out.device(), estimated_ns(g), g);
+    if (dest.fresh()) return out;
+    check_out("_int_mm", dest.tensor(), DType::Int32, false);
+    resize_out("_int_mm", dest.tensor(), out.sizes());
+    return copy_(dest.tensor(), out);
+}
 Tensor mv(const Tensor& a, const Tensor& b, const Dest& dest) {
     check_ranks("mv", a, 2, b, 1);
     return matmul(a, b, dest);
@@ -346,6 +373,7 @@ Tensor linear(const Tensor& input, const Tensor& weight, const Tensor& bias) {
         g.c_row = features;
         g.bias = b.defined() ? b.data() : nullptr;
         g.dtype = x.dtype();
+        g.precision = precision_of(x);
         launch(kernels::gemm, x.device(), estimated_ns(g), g);
     }
     if (needs_grad(input, weight, bias))

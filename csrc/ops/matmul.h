@@ -10,6 +10,7 @@ Tensor matmul(const Tensor& a, const Tensor& b, const Dest& dest = {});
 // The same for exactly two dims, three, one and two, one and one.
 Tensor mm(const Tensor& a, const Tensor& b, const Dest& dest);
 Tensor bmm(const Tensor& a, const Tensor& b, const Dest& dest);
+Tensor int_mm(const Tensor& a, const Tensor& b, const Dest& dest);
 Tensor mv(const Tensor& a, const Tensor& b, const Dest& dest);
 Tensor dot(const Tensor& a, const Tensor& b, const Dest& dest);
 Tensor outer(const Tensor& a, const Tensor& b);

@@ -11,6 +11,8 @@ void bind_matmul(BindTable& t) {
                        "dtype (RuntimeError). Halves accumulate in float32.");
     bind<&ops::mm>(t, both, "mm(input, mat2, *, out=None)", "(m, k) @ (k, n).");
     bind<&ops::bmm>(t, both, "bmm(input, mat2, *, out=None)", "(b, m, k) @ (b, k, n).");
+    bind<&ops::int_mm>(t, kFunction, "_int_mm(input, mat2, *, out=None)",
+                       "(m, k) @ (k, n) of int8, exactly, as int32.");
     bind<&ops::mv>(t, both, "mv(input, vec, *, out=None)", "(m, k) @ (k,).");
     bind<&ops::dot>(t, both, "dot(input, tensor, *, out=None)", "The dot product of two vectors.");
     bind<&ops::outer>(t, both, "outer(input, vec2, *, out=None)", "(m,) and (n,) give (m, n).");

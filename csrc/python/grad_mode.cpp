@@ -1,3 +1,5 @@
+#include <cstring>
+
 #include "core/modes.h"
 #include "python/autograd.h"
 
@@ -167,6 +169,36 @@ PyObject* tell_two(PyObject*, PyObject* args) {
     Py_RETURN_NONE;
 }
 
+constexpr const char* kPrecisions[] = {"none", "ieee", "tf32", "bf16"};
+
+bool device_of(const char* name, DeviceType& type) {
+    type = strcmp(name, "cuda") == 0 ? DeviceType::CUDA : DeviceType::CPU;
+    if (type == DeviceType::CUDA || strcmp(name, "cpu") == 0) return true;
+    PyErr_Format(PyExc_ValueError, "matmul precision: expected cpu or cuda, got '%s'", name);
+    return false;
+}
+
+PyObject* get_matmul_precision(PyObject*, PyObject* args) {
+    const char* device;
+    DeviceType type;
+    if (!PyArg_ParseTuple(args, "s", &device) || !device_of(device, type)) return nullptr;
+    return PyUnicode_FromString(kPrecisions[int(modes::matmul_precision(type))]);
+}
+
+PyObject* set_matmul_precision(PyObject*, PyObject* args) {
+    const char *device, *name;
+    DeviceType type;
+    if (!PyArg_ParseTuple(args, "ss", &device, &name) || !device_of(device, type)) return nullptr;
+    const bool gpu = type == DeviceType::CUDA;
+    for (int i = 0; i < (gpu ? 3 : 4); i++) {
+        if (strcmp(name, kPrecisions[i]) != 0) continue;
+        modes::set_matmul_precision(type, modes::MatmulPrecision(i));
+        Py_RETURN_NONE;
+    }
+    return PyErr_Format(PyExc_RuntimeError, "fp32_precision: expected %s, got '%s'",
+                        gpu ? "none, ieee or tf32" : "none, ieee, tf32 or bf16", name);
+}
+
 PyMethodDef functions[] = {
     {"is_grad_enabled", ask<modes::grad_enabled>, METH_NOARGS,
      "is_grad_enabled() -> bool\n\nWhether operations of this thread are recorded."},
@@ -182,6 +214,8 @@ PyMethodDef functions[] = {
      "are_deterministic_algorithms_enabled() -> bool"},
     {"is_deterministic_algorithms_warn_only_enabled", ask<modes::deterministic_warn_only>,
      METH_NOARGS, "is_deterministic_algorithms_warn_only_enabled() -> bool"},
+    {"_get_matmul_precision", get_matmul_precision, METH_VARARGS, nullptr},
+    {"_set_matmul_precision", set_matmul_precision, METH_VARARGS, nullptr},
     {"_set_deterministic", tell_two<modes::set_deterministic>, METH_VARARGS, nullptr},
     {nullptr, nullptr, 0, nullptr},
 };

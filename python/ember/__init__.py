@@ -10,7 +10,7 @@ import math
 
 from . import _C
 from ._C import *
-from ._C import Size, Tensor
+from ._C import Size, Tensor, _int_mm
 from ._dtypes import finfo, iinfo
 from .autograd.grad_mode import enable_grad, inference_mode, no_grad, set_grad_enabled
 

@@ -39,7 +39,10 @@ inline bool machine_has(const std::string& level) {
         return __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
                __builtin_cpu_supports("avx512vl");
     }
-    if (level == "bf16") return machine_has("avx512") && __builtin_cpu_supports("avx512bf16");
+    if (level == "bf16") {
+        return machine_has("avx512") && __builtin_cpu_supports("avx512bf16") &&
+               __builtin_cpu_supports("avx512vnni");
+    }
 #endif
     return false;
 }

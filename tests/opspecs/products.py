@@ -97,6 +97,18 @@ def large_pair(*shapes: tuple) -> Callable:
     return lambda rng: case(*(arr(rng, s, "float32", low=-1, high=1) for s in shapes))
 
 
+def _byte_pair(rng: np.random.Generator, m: int, k: int, n: int, la: str, lb: str) -> Case:
+    a, b = (arr(rng, s, "int8", layout, -128, 127) for s, layout in (((m, k), la), ((k, n), lb)))
+    return case(a, b)
+
+
+def _bytes(dtype: str, rng: np.random.Generator) -> Iterable[Case]:
+    for m, k, n in ((1, 1, 1), (3, 5, 4), (17, 33, 19), (64, 64, 64), (40, 130, 70), (0, 5, 4)):
+        for la, lb in (("plain", "plain"), ("transposed", "plain"), ("plain", "transposed")):
+            yield _byte_pair(rng, m, k, n, la, lb)
+        yield _byte_pair(rng, m, k, n, "stepped", "shifted")
+
+
 MATMUL = [
     product(
         "matmul", lambda a, b: True,
@@ -121,6 +133,10 @@ MATMUL = [
     product("dot", lambda a, b: len(a) == len(b) == 1, (((3,), (3,)),),
             large=large_pair((1000003,), (1000003,)),
             bad=(Bad(case(A, A), "RuntimeError"),)),
+    Spec("_int_mm", _bytes, ("int8",), out=True,
+         large=lambda rng: _byte_pair(rng, 301, 257, 303, "plain", "plain"),
+         bad=(Bad(case(A, given(np.ones((3, 2)), "float32")), "RuntimeError"),
+              Bad(case(given([1] * 3, "int8"), given([1] * 3, "int8")), "RuntimeError", "IndexError"))),
 ]  # fmt: skip
 
 

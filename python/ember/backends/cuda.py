@@ -4,15 +4,25 @@ from __future__ import annotations
 
 from typing import Any
 
+from ._precision import Float32Precision
 
-class _Matmul:
+
+class _Matmul(Float32Precision):
     """Settings of matrix products."""
 
     def __init__(self) -> None:
-        self.allow_tf32 = False
+        super().__init__("cuda")
         self.allow_fp16_reduced_precision_reduction = True
         self.allow_bf16_reduced_precision_reduction = True
-        self.fp32_precision = "none"
+
+    @property
+    def allow_tf32(self) -> bool:
+        """Whether products of float32 may use TF32."""
+        return self.fp32_precision == "tf32"
+
+    @allow_tf32.setter
+    def allow_tf32(self, allowed: bool) -> None:
+        self.fp32_precision = "tf32" if allowed else "ieee"
 
 
 matmul = _Matmul()
