@@ -34,6 +34,7 @@ constexpr int64_t kBlockColumns = 512;  // times kDepth: a block of B stays in L
 constexpr int64_t kBlockRows = 168;  // the block of C that a task owns: kBlockRows x kBlockColumns
 constexpr int64_t kTaskWork = 400'000;      // multiplications that deserve a task of their own
 constexpr int64_t kSplitWork = 250'000;     // from here on two tasks pay, though smaller ones
+constexpr int64_t kPackingTasks = 8;        // for which columns are cut though A is packed
 constexpr int64_t kFlatRows = 256;          // up to here B is packed strip by strip
 constexpr int64_t kPanelBytes = 128 << 10;  // of A that a task packs at one time
 constexpr int64_t kPackItems = 8 << 20;     // of B that are packed at one time
@@ -68,7 +69,7 @@ struct Grid {
 };
 
 template <class T, int PerItem>
-EMBER_INLINE Grid cut(int64_t m, int64_t n, int64_t k) {
+EMBER_INLINE Grid cut(int64_t m, int64_t n, int64_t k, bool a_in_place) {
     constexpr int64_t kStrip = TileShape<T>::kColumns, kRows = TileShape<T>::kRows;
     const int64_t work = m * n * k;
     if (work < kSplitWork) return {1, 1, ceil_div(n, kStrip) * kStrip};
@@ -76,10 +77,11 @@ EMBER_INLINE Grid cut(int64_t m, int64_t n, int64_t k) {
     if (wanted < 2) wanted = 2;
     if (wanted > 64) wanted = 64;
     int64_t columns = ceil_div(n, ceil_div(n, kBlockColumns));
-    // Wide, flat products have too few rows to cut.
+    // Wide, flat products have too few rows to cut; where A is packed, each cut packs it again.
     const int64_t most_rows = ceil_div(m, 2 * kRows);
-    if (most_rows * ceil_div(n, columns) < wanted)
-        columns = ceil_div(n, ceil_div(wanted, most_rows));
+    const int64_t enough = a_in_place ? wanted : least(wanted, kPackingTasks);
+    if (most_rows * ceil_div(n, columns) < enough)
+        columns = ceil_div(n, ceil_div(enough, most_rows));
     columns = ceil_div(columns, kStrip) * kStrip;
     const int64_t column_blocks = ceil_div(n, columns);
     int64_t row_blocks = ceil_div(wanted, column_blocks);
@@ -108,7 +110,7 @@ EMBER_INLINE void pack_strips(const Product<S, T, C>& x, int64_t first, int64_t 
 }
 
 // Converts a block of sums to the stored type, with the epilogue.
-template <class S, class T, class C>
+template <int PerItem = 1, class S, class T, class C>
 EMBER_NOINLINE void finish(const Product<S, T, C>& x, Range rows, Range columns, const T* sums,
                            int64_t stride) {
     constexpr int64_t kLanes = Vec<T>::size;
@@ -123,7 +125,7 @@ EMBER_NOINLINE void finish(const Product<S, T, C>& x, Range rows, Range columns,
             if (x.column_bias) v += load_lanes<T>(x.column_bias + j, n);
             if (x.row_bias) v += Vec<T>(item_as<T>(x.row_bias[i]));
             if (x.relu) v = rectify(v);
-            store_lanes(c + j, v, n);
+            store_sums<PerItem>(c + j, v, n);
         }
     }
 }
@@ -222,12 +224,13 @@ EMBER_INLINE void block(const Product<S, T, C>& x, Range rows, Range columns,
                 call.tail = one ? width : width - kLanes;
                 tiles[!one](call);
                 if constexpr (!kDirect)
-                    if (whole) finish(x, {i, i + count}, {j, j + width}, tile_sums, kStrip);
+                    if (whole)
+                        finish<PerItem>(x, {i, i + count}, {j, j + width}, tile_sums, kStrip);
             }
         }
     }
     if constexpr (!kDirect)
-        if (!whole) finish(x, rows, columns, sums, call.c_row);
+        if (!whole) finish<PerItem>(x, rows, columns, sums, call.c_row);
 }
 
 // One strip of columns of C from column j on, packing B's in pieces that stay in L1.
@@ -390,7 +393,7 @@ EMBER_INLINE void products(Context& context, const Product<S, T, C>& first, int6
         return x;
     };
 
-    const Grid grid = cut<T, PerItem>(m, n, first.k);
+    const Grid grid = cut<T, PerItem>(m, n, first.k, a_in_place);
     if constexpr (kInPlace) {
         if (b_in_place && batch == 1 && grid.tasks() == 1)
             return block<1>(first, {0, m}, {0, n}, nullptr, a_in_place, nullptr);

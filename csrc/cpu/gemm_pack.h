@@ -56,6 +56,15 @@ EMBER_INLINE void store_lanes(S* p, Vec<T> x, int64_t n) {
     }
 }
 
+// The same of sums; those of pairs round as pairs are multiplied, subnormal numbers to zeros.
+template <int PerItem, class T, class S>
+EMBER_INLINE void store_sums(S* p, Vec<T> x, int64_t n) {
+    if constexpr (PerItem == 2 && std::is_same_v<S, BFloat16>)
+        store_first_halves(p, round_halves(x), n);
+    else
+        store_lanes(p, x, n);
+}
+
 // Transposes a square of registers in place: log2(kLanes) rounds, the one of distance d swaps
 // blocks of d lanes between the registers i and i + d.
 template <class T, int Distance>

@@ -151,6 +151,13 @@ EMBER_INLINE RawHalves load_first_halves(const void* p, int64_t n) {
     return bits;
 #endif
 }
+EMBER_INLINE void store_first_halves(void* p, RawHalves bits, int64_t n) {
+#if defined(__AVX512F__)
+    _mm256_mask_storeu_epi16(p, __mmask16((1u << n) - 1), (__m256i)bits);
+#else
+    memcpy(p, &bits, size_t(n) * 2);
+#endif
+}
 // Pairs of halves in the bits of floats, those of `low` below.
 EMBER_INLINE VecF pair_halves(RawHalves low, RawHalves high) {
 #if defined(__AVX512F__)
@@ -184,12 +191,7 @@ EMBER_INLINE void store_as(T* p, V x) {
 template <class V, class T>
 EMBER_INLINE void store_first_as(T* p, V x, int64_t n) {
     if constexpr (sizeof(T) == 2) {
-        RawHalves bits = to_halves(x, T{});
-#if defined(__AVX512F__)
-        _mm256_mask_storeu_epi16(p, __mmask16((1u << n) - 1), (__m256i)bits);
-#else
-        memcpy(p, &bits, size_t(n) * 2);
-#endif
+        store_first_halves(p, to_halves(x, T{}), n);
     } else {
         static_assert(std::is_same_v<T, typename V::Scalar>);
         store_first(x, p, n);
