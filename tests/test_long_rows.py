@@ -126,3 +126,12 @@ def test_cumulative_products_and_special_values():
             np.testing.assert_array_equal(f(x, 0).numpy(), expected(x.numpy()))
     x = ember.arange(1, 21)
     np.testing.assert_array_equal(x.cumprod(0).numpy(), np.cumprod(x.numpy()))
+
+
+@pytest.mark.parametrize("shape", [(3, 0), (0, 4), (0, 0)])
+def test_rows_without_items(shape):
+    x = ember.ones(*shape, requires_grad=True)
+    for f in (F.layer_norm, F.rms_norm):
+        y = f(x, shape[1:])
+        assert y.shape == shape
+        assert ember.autograd.grad(y.sum(), x)[0].shape == shape

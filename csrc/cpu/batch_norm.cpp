@@ -51,10 +51,10 @@ EMBER_INLINE double param_or(const void* params, int64_t i, double otherwise) {
 template <class V, class T, class Row, class Channels>
 EMBER_INLINE void for_items(T* out, int64_t n, int64_t channels, int64_t inner, int64_t traffic,
                             Row&& on_row, Channels&& on_channels) {
-    int64_t length = (inner == 1 ? channels : inner), rows = n * channels * inner / length;
+    int64_t length = inner == 1 ? channels : inner, rows = inner == 1 ? n : n * channels;
     int64_t bytes = length * int64_t(sizeof(T));
     bool stream = rows_stream(out, bytes, traffic);
-    int64_t grain = clamp_to(kGrainBytes / (2 * bytes), 1, kGrainBytes);
+    int64_t grain = clamp_to(kGrainBytes / (2 * bytes + 1), 1, kGrainBytes);
     parallel_for(rows, grain, [&](int64_t begin, int64_t end) {
         for (int64_t row = begin; row < end; row++) {
             if (inner == 1) {

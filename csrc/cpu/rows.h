@@ -153,7 +153,7 @@ EMBER_INLINE int64_t row_ahead(int64_t n) {
 constexpr int64_t kTurns = 16;
 template <class T>
 EMBER_INLINE int64_t rows_in_turn(int64_t n) {
-    return clamp_to(8192 / (n * int64_t(sizeof(T))), 1, kTurns);
+    return clamp_to(8192 / (n * int64_t(sizeof(T)) + 1), 1, kTurns);
 }
 
 // Reduces [0, n): step(state, at) with four states in turn, merge(state, state); the state starts
