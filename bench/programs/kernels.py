@@ -1,7 +1,5 @@
 """Single operations by family, from calls on 4 elements to arrays of a gigabyte."""
 
-from pathlib import Path
-
 from .row import Row
 
 MB = 1 << 20
@@ -38,13 +36,8 @@ def products() -> list[Row]:
 
 def rounded_products() -> list[Row]:
     """Products of float32 that may be rounded, against PyTorch's that are not, and of int8."""
-    flags = Path("/proc/cpuinfo").read_text()
-    marks = {
-        "high": 2.5 if "amx_bf16" in flags else 0.97,
-        "medium": 2.5 if "amx_bf16" in flags else 1.6 if "avx512_bf16" in flags else 0.97,
-    }
     rows = []
-    for precision, at_least in marks.items():
+    for precision, at_least in (("high", 2.5), ("medium", 1.6)):
         for size in (128, 256, 512, 1024, 2048, 4096):
             mark = at_least if size >= 1024 else 0.97
             setup = (
