@@ -226,7 +226,7 @@ EMBER_INLINE Moments sweep_moments(int64_t n, Load&& load) {
     using C = typename V::Scalar;
     constexpr int64_t kItems = 4096, size = V::size;
     V zero = C(0);
-    Moments all{0, 0, 0};
+    Moments all{0, std::numeric_limits<double>::quiet_NaN(), 0};
     for (int64_t begin = 0; begin < n; begin += kItems) {
         int64_t count = clamp_to(n - begin, 0, kItems);
         double inverse = 1 / double(count);
