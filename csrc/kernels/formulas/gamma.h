@@ -144,6 +144,7 @@ EMBER_FORMULA V log_gamma_double(V x) {
         product = select(reflected, product * pi / abs(sin(pi * (x - round(x)))), product);
     V lower = log(product);
     V result = select(reflected, lower - upper, upper - lower);
+    result = select((x == V(1)) | (x == V(2)), V(0), result);  // whose logarithms cancel but nearly
     return select(abs(x) == infinity, infinity, result);
 }
 #if !defined(__CUDACC__) && !defined(EMBER_SCALAR_FORMULAS)
