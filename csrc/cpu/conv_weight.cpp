@@ -23,39 +23,6 @@ struct WeightGradient {
     int64_t parts;
 };
 
-template <class T>
-EMBER_INLINE void add_channel_sums(Context& context, const Conv2d& g) {
-    const int64_t pixels = g.out_h * g.out_w;
-    double* sums = context.scratch_of<double>(g.n * g.k);
-    const T* grad = static_cast<const T*>(g.output);
-    parallel_for(g.n * g.k, ceil_div(kGrainBytes, pixels * int64_t(sizeof(T)) + 1),
-                 [&](int64_t begin, int64_t end) {
-                     constexpr int64_t kLanes = Vec<T>::size;
-                     for (int64_t i = begin; i < end; i++) {
-                         const T* plane = grad + i * pixels;
-                         double total = 0;
-                         for (int64_t q = 0; q < pixels; q += kDepth) {
-                             const int64_t last = least(q + kDepth, pixels);
-                             Vec<T> sum[2] = {Vec<T>{Raw<T>{}}, Vec<T>{Raw<T>{}}};
-                             for (int64_t p = q; p < last; p += 2 * kLanes) {
-                                 sum[0] += load_first<T>(plane + p, least(kLanes, last - p));
-                                 if (p + kLanes < last)
-                                     sum[1] += load_first<T>(plane + p + kLanes,
-                                                             least(kLanes, last - p - kLanes));
-                             }
-                             total += double(reduce_add(sum[0] + sum[1]));
-                         }
-                         sums[i] = total;
-                     }
-                 });
-    T* bias = static_cast<T*>(g.bias);
-    for (int64_t k = 0; k < g.k; k++) {
-        double total = 0;
-        for (int64_t n = 0; n < g.n; n++) total += sums[n * g.k + k];
-        bias[k] = T(total);
-    }
-}
-
 // Output channels in the lanes of registers: `grad` is packed in strips of (pixels, kColumns).
 // out is (strips, rows, kColumns).
 template <class T>
@@ -108,7 +75,6 @@ template <class T>
 void grad_weight(Context& context, const Conv2d& g) {
     using Shape = TileShape<T>;
     constexpr int64_t kStrip = Shape::kColumns, kLanes = Shape::kLanes;
-    if (g.bias) add_channel_sums<T>(context, g);
     const int64_t taps = g.r * g.s;
     WeightGradient<T> x{g,     {}, g.c / g.groups, g.k / g.groups, 0, g.out_h * g.out_w, nullptr,
                         false, 1};
@@ -245,14 +211,12 @@ void image_product(Context& context, const Conv2d& g) {
 
 void conv2d_grad_weight(Context& context, const Conv2d& given) {
     const Conv2d g = checked(given);
-    if (is_product(g) && g.out_h * g.out_w == 1 && g.bias == nullptr)
-        return image_product(context, g);
+    if (is_product(g) && g.out_h * g.out_w == 1) return image_product(context, g);
     in_floats(context, g, {true, false, true},
               [&](auto tag, const Conv2d& x) __attribute__((always_inline)) {
                   int winograd = winograd_taps(x, x.out_h, x.out_w);
                   if (winograd && !(even_input(context, x) && even_output(context, x)))
                       winograd = 0;
-                  if (winograd && x.bias) add_channel_sums<float>(context, x);
                   if (winograd == 3) return winograd_grad_weight<3>(context, x);
                   if (winograd == 2) return winograd_grad_weight<2>(context, x);
                   grad_weight<typename decltype(tag)::type>(context, x);

@@ -221,16 +221,6 @@ __global__ void add_parts(const Compute<T>* parts, int splits, int64_t count, T*
     }
 }
 
-// One block a channel.
-template <class T>
-__global__ void sum_channels(const T* grad, int n, int k, int64_t plane, T* bias) {
-    Compute<T> sum = 0;
-    for (int64_t i = threadIdx.x; i < n * plane; i += blockDim.x)
-        sum += widen(grad[(i / plane * k + blockIdx.x) * plane + i % plane]);
-    sum = add_block(sum);
-    if (threadIdx.x == 0) bias[blockIdx.x] = narrow<T>(sum);
-}
-
 void conv2d_grad_weight(Context& context, const Conv2d& a) {
     Shape g(context, a);
     dispatch_floating(a.dtype, [&](auto tag) {
@@ -251,9 +241,6 @@ void conv2d_grad_weight(Context& context, const Conv2d& a) {
             run_items(context, add_parts<T>, count, static_cast<const C*>(parts), splits, count,
                       static_cast<T*>(a.weight));
         }
-        if (a.bias && a.k > 0)
-            run(context, sum_channels<T>, dim3(unsigned(a.k)), dim3(kThreads), grad, g.n, g.k,
-                a.out_h * a.out_w, static_cast<T*>(a.bias));
     });
 }
 

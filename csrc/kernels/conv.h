@@ -26,6 +26,6 @@ using Conv2dSlot = Slot<void(Context&, const Conv2d&)>;
 
 extern Conv2dSlot conv2d;              // input, weight, bias -> output
 extern Conv2dSlot conv2d_grad_input;   // weight, gradient in `output`, bias -> those in `input`
-extern Conv2dSlot conv2d_grad_weight;  // input, gradient in `output` -> those in `weight`, `bias`
+extern Conv2dSlot conv2d_grad_weight;  // input, gradient in `output` -> those in `weight`
 
 }  // namespace ember::kernels
