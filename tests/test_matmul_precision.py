@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterator
 
@@ -154,17 +151,6 @@ def test_unknown_precisions_change_nothing() -> None:
     with pytest.raises(TypeError):
         cpu.fp32_precision = 3
     assert ember.get_float32_matmul_precision() == "highest"
-
-
-@pytest.mark.skipif(LEVEL in ("baseline", "avx2"), reason="has no level below that is tested here")
-def test_lower_levels_multiply_as_float32() -> None:
-    text = (
-        "import ember; a, b = ember.randn(70, 90), ember.randn(90, 80); c = a @ b\n"
-        "for name in ('high', 'medium'):\n"
-        "    ember.set_float32_matmul_precision(name); assert ember.equal(a @ b, c)"
-    )
-    env = {**os.environ, "EMBER_ISA": "avx2", "PYTHONPATH": os.pathsep.join(sys.path)}
-    subprocess.run([sys.executable, "-c", text], env=env, check=True)
 
 
 # ---- int8

@@ -72,3 +72,15 @@ def test_level(level: str, here: dict[str, np.ndarray], tmp_path: Path) -> None:
     for name, count in cases.items():
         row_counts.add(f"at level {level}", name, count)
     assert len(cases) == len(NAMES)
+
+
+def test_lower_levels_multiply_as_float32_whatever_the_precision() -> None:
+    if "avx2" not in lower_levels():
+        pytest.skip("this process runs at avx2 or below")
+    text = (
+        "import ember; a, b = ember.randn(70, 90), ember.randn(90, 80); c = a @ b\n"
+        "for name in ('high', 'medium'):\n"
+        "    ember.set_float32_matmul_precision(name); assert ember.equal(a @ b, c)"
+    )
+    env = {**os.environ, "EMBER_ISA": "avx2", "PYTHONPATH": os.pathsep.join(sys.path)}
+    subprocess.run([sys.executable, "-c", text], env=env, check=True)
