@@ -362,7 +362,8 @@ Tensor constant_pad(const Tensor& x, const Dims& padding, Number value) {
         starts[d] = std::max<int64_t>(0, before);
     }
     checked_numel("pad", sizes, x.dtype());
-    Tensor out = contiguous(full(sizes, value, x.options()), format_of(x));
+    Tensor out = empty_in(sizes, x.options(), format_of(x));
+    if (out.numel() > 0) convert_into(out, wrapped_number(value));
     Tensor part = out;
     for (int d = 0; d < x.dim(); d++) {
         int64_t length = inner.impl()->sizes[d];
