@@ -35,6 +35,7 @@ constexpr int64_t kBlockRows = 168;  // the block of C that a task owns: kBlockR
 constexpr int64_t kTaskWork = 400'000;      // multiplications that deserve a task of their own
 constexpr int64_t kSplitWork = 250'000;     // from here on two tasks pay, though smaller ones
 constexpr int64_t kPackingTasks = 8;        // for which columns are cut though A is packed
+constexpr int64_t kDirectDepths = 8;        // times kDepth: up to here B is read where it lies
 constexpr int64_t kFlatRows = 256;          // up to here B is packed strip by strip
 constexpr int64_t kPanelBytes = 128 << 10;  // of A that a task packs at one time
 constexpr int64_t kPackItems = 8 << 20;     // of B that are packed at one time
@@ -364,6 +365,12 @@ EMBER_INLINE bool few_rows(const Product<S, T>& x) {
     return true;
 }
 
+// Whether rows that lie so many bytes apart begin in the same few sets of a cache.
+EMBER_INLINE bool share_sets(int64_t bytes) {
+    constexpr int64_t kPage = 4096, kLine = 64;
+    return (bytes + kLine) % kPage < 2 * kLine;
+}
+
 // `batch` products whose operands lie a_batch, b_batch, c_batch items apart.
 template <int PerItem, class S, class T, class C>
 EMBER_INLINE void products(Context& context, const Product<S, T, C>& first, int64_t batch,
@@ -379,11 +386,14 @@ EMBER_INLINE void products(Context& context, const Product<S, T, C>& first, int6
     if constexpr (std::is_same_v<S, T> || std::is_floating_point_v<T>) {
         if (batch == 1 && m <= kFewRows && k > 0 && few_rows(first)) return;
     }
-    // Rows a page or more apart cost too many address translations, and share too few cache sets.
+    // Where packing costs more than rows that are far apart do.
     const int64_t a_reach = first.a_row > first.a_col ? first.a_row : first.a_col;
-    const bool b_in_place = kInPlace && first.b_col == 1 && (m <= 2 * kRows || first.b_row <= 512);
+    const bool b_in_place =
+        kInPlace && first.b_col == 1 &&
+        (m <= 2 * kRows || (first.b_row <= 512 && k <= kDirectDepths * kDepth<PerItem>));
     const bool a_in_place = holds_items<PerItem>(first, a_batch) &&
-                            (a_reach < 1024 * PerItem || (n <= 4 * kStrip && first.a_row != 1));
+                            (a_reach < 1024 * PerItem || (first.a_row != 1 && n <= 4 * kStrip) ||
+                             (first.a_col == 1 && !share_sets(first.a_row * int64_t(sizeof(S)))));
 
     auto at = [&](int64_t i) __attribute__((always_inline)) {
         Product<S, T, C> x = first;
