@@ -36,52 +36,74 @@ EMBER_INLINE void columns_of(const Map<T>& m, const T* in, T* out, int64_t n) {
     }
 }
 
-// One row through the map of columns, which has `even` taps an output if that is not 0.
+// A map of columns. Where most of it copies stretches of a row, as padding and its gradient do, it
+// goes stretch by stretch.
 template <class T>
-EMBER_NOINLINE void map_columns(const Map<T>& m, int even, const T* in, T* out, int64_t n) {
-    switch (even) {
-        case 1: return columns_of<T, 1>(m, in, out, n);
-        case 2: return columns_of<T, 2>(m, in, out, n);
-        case 4: return columns_of<T, 4>(m, in, out, n);
-        default: break;
-    }
-    for (int64_t x = 0; x < n; x++) {
-        T sum = 0;
-        for (int64_t t = m.begin[x]; t < m.begin[x + 1]; t++) sum += m.weight[t] * in[m.index[t]];
-        out[x] = sum;
-    }
-}
-
-// Stretches of columns that are copied as they are.
-struct Runs {
-    struct Run {
-        int64_t from, length;
+struct Columns {
+    struct Stretch {
+        int64_t from, length;  // `from` is below 0 where taps are summed
     };
-    Run* runs = nullptr;
+    Map<T> map;
+    int64_t n;
+    int even = 0;  // taps of every output, 0 if they differ
+    Stretch* stretches = nullptr;
     int64_t count = 0;
 
-    // None unless they are long on average.
-    EMBER_INLINE Runs(Context& context, const Taps& taps, int64_t n) {
-        if (!taps.begin || !taps.selects) return;
-        int64_t breaks = 1;
-        for (int64_t x = 1; x < n; x++) breaks += taps.index[x] != taps.index[x - 1] + 1;
-        if (breaks * 4 > n) return;
-        runs = context.scratch_of<Run>(breaks);
+    EMBER_INLINE Columns(Context& context, const Taps& taps, int64_t n) : map(context, taps), n(n) {
+        if (!taps.begin) {
+            stretches = context.scratch_of<Stretch>(1);
+            stretches[count++] = {0, n};
+            return;
+        }
+        if (taps.count == taps.most * n) even = int(clamp_to(taps.most, 0, 5));
+        if (even > 1) return;
+        int64_t breaks = 0;
+        for_stretches([&](bool starts, int64_t) { breaks += starts; });
+        if (breaks * 4 > n) return;  // too short to pay
+        stretches = context.scratch_of<Stretch>(breaks);
+        for_stretches([&](bool starts, int64_t from) {
+            if (starts) stretches[count++] = {from, 0};
+            stretches[count - 1].length++;
+        });
+    }
+    // f(whether a stretch starts here, from where) for each output.
+    template <class F>
+    EMBER_INLINE void for_stretches(F&& f) const {
+        int64_t expected = -2;
         for (int64_t x = 0; x < n; x++) {
-            if (x == 0 || taps.index[x] != taps.index[x - 1] + 1)
-                runs[count++] = {taps.index[x], 0};
-            runs[count - 1].length++;
+            const int64_t first = map.begin[x];
+            const bool copies = map.begin[x + 1] == first + 1 && map.weight[first] == 1;
+            const int64_t from = copies ? map.index[first] : -1;
+            f(from != expected, from);
+            expected = copies ? from + 1 : -1;
         }
     }
-    template <class T>
-    EMBER_INLINE void copy(const T* in, T* out) const {
+    EMBER_INLINE void sum_taps(const T* in, T* out, int64_t first, int64_t last) const {
+        for (int64_t x = first; x < last; x++) {
+            T sum = 0;
+            for (int64_t t = map.begin[x]; t < map.begin[x + 1]; t++)
+                sum += map.weight[t] * in[map.index[t]];
+            out[x] = sum;
+        }
+    }
+    EMBER_NOINLINE void apply(const T* in, T* out) const {
+        switch (stretches ? -1 : even) {
+            case 1: return columns_of<T, 1>(map, in, out, n);
+            case 2: return columns_of<T, 2>(map, in, out, n);
+            case 4: return columns_of<T, 4>(map, in, out, n);
+            case -1: break;
+            default: return sum_taps(in, out, 0, n);
+        }
+        int64_t x = 0;
         for (int64_t i = 0; i < count; i++) {
-            const Run run = runs[i];
-            if (run.length == 1)
-                *out = in[run.from];
+            const Stretch s = stretches[i];
+            if (s.from < 0)
+                sum_taps(in, out, x, x + s.length);
+            else if (s.length == 1)
+                out[x] = in[s.from];
             else
-                memcpy(out, in + run.from, size_t(run.length) * sizeof(T));
-            out += run.length;
+                memcpy(out + x, in + s.from, size_t(s.length) * sizeof(T));
+            x += s.length;
         }
     }
 };
@@ -123,20 +145,16 @@ EMBER_NOINLINE void mix_rows(const T* const* rows, const T* weight, int64_t coun
 
 template <class T>
 void resample_as(Context& context, const Resample& g) {
-    const Map<T> rows(context, g.rows), columns(context, g.columns);
-    int even = 0;
-    if (columns.begin && g.columns.count == g.columns.most * g.out_w)
-        even = int(clamp_to(g.columns.most, 0, 5));
-    const bool has_rows = rows.begin, has_columns = columns.begin;
-    const Runs runs(context, g.columns, g.out_w);
-    // Rows are copied from where they are in the input.
-    const bool copies = (!has_rows || g.rows.selects) && (!has_columns || runs.count > 0);
+    const Map<T> rows(context, g.rows);
+    const Columns<T> columns(context, g.columns, g.out_w);
+    const bool has_rows = rows.begin, has_columns = columns.map.begin;
     // Columns first where they meet fewer rows before; those rows are then kept in a ring, as
-    // neighbouring outputs share them.
-    const bool columns_first = has_rows && has_columns && g.in_h <= g.out_h && g.rows.neighbours;
+    // neighbouring outputs share them. Copying costs the same each time.
+    const bool columns_first = has_rows && has_columns && g.in_h <= g.out_h && g.rows.neighbours &&
+                               !(rows.most == 1 && columns.stretches);
     const int64_t ring = rows.most + 1, width = columns_first ? g.out_w : g.in_w;
     const int64_t cost = (has_rows ? rows.most * g.in_w : 0) +
-                         (has_columns ? (columns.most + 2) * g.out_w * 4 : 0) + g.out_w + 1;
+                         (has_columns ? (columns.map.most + 2) * g.out_w * 4 : 0) + g.out_w + 1;
     const int64_t grain = clamp_to(4 * kGrainBytes / (cost * int64_t(sizeof(T))), 1, 1 << 20);
     const int64_t lines = g.planes * g.out_h, chunks = ceil_div(lines, grain);
     const bool stages = has_rows && has_columns;
@@ -154,16 +172,8 @@ void resample_as(Context& context, const Resample& g) {
             const int64_t plane = line / g.out_h, y = line % g.out_h;
             const T* in = static_cast<const T*>(g.in) + plane * g.in_h * g.in_w;
             T* out = static_cast<T*>(g.out) + line * g.out_w;
-            if (copies) {
-                const T* row = in + (has_rows ? rows.index[y] : y) * g.in_w;
-                if (has_columns)
-                    runs.copy(row, out);
-                else
-                    memcpy(out, row, size_t(g.out_w) * sizeof(T));
-                continue;
-            }
             if (!has_rows) {
-                map_columns(columns, even, in + y * g.in_w, out, g.out_w);
+                columns.apply(in + y * g.in_w, out);
                 continue;
             }
             const int64_t first = rows.begin[y], count = rows.begin[y + 1] - first;
@@ -173,13 +183,17 @@ void resample_as(Context& context, const Resample& g) {
                 if (!columns_first) continue;
                 const int64_t slot = row % ring, name = plane * g.in_h + row;
                 T* mapped = buffer + slot * width;
-                if (tag[slot] != name) map_columns(columns, even, from[t], mapped, g.out_w);
+                if (tag[slot] != name) columns.apply(from[t], mapped);
                 tag[slot] = name;
                 from[t] = mapped;
             }
             const bool last = columns_first || !has_columns;
-            mix_rows(from, rows.weight + first, count, last ? out : buffer, width);
-            if (!last) map_columns(columns, even, buffer, out, g.out_w);
+            const bool one = count == 1 && rows.weight[first] == 1;
+            if (last && one)
+                memcpy(out, from[0], size_t(width) * sizeof(T));
+            else if (last || !one)
+                mix_rows(from, rows.weight + first, count, last ? out : buffer, width);
+            if (!last) columns.apply(one ? from[0] : buffer, out);
         }
     });
 }

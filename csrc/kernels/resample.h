@@ -14,7 +14,6 @@ struct Taps {
     int64_t most = 0;  // taps of one output
     int64_t count = 0;
     bool neighbours = true;  // the indices of one output span no more than `most`
-    bool selects = false;    // each output is one input
 };
 
 // A linear map of rows and one of columns on each of contiguous planes, float32 or float64.

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <memory>
+#include <numeric>
 #include <vector>
 
 #include "kernels/resample.h"
@@ -38,14 +39,12 @@ struct Map {
         kernels::Taps t{begin.data(), index.data(), weight.data(), 0, int64_t(index.size())};
         for (size_t i = 1; i < begin.size(); i++)
             t.most = std::max(t.most, begin[i] - begin[i - 1]);
-        for (size_t i = 1; i < begin.size(); i++) {
+        for (size_t i = 1; t.most > 1 && i < begin.size(); i++) {
             auto first = index.begin() + begin[i - 1], last = index.begin() + begin[i];
             if (first == last) continue;
             auto [low, high] = std::minmax_element(first, last);
             t.neighbours = t.neighbours && *high - *low <= t.most;
         }
-        t.selects = t.most == 1 && t.count == out &&
-                    std::all_of(weight.begin(), weight.end(), [](double w) { return w == 1; });
         return t;
     }
 };
@@ -219,10 +218,10 @@ Tensor select_items(const char* name, const Tensor& input, int rank,
         for (int i = 0; i < rank; i++) {
             auto map = std::make_shared<Map>();
             map->in = input.size(i - rank), map->out = int64_t(from[i].size());
-            for (int64_t at : from[i]) {
-                map->add(at, 1);
-                map->close();
-            }
+            map->begin.resize(from[i].size() + 1);
+            std::iota(map->begin.begin(), map->begin.end(), 0);
+            map->index = from[i];
+            map->weight.assign(from[i].size(), 1);
             maps[i] = map;
         }
         return resample_dims(name, input, rank, maps);
@@ -286,13 +285,14 @@ Tensor pad_with_items(const Tensor& input, const Dims& padding, std::string_view
     for (int i = 0; i < rank; i++) {
         int d = input.dim() - rank + i;
         int64_t before = padding[2 * (rank - 1 - i)], size = input.size(d);
+        from[i].resize(size_t(sizes[d]));
         for (int64_t o = 0; o < sizes[d]; o++) {
             int64_t at = o - before;
             if (circular)
                 at = at < 0 ? at + size : at >= size ? at - size : at;
             else if (reflect)
                 at = at < 0 ? -at : at >= size ? 2 * (size - 1) - at : at;
-            from[i].push_back(std::clamp<int64_t>(at, 0, size - 1));
+            from[i][size_t(o)] = std::clamp<int64_t>(at, 0, size - 1);
         }
     }
     return select_items("pad", input, rank, from);
