@@ -1,6 +1,7 @@
 #include "kernels/conv.h"
 
 #include "core/parallel.h"
+#include "cpu/conv_depthwise.h"
 #include "cpu/conv_kernel.h"
 #include "cpu/conv_pad.h"
 #include "cpu/conv_scatter.h"
@@ -361,30 +362,6 @@ void forward(Context& context, const Conv2d& g) {
     correlate(context, x, g.n);
 }
 
-// The taps of one dimension that reach the input's positions of one phase (their remainder modulo
-// the stride), as shifts: position phase + i * stride takes from the output's position i + shift.
-struct Phase {
-    int64_t begin, step;  // taps begin, begin + step, ...
-    int64_t first, each;  // the shift of the first, the difference to the next
-    EMBER_INLINE Phase(int64_t phase, int64_t kernel, int64_t stride, int64_t pad,
-                       int64_t dilation) {
-        begin = 0;
-        while (begin < kernel && (phase + pad - begin * dilation) % stride != 0) begin++;
-        step = 1;
-        while (step < kernel && step * dilation % stride != 0) step++;
-        first = (phase + pad - begin * dilation) / stride;
-        each = -step * dilation / stride;
-    }
-    EMBER_INLINE int64_t count(int64_t kernel) const {
-        return begin < kernel ? (kernel - 1 - begin) / step + 1 : 0;
-    }
-    EMBER_INLINE int64_t shift(int64_t i) const { return first + i * each; }
-    // Which of them tap t is, or -1.
-    EMBER_INLINE int64_t index(int64_t t) const {
-        return t < begin || (t - begin) % step != 0 ? -1 : (t - begin) / step;
-    }
-};
-
 // Each phase of the input's positions is a correlation of stride 1 with some of the taps.
 template <class T>
 void grad_input(Context& context, const Conv2d& g) {
@@ -468,11 +445,18 @@ void conv2d(Context& context, const Conv2d& given) {
         return product(context, g, g.input, g.c * g.r * g.s, g.output, g.k, false, g.bias);
     in_floats(context, g, {true, true, false},
               [&](auto tag, const Conv2d& x) __attribute__((always_inline)) {
+                  using T = typename decltype(tag)::type;
+                  if (is_depthwise(x)) {
+                      const Depthwise d(context, x, false);
+                      if (suits_lanes(d))
+                          return depthwise(context, d, static_cast<const T*>(x.input),
+                                           static_cast<T*>(x.output));
+                  }
                   int winograd = winograd_taps(x, x.out_h, x.out_w);
                   if (winograd && !even_input(context, x)) winograd = 0;
                   if (winograd == 3) return winograd_forward<3>(context, x);
                   if (winograd == 2) return winograd_forward<2>(context, x);
-                  forward<typename decltype(tag)::type>(context, x);
+                  forward<T>(context, x);
               });
 }
 
@@ -483,6 +467,12 @@ void conv2d_grad_input(Context& context, const Conv2d& given) {
     in_floats(context, g, {false, true, true},
               [&](auto tag, const Conv2d& x) __attribute__((always_inline)) {
                   using T = typename decltype(tag)::type;
+                  if (is_depthwise(x)) {
+                      const Depthwise d(context, x, true);
+                      if (suits_lanes(d))
+                          return depthwise(context, d, static_cast<const T*>(x.output),
+                                           static_cast<T*>(x.input));
+                  }
                   int winograd =
                       winograd_taps(x, ceil_div(x.h, x.stride[0]), ceil_div(x.w, x.stride[1]));
                   if (winograd && !even_output(context, x)) winograd = 0;

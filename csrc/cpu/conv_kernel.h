@@ -256,17 +256,18 @@ EMBER_INLINE const PlaneFn<T>* plane_tiles(int64_t taps, int64_t step) {
     return taps == 7 ? kPlaneTiles<T, 7>[step - 1] : nullptr;
 }
 
-// A tile of pixels by channels goes to its channels' planes: pixels side by side at out.
+// A tile of pixels by channels goes to its channels' planes: pixels side by side at out. It is read
+// up to a multiple of kLanes pixels.
 template <class T>
 EMBER_NOINLINE void store_channels(const T* tile, int64_t pixels, int64_t channels, const T* bias,
-                                   T* out, int64_t plane) {
-    constexpr int64_t kLanes = Vec<T>::size, kStride = TileShape<T>::kColumns;
+                                   T* out, int64_t plane, int64_t stride = TileShape<T>::kColumns) {
+    constexpr int64_t kLanes = Vec<T>::size;
     for (int64_t c = 0; c < channels; c += kLanes)
         for (int64_t q = 0; q < pixels; q += kLanes) {
             const int64_t count = pixels - q < kLanes ? pixels - q : kLanes;
             Vec<T> block[kLanes];
 #pragma GCC unroll 16
-            for (int i = 0; i < kLanes; i++) block[i] = Vec<T>::load(tile + (q + i) * kStride + c);
+            for (int i = 0; i < kLanes; i++) block[i] = Vec<T>::load(tile + (q + i) * stride + c);
             transpose_rounds<T, kLanes / 2>(block);
 #pragma GCC unroll 16
             for (int i = 0; i < kLanes; i++) {

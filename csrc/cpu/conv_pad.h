@@ -38,6 +38,30 @@ EMBER_INLINE Padding forward_padding(const Conv2d& g, bool split) {
     return p;
 }
 
+// The taps of one dimension that reach the input's positions of one phase (their remainder modulo
+// the stride), as shifts: position phase + i * stride takes from the output's position i + shift.
+struct Phase {
+    int64_t begin, step;  // taps begin, begin + step, ...
+    int64_t first, each;  // the shift of the first, the difference to the next
+    EMBER_INLINE Phase(int64_t phase, int64_t kernel, int64_t stride, int64_t pad,
+                       int64_t dilation) {
+        begin = 0;
+        while (begin < kernel && (phase + pad - begin * dilation) % stride != 0) begin++;
+        step = 1;
+        while (step < kernel && step * dilation % stride != 0) step++;
+        first = (phase + pad - begin * dilation) / stride;
+        each = -step * dilation / stride;
+    }
+    EMBER_INLINE int64_t count(int64_t kernel) const {
+        return begin < kernel ? (kernel - 1 - begin) / step + 1 : 0;
+    }
+    EMBER_INLINE int64_t shift(int64_t i) const { return first + i * each; }
+    // Which of them tap t is, or -1.
+    EMBER_INLINE int64_t index(int64_t t) const {
+        return t < begin || (t - begin) % step != 0 ? -1 : (t - begin) / step;
+    }
+};
+
 // Images with borders, or as channels_last those of one plane of wide pixels.
 template <class T>
 EMBER_INLINE void pad_images(const T* in, int64_t images, int64_t channels, int64_t height,

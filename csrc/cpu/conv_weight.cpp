@@ -1,4 +1,5 @@
 #include "core/parallel.h"
+#include "cpu/conv_depthwise.h"
 #include "cpu/conv_kernel.h"
 #include "cpu/conv_pad.h"
 #include "cpu/conv_winograd.h"
@@ -214,12 +215,17 @@ void conv2d_grad_weight(Context& context, const Conv2d& given) {
     if (is_product(g) && g.out_h * g.out_w == 1) return image_product(context, g);
     in_floats(context, g, {true, false, true},
               [&](auto tag, const Conv2d& x) __attribute__((always_inline)) {
+                  using T = typename decltype(tag)::type;
+                  if (is_depthwise(x)) {
+                      const Depthwise d(context, x, false);
+                      if (fits_lanes(d)) return depthwise_grad_weight<T>(context, d);
+                  }
                   int winograd = winograd_taps(x, x.out_h, x.out_w);
                   if (winograd && !(even_input(context, x) && even_output(context, x)))
                       winograd = 0;
                   if (winograd == 3) return winograd_grad_weight<3>(context, x);
                   if (winograd == 2) return winograd_grad_weight<2>(context, x);
-                  grad_weight<typename decltype(tag)::type>(context, x);
+                  grad_weight<T>(context, x);
               });
 }
 

@@ -7,7 +7,8 @@ namespace ember::kernels {
 
 // A two-dimensional convolution and its gradients. All tensors are contiguous and have `dtype`;
 // halves accumulate in float32. Each slot says which of them it reads and which it writes. The CPU
-// also takes input and output as channels_last, of one group, where it writes 16 channels or more.
+// also takes input and output as channels_last, of one group where it writes 16 channels or more,
+// and of depthwise convolutions of a multiple of 16.
 struct Conv2d {
     int64_t n = 0, c = 0, h = 0, w = 0;  // input (n, c, h, w)
     int64_t k = 0, r = 0, s = 0;         // weight (k, c / groups, r, s)

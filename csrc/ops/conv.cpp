@@ -80,9 +80,11 @@ int64_t estimated_ns(const Conv2d& k) {
 
 // The format in which a kernel takes images and writes those of `channels`.
 MemoryFormat kernel_format(const Convolution& shape, const Tensor& x, int64_t channels) {
-    constexpr int64_t kLeastChannels = 16;
-    const bool served = x.device().is_cpu() && shape.groups == 1 && channels >= kLeastChannels;
-    return served ? shape.format : MemoryFormat::Contiguous;
+    constexpr int64_t kLanes = 16;
+    const bool depthwise = shape.groups == shape.c && shape.groups == shape.k;
+    const bool served = depthwise && shape.groups > 1 ? channels % kLanes == 0
+                                                      : shape.groups == 1 && channels >= kLanes;
+    return x.device().is_cpu() && served ? shape.format : MemoryFormat::Contiguous;
 }
 
 // Sum over all dims but the channels.

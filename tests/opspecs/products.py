@@ -265,6 +265,7 @@ def _conv2d(dtype: str, rng: np.random.Generator) -> Iterable[Case]:
     yield c((2, 3, 9, 8), (4, 3, 2, 3), stride=2, padding=(2, 1), dilation=(1, 2))
     yield c((1, 4, 6, 6), (6, 2, 3, 3), groups=2, padding=1)
     yield c((2, 4, 6, 6), (4, 1, 3, 3), groups=4)  # depthwise
+    yield c((2, 18, 7, 6), (18, 1, 3, 3), groups=18, stride=2, padding=1)
     yield c((2, 4, 6, 6), (8, 1, 3, 3), groups=4, stride=2, padding=1)
     yield c((2, 3, 5, 5), (4, 3, 1, 1))
     yield c((2, 3, 5, 5), (4, 3, 5, 5))
@@ -289,6 +290,7 @@ def _conv_grads(rng: np.random.Generator) -> Iterable[Case]:
     yield c((1, 2, 4, 3), (2, 2, 2, 2))
     yield c((2, 1, 4, 4), (2, 1, 3, 2), stride=2, padding=(1, 0))
     yield c((1, 2, 4, 4), (2, 1, 2, 2), groups=2, dilation=2, bias=False)
+    yield c((1, 8, 4, 3), (8, 1, 3, 3), groups=8, stride=(2, 1), padding=1, bias=False)
 
 
 X = given(np.ones((1, 2, 4, 4)), "float32")
