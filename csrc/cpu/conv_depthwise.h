@@ -9,8 +9,9 @@
 namespace ember::cpu::EMBER_LEVEL {
 namespace {
 
-constexpr int64_t kBandPixels = 1024;  // of an image that is transposed at one time
-constexpr int64_t kBandTasks = 64;     // wanted of a whole convolution
+constexpr int64_t kBandPixels = 1024;     // of an image that is transposed at one time
+constexpr int64_t kBandItems = 64 << 10;  // of an image of pixels
+constexpr int64_t kBandTasks = 64;        // wanted of a whole convolution
 
 // An image, or rows of it from `first_row` on, whose pixels hold a register's channels side by
 // side.
@@ -187,8 +188,10 @@ struct Depthwise {
         const int64_t begin = clamp_to(positions.begin * stride + low, 0, source_h);
         return {begin, most(begin, least(source_h, (positions.end - 1) * stride + high + 1))};
     }
-    // Into how many bands rows are cut so that a band can be transposed, or 0.
+    // Into how many bands rows are cut so that a band stays in L2 for all channels, or can be
+    // transposed, or 0.
     EMBER_INLINE int64_t bands() const {
+        if (g.channels_last) return clamp_to(out_h * out_w * g.c / kBandItems, 1, rows);
         const int64_t reach = (kBandPixels / most(1, source_w) - (high - low) - 1) / stride + 1;
         const int64_t height = least(reach, kBandPixels / (out_w * step[0]));
         if (kBandPixels < source_w * (high - low + 1) || height < 1) return 0;
@@ -242,17 +245,16 @@ EMBER_NOINLINE void depthwise(Context& context, const Depthwise& x, const T* ima
     const int64_t taps = g.r * g.s, strips = ceil_div(g.c, kLanes);
     const T* weights = pack_depthwise<T>(context, g);
     const T* bias = static_cast<const T*>(g.bias);
-    const int64_t bands =
-        most(g.channels_last ? 1 : x.bands(), least(x.rows, kBandTasks / (g.n * strips)));
+    const int64_t bands = most(x.bands(), least(x.rows, kBandTasks / (g.n * strips)));
     const int64_t products = ceil_div(x.rows, bands) * x.out_w * taps;
     parallel_for(
         g.n * strips * bands, kTaskProducts / (products + 1) + 1, [&](int64_t begin, int64_t end) {
             alignas(64) T in[kBandPixels * kLanes];
             alignas(64) T computed[(kBandPixels + kLanes) * kLanes];
             for (int64_t t = begin; t < end; t++) {
-                const int64_t n = t / bands / strips, strip = t / bands % strips;
+                const int64_t n = t / strips / bands, strip = t % strips;
                 const int64_t first = strip * kLanes, lanes = least(kLanes, g.c - first);
-                const Range rows = piece(x.rows, bands, t % bands);
+                const Range rows = piece(x.rows, bands, t / strips % bands);
                 const LaneImage<const T> source =
                     lanes_of(images, g.channels_last, g.c, n, first, x.source_h, x.source_w,
                              x.source_rows(rows), in);
@@ -274,7 +276,7 @@ EMBER_NOINLINE void depthwise(Context& context, const Depthwise& x, const T* ima
         });
 }
 
-// Sums of the products of a row of gradients with what each of some taps saw.
+// Sums of the products of neighbours of a row of gradients with what each of some taps saw.
 template <class T>
 struct LaneProducts {
     int64_t columns, source_step, grad_step;
@@ -317,64 +319,85 @@ EMBER_INLINE void add_products(const LaneProducts<T>& call, const int64_t* taps,
     run(std::integral_constant<int, 1>{});
 }
 
+// The taps of a window that the columns of a gradient are multiplied with.
+struct SeenTaps {
+    int64_t window;    // taps of a row
+    int64_t* offsets;  // of the source, for each tap of the window
+    int64_t* taps;     // (columns, taps): those that are seen, row by row
+    int64_t* of_row;   // (columns): how many a row of the window has of them
+
+    EMBER_INLINE SeenTaps(Context& context, const Conv2d& g, const LanePhase::Dim& across,
+                          int64_t pixel)
+        : window(g.r * g.s) {
+        offsets = context.scratch_of<int64_t>(window);
+        taps = context.scratch_of<int64_t>(g.out_w * window);
+        of_row = context.scratch_of<int64_t>(g.out_w);
+        for (int64_t t = 0; t < window; t++)
+            offsets[t] = (t / g.s * g.dilation[0] * g.w + t % g.s * g.dilation[1]) * pixel;
+        for (int64_t x = 0; x < g.out_w; x++) {
+            const Range reach = across.reach(x);
+            const int64_t each = of_row[x] = reach.end - reach.begin;
+            for (int64_t k = 0; k < g.r * each; k++)
+                taps[x * window + k] = k / each * g.s + reach.begin + k % each;
+        }
+    }
+};
+
+// Adds the products of some rows of gradients. Neighbours that see all taps go together.
+template <class T>
+EMBER_NOINLINE void add_rows(const LanePhase& p, const SeenTaps& seen, Range rows,
+                             const LaneImage<const T>& source, const LaneImage<const T>& grad,
+                             T* sums) {
+    const LanePhase::Dim &down = p.rows, &across = p.columns;
+    const Range inner = across.interior;
+    for (int64_t y = rows.begin; y < rows.end; y++) {
+        const Range reach = down.reach(y);
+        for (int64_t x = 0; x < grad.width;) {
+            const bool inside = x >= inner.begin && x < inner.end;
+            const int64_t columns = inside ? inner.end - x : 1, each = seen.of_row[x];
+            add_products<T>(
+                {columns, across.stride * source.pixel, grad.pixel,
+                 source.at(down.source(y), across.source(x)), grad.at(y, x), seen.offsets, sums},
+                seen.taps + x * seen.window + reach.begin * each, (reach.end - reach.begin) * each);
+            x += columns;
+        }
+    }
+}
+
 // The gradient of the weight. Images go to `parts` partial sums in the order of their numbers, and
 // each band is summed on its own, which keeps the error of long sums small.
 template <class T>
 EMBER_NOINLINE void depthwise_grad_weight(Context& context, const Depthwise& x) {
     constexpr int64_t kLanes = Vec<T>::size;
     const Conv2d& g = x.g;
-    const LanePhase::Dim &down = x.phases[0].rows, &across = x.phases[0].columns;
     const int64_t taps = g.r * g.s, strips = ceil_div(g.c, kLanes);
-    const int64_t bands = most(1, x.bands());
-    const int64_t parts = most(1, least(kBandTasks / strips, g.n));
-    const int64_t pixel = g.channels_last ? g.c : kLanes;
-    int64_t* offsets = context.scratch_of<int64_t>(taps);
-    for (int64_t t = 0; t < taps; t++)
-        offsets[t] = (t / g.s * g.dilation[0] * g.w + t % g.s * g.dilation[1]) * pixel;
-    // The taps that a column's gradient is multiplied with, row by row. Neighbours that see all of
-    // them go together.
-    const Range inner = across.interior;
-    int64_t* seen = context.scratch_of<int64_t>(g.out_w * taps);
-    int64_t* seen_of_row = context.scratch_of<int64_t>(g.out_w);
-    for (int64_t x = 0; x < g.out_w; x++) {
-        const Range reach = across.reach(x);
-        seen_of_row[x] = reach.end - reach.begin;
-        for (int64_t k = 0; k < g.r * seen_of_row[x]; k++)
-            seen[x * taps + k] = k / seen_of_row[x] * g.s + reach.begin + k % seen_of_row[x];
-    }
+    const int64_t bands = x.bands(), units = g.n * bands;
+    const int64_t together = g.channels_last ? strips : 1;  // strips of a task
+    const int64_t runs = strips / together;
+    const int64_t parts = most(1, least(kBandTasks / runs, units));
+    const SeenTaps seen(context, g, x.phases[0].columns, g.channels_last ? g.c : kLanes);
     const int64_t items = (taps + kLanes) * kLanes;
     T* sums = context.scratch_of<T>(parts * strips * 2 * items);
-    parallel_for(parts * strips, 1, [&](int64_t begin, int64_t end) {
+    parallel_for(parts * runs, 1, [&](int64_t begin, int64_t end) {
         alignas(64) T in[kBandPixels * kLanes], grads[kBandPixels * kLanes];
+        for (int64_t t = begin * together; t < end * together; t++)
+            memset(sums + t * 2 * items, 0, size_t(items) * sizeof(T));
         for (int64_t t = begin; t < end; t++) {
-            const int64_t first = t % strips * kLanes;
-            const Range images = piece(g.n, parts, t / strips);
-            T* total = sums + t * 2 * items;
-            T* band_sums = total + items;
-            memset(total, 0, size_t(items) * sizeof(T));
-            for (int64_t i = images.begin * bands; i < images.end * bands; i++) {
-                const Range rows = piece(g.out_h, bands, i % bands);
+            const Range part = piece(units, parts, t / runs);
+            for (int64_t i = part.begin * together; i < part.end * together; i++) {
+                const int64_t strip = t % runs * together + i % together, first = strip * kLanes;
+                const int64_t unit = i / together, n = unit / bands;
+                T* total = sums + (t / runs * strips + strip) * 2 * items;
+                T* band_sums = total + items;
+                const Range rows = piece(g.out_h, bands, unit % bands);
                 const LaneImage<const T> source =
-                    lanes_of(static_cast<const T*>(g.input), g.channels_last, g.c, i / bands, first,
-                             g.h, g.w, x.source_rows(rows), in);
+                    lanes_of(static_cast<const T*>(g.input), g.channels_last, g.c, n, first, g.h,
+                             g.w, x.source_rows(rows), in);
                 const LaneImage<const T> grad =
-                    lanes_of(static_cast<const T*>(g.output), g.channels_last, g.c, i / bands,
-                             first, g.out_h, g.out_w, rows, grads);
+                    lanes_of(static_cast<const T*>(g.output), g.channels_last, g.c, n, first,
+                             g.out_h, g.out_w, rows, grads);
                 memset(band_sums, 0, size_t(items) * sizeof(T));
-                for (int64_t y = rows.begin; y < rows.end; y++) {
-                    const Range reach = down.reach(y);
-                    for (int64_t column = 0; column < g.out_w;) {
-                        const bool inside = column >= inner.begin && column < inner.end;
-                        const int64_t columns = inside ? inner.end - column : 1;
-                        const int64_t each = seen_of_row[column];
-                        add_products<T>({columns, g.stride[1] * source.pixel, grad.pixel,
-                                         source.at(down.source(y), across.source(column)),
-                                         grad.at(y, column), offsets, band_sums},
-                                        seen + column * taps + reach.begin * each,
-                                        (reach.end - reach.begin) * each);
-                        column += columns;
-                    }
-                }
+                add_rows(x.phases[0], seen, rows, source, grad, band_sums);
                 for (int64_t k = 0; k < taps * kLanes; k += kLanes)
                     (Vec<T>::load(total + k) + Vec<T>::load(band_sums + k)).store(total + k);
             }
