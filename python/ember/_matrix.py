@@ -118,7 +118,7 @@ def cross(
         if not found:
             raise RuntimeError(f"cross: no dimension of size 3 in input {tuple(input.shape)}")
         dim = found[0]
-    return linalg.cross(input, other, dim=dim, out=out)
+    return deliver(_C._linalg_cross(input, other, dim), out)
 
 
 @in_float32
@@ -337,8 +337,7 @@ def lu_unpack(
     empty = _C.empty(0, dtype=LU_data.dtype, device=LU_data.device)
     p, lower, upper = empty, empty, empty
     if unpack_pivots:
-        m = LU_data.shape[-2]
-        p = _lapack.run("lu_unpack", _lapack.permutation, LU_pivots, m=m).to(LU_data.dtype)
+        p = _C._linalg_permutation(LU_data, LU_pivots)
     if unpack_data:
-        lower, upper = _lapack.unpack(LU_data)
+        lower, upper = _C._linalg_triangles(LU_data)
     return deliver(_LUUnpack(p, lower, upper), out)

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections import namedtuple
 from typing import Any
 
-import numpy as np
-
-from . import _C, _lapack
+from . import _C
 from ._lapack import _check, _same_dtype, deliver
 
 Tensor = _C.Tensor
@@ -26,6 +24,8 @@ def _reflector(A: Tensor, i: int) -> Tensor:
 
 def _reflect(A: Tensor, tau: Tensor, C: Tensor, adjoint: bool) -> Tensor:
     """``H_0 ... H_(k-1) C`` with ``H_i = 1 - tau_i v_i v_i^H``; its adjoint times C."""
+    if not (_C.is_grad_enabled() and any(x.requires_grad for x in (A, tau, C))):
+        return _C._linalg_reflect(A, tau, C, adjoint)
     k = tau.shape[-1]
     for i in range(k) if adjoint else reversed(range(k)):
         v = _reflector(A, i)
@@ -62,6 +62,8 @@ def _product(name: str, A: Tensor, tau: Tensor, out: Tensor | None) -> Tensor:
     m, n = A.shape[-2:]
     if m < n:
         raise RuntimeError(f"{name}: expected at least as many rows as columns, got {m} and {n}")
+    if not (_C.is_grad_enabled() and (A.requires_grad or tau.requires_grad)):
+        return deliver(_C._linalg_reflectors(A, tau, n), out)
     eye = _C.eye(m, n, dtype=A.dtype, device=A.device).expand(*A.shape)
     return deliver(_reflect(A, tau, eye, False), out)
 
@@ -98,15 +100,10 @@ def ormqr(
 
 def geqrf(input: Tensor, *, out: Any = None) -> Any:
     """R with the reflectors of Q below it, and their factors: ``(a, tau)``."""
-    _check("geqrf", input)
     if input.requires_grad and _C.is_grad_enabled():
         raise NotImplementedError("geqrf: has no derivative")
 
-    def factor(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        a, tau = np.linalg.qr(x, "raw")
-        return np.swapaxes(a, -1, -2), tau
-
-    return deliver(_Geqrf(*_lapack.run("geqrf", factor, input)), out)
+    return deliver(_Geqrf(*_C._linalg_geqrf(input)), out)
 
 
 # ---- By random projections (Halko, Martinsson and Tropp, 2009)
