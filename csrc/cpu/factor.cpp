@@ -15,8 +15,8 @@ EMBER_INLINE int64_t factor_panel(T* panel, int64_t rows, int64_t width, int32_t
     int64_t failed = 0;
     for (int64_t k = 0; k < width; k++) {
         T* column = panel + k * rows;
-        for (int64_t i = 1; i < k; i++)
-            for (int64_t p = 0; p < i; p++) column[i] = column[i] - panel[p * rows + i] * column[p];
+        for (int64_t p = 0; p + 1 < k; p++)
+            subtract_rows(column + p + 1, column + p, panel + p * rows + p + 1, 0, 1, k - p - 1);
         subtract_rows(column + k, column, panel + k, rows, k, rows - k);
         int64_t best = k;
         auto largest = size_of(column[k]);

@@ -58,6 +58,15 @@ EMBER_INLINE T size_of(Complex<T> x) {
 template <class T>
 EMBER_INLINE void subtract_rows(T* __restrict row, const T* by, const T* rows, int64_t stride,
                                 int64_t count, int64_t n) {
+    constexpr int64_t kShort = 8;  // for which vectors do not pay
+    if (n < kShort) {
+        for (int64_t j = 0; j < n; j++) {
+            T rest = row[j];
+            for (int64_t p = 0; p < count; p++) rest = rest - by[p] * rows[p * stride + j];
+            row[j] = rest;
+        }
+        return;
+    }
     int64_t p = 0;
     for (; p + 4 <= count; p += 4) {
         const T a = by[p], b = by[p + 1], c = by[p + 2], d = by[p + 3];
