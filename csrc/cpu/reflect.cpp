@@ -234,7 +234,13 @@ EMBER_NOINLINE void reflect_few(const Reflect& g, const T* a, const T* tau, T* c
     }
     for (int64_t from = 0; from < g.columns; from += kWidth) {
         const int64_t width = g.columns - from < kWidth ? g.columns - from : kWidth;
-        to_columns(columns, c + from, g.columns, m, width);
+        if (g.identity) {
+            for (int64_t i = 0; i < width * height; i++) columns[i] = T{};
+            for (int64_t j = 0; j < width && from + j < m; j++)
+                columns[j * height + from + j] = of_real<T>(1);
+        } else {
+            to_columns(columns, c + from, g.columns, m, width);
+        }
         for (int64_t s = 0; s < g.count; s++) {
             const int64_t k = g.adjoint ? s : g.count - 1 - s;
             const T factor = g.adjoint ? conjugate(tau[k]) : tau[k], *v = vectors + k * height;
@@ -266,6 +272,10 @@ void reflect_all(const Reflect& g) {
                 reflect_few(g, a, tau, whole, memory);
                 continue;
             }
+            if (g.identity)
+                for (int64_t i = 0; i < m; i++)
+                    for (int64_t j = 0; j < columns; j++)
+                        whole[i * columns + j] = of_real<T>(i == j ? 1 : 0);
             panel.reserve(context, m, columns);
             const int64_t panels = ceil_div(g.count, kPanel);
             for (int64_t s = 0; s < panels; s++) {

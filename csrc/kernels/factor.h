@@ -55,7 +55,7 @@ struct QrFactor {
 };
 
 // Q c, or Q^H c where `adjoint`, in the place of c (m, columns): Q is the product of `count`
-// reflectors as QrFactor gives them. `identity`: c holds ones on its diagonal and zeros beside.
+// reflectors as QrFactor gives them. `identity`: c is not read, but the identity taken for it.
 struct Reflect {
     int64_t batch = 0, m = 0, n = 0, count = 0, columns = 0;
     const void *a = nullptr, *tau = nullptr;  // (batch, m, n), (batch, count)

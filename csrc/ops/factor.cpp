@@ -193,8 +193,8 @@ Tensor reflect(const Tensor& a, const Tensor& tau, const Tensor& c, bool adjoint
 
 Tensor reflectors(const Tensor& a, const Tensor& tau, int64_t columns) {
     GradModeGuard no_grad(false);
-    Tensor one = eye(a.size(-2), columns, a.dtype(), Device(), false);
-    return reflect_in_place(a, tau, fresh(one, batch_of(a)), false, true);
+    Tensor c = empty(plus(batch_of(a), a.size(-2), columns), here(a.dtype()));
+    return reflect_in_place(a, tau, c, false, true);
 }
 
 }  // namespace ember::ops
