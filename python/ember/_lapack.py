@@ -19,6 +19,7 @@ Tensor = _C.Tensor
 LinAlgError = _C._LinAlgError
 
 
+_EPS = {_C.float32: 2.0**-23, _C.float64: 2.0**-52}
 _DTYPES = (_C.float32, _C.float64, _C.complex64, _C.complex128)
 
 
@@ -94,15 +95,20 @@ class Eigh(Function):
     def forward(ctx: Any, a: Tensor, uplo: str) -> tuple[Tensor, Tensor]:
         values, vectors = run("linalg.eigh", np.linalg.eigh, a, uplo)
         ctx.save_for_backward(values, vectors)
+        ctx.set_materialize_grads(False)
         return values, vectors
 
     @staticmethod
-    def backward(ctx: Any, gl: Tensor, gv: Tensor) -> tuple:
+    def backward(ctx: Any, gl: Tensor | None, gv: Tensor | None) -> tuple:
         values, v = ctx.saved_tensors
+        if gv is None:
+            return None if gl is None else (v * gl.unsqueeze(-2)) @ v.mH, None
         gap = values.unsqueeze(-2) - values.unsqueeze(-1)
         diagonal = _C.eye(values.shape[-1], dtype=_C.bool, device=values.device)
         gap = _C.where(diagonal, 1.0, gap)
-        inner = _C.where(diagonal, 0.0, (v.mH @ gv) / gap) + _C.diag_embed(gl)
+        inner = _C.where(diagonal, 0.0, (v.mH @ gv) / gap)
+        if gl is not None:
+            inner = inner + _C.diag_embed(gl)
         return v @ inner @ v.mH, None
 
 
@@ -116,18 +122,27 @@ class Eig(Function):
     def forward(ctx: Any, a: Tensor) -> tuple[Tensor, Tensor]:
         values, vectors = (x.to(complex_of(a.dtype)) for x in run("linalg.eig", np.linalg.eig, a))
         ctx.save_for_backward(values, vectors)
+        ctx.set_materialize_grads(False)
         return values, vectors
 
     @staticmethod
-    def backward(ctx: Any, gl: Tensor, gv: Tensor) -> Tensor:
+    def backward(ctx: Any, gl: Tensor | None, gv: Tensor | None) -> Tensor | None:
         values, v = ctx.saved_tensors
+        if gv is None:
+            return None if gl is None else Eig.outwards(v, gl.unsqueeze(-1) * v.mH)
         diagonal = _C.eye(values.shape[-1], dtype=_C.bool, device=values.device)
         gap = (values.unsqueeze(-2) - values.unsqueeze(-1)).conj()
         by_v = v.mH @ gv
         # Columns have length 1: what would make them longer does not count.
         by_v = by_v - v.mH @ (v * _C.real(by_v.diagonal(0, -2, -1)).unsqueeze(-2))
-        inner = _C.where(diagonal, 0.0, by_v / _C.where(diagonal, 1.0, gap)) + _C.diag_embed(gl)
-        return _C._linalg_solve("linalg.eig", v.mH, inner @ v.mH, True, True)[0]
+        inner = _C.where(diagonal, 0.0, by_v / _C.where(diagonal, 1.0, gap))
+        if gl is not None:
+            inner = inner + _C.diag_embed(gl)
+        return Eig.outwards(v, inner @ v.mH)
+
+    @staticmethod
+    def outwards(v: Tensor, right: Tensor) -> Tensor:
+        return _C._linalg_solve("linalg.eig", v.mH, right, True, True)[0]
 
 
 class SVD(Function):
@@ -137,19 +152,26 @@ class SVD(Function):
     def forward(ctx: Any, a: Tensor, full: bool) -> tuple[Tensor, Tensor, Tensor]:
         u, s, vh = run("linalg.svd", np.linalg.svd, a, full)
         ctx.save_for_backward(u, s, vh)
+        ctx.set_materialize_grads(False)
         return u, s, vh
 
     @staticmethod
-    def backward(ctx: Any, gu: Tensor, gs: Tensor, gvh: Tensor) -> tuple:
+    def backward(ctx: Any, gu: Tensor | None, gs: Tensor | None, gvh: Tensor | None) -> tuple:
         u, s, vh = ctx.saved_tensors
         k = s.shape[-1]
+        if gu is None and gvh is None:
+            alone = None if gs is None else (u[..., :k] * gs.unsqueeze(-2)) @ vh[..., :k, :]
+            return alone, None
+        gu, gvh = (_C.zeros_like(x) if g is None else g for x, g in ((u, gu), (vh, gvh)))
         u, gu, v, gv = u[..., :k], gu[..., :k], vh.mH[..., :k], gvh.mH[..., :k]
         squares = s * s
         gap = squares.unsqueeze(-2) - squares.unsqueeze(-1)
         gap = _C.where(_C.eye(k, dtype=_C.bool, device=s.device), 1.0, gap)
         by_u, by_v = u.mH @ gu, v.mH @ gv
         inner = (by_u - by_u.mH) / gap * s.unsqueeze(-2)
-        inner = inner + s.unsqueeze(-1) * ((by_v - by_v.mH) / gap) + _C.diag_embed(gs)
+        inner = inner + s.unsqueeze(-1) * ((by_v - by_v.mH) / gap)
+        if gs is not None:
+            inner = inner + _C.diag_embed(gs)
         if u.is_complex():
             # The phase of a vector of u beside that of v's.
             inner = inner + _C.diag_embed(1j * by_u.diagonal(0, -2, -1).imag / s)
@@ -161,60 +183,44 @@ class SVD(Function):
         return g, None
 
 
-def singular_values(a: Tensor) -> Tensor:
-    return run("linalg.svdvals", np.linalg.svd, a, compute_uv=False)
+def _by_values(u: Tensor, s: Tensor, vh: Tensor, atol: Any, rtol: Any) -> tuple[Tensor, Tensor]:
+    """The pseudoinverse and the rank, from singular values."""
+    large = s > bound(s, atol, rtol)
+    inverse = _C.where(large, 1 / s, 0)
+    return (vh.mH * inverse.unsqueeze(-2)) @ u.mH, large.sum(-1)
 
 
-class SingularValues(Function):
-    @staticmethod
-    def forward(ctx: Any, a: Tensor) -> Tensor:
-        ctx.save_for_backward(a)
-        return singular_values(a)
-
-    @staticmethod
-    def backward(ctx: Any, g: Tensor) -> Tensor:
-        (a,) = ctx.saved_tensors
-        u, _, vh = SVD.apply(a, False)
-        return (u * g.unsqueeze(-2)) @ vh
+def bound(s: Tensor, atol: Any, rtol: Any) -> Tensor:
+    """Up to where singular values, in order, count as zero: one for each matrix, as a column."""
+    atol, rtol = (x.unsqueeze(-1) if isinstance(x, Tensor) else x for x in (atol, rtol))
+    return _larger(_C.maximum(s[..., :1], s[..., -1:]), atol, rtol)
 
 
-def _pinv(
-    a: np.ndarray, atol: np.ndarray, rtol: np.ndarray, hermitian: bool
-) -> tuple[np.ndarray, np.ndarray]:
-    if hermitian:
-        values, u = np.linalg.eigh(a)
-        s, vh = np.abs(values), np.swapaxes(u * np.sign(values)[..., None, :], -1, -2).conj()
-    else:
-        u, s, vh = np.linalg.svd(a, full_matrices=False)
-    large = s > np.maximum(atol, rtol * s.max(-1, initial=0))[..., None]
-    inverse = np.divide(1, s, out=np.zeros_like(s), where=large)
-    p = np.swapaxes(vh, -1, -2).conj() @ (inverse[..., None] * np.swapaxes(u, -1, -2).conj())
-    return p, np.asarray(large.sum(-1), np.int64)
+def _larger(size: Tensor, atol: Any, rtol: Any) -> Tensor:
+    return _C.maximum(size * rtol, _C.as_tensor(atol, dtype=size.dtype, device=size.device))
 
 
-def full_rank(r: Tensor, atol: np.ndarray, rtol: np.ndarray) -> Tensor | None:
+def tolerances(A: Tensor, atol: Any, rtol: Any) -> tuple[Any, Any]:
+    """The absolute and the relative one, numbers or tensors, for singular values that are zero."""
+    atol, rtol = (x.detach() if isinstance(x, Tensor) else x for x in (atol, rtol))
+    if rtol is None:
+        rtol = _EPS[real_of(A.dtype)] * max(A.shape[-2:])
+        if isinstance(atol, Tensor):
+            rtol = _C.where(atol > 0, 0.0, rtol)
+        elif atol is not None and atol > 0:
+            rtol = 0.0
+    return 0.0 if atol is None else atol, rtol
+
+
+def full_rank(r: Tensor, atol: Any, rtol: Any) -> Tensor | None:
     """The inverse of R if no matrix ``Q R`` has a singular value up to the tolerances, or None.
 
     The smallest one is at least ``1 / |R^-1|``, the largest at most ``|R|`` (Frobenius).
     """
     eye = _C.eye(r.shape[-1], dtype=r.dtype, device=r.device)
     inverse = _C._linalg_solve_triangular(r, eye, True, True, False)
-    least, most = (_C.norm(x, 2, (-2, -1)).cpu().numpy() for x in (inverse, r))
-    with np.errstate(all="ignore"):
-        return inverse if (least * np.maximum(atol, rtol * most) < 1).all() else None
-
-
-def tolerances(A: Tensor, atol: Any, rtol: Any) -> tuple[np.ndarray, np.ndarray]:
-    """The absolute and the relative one, up to which singular values count as zero."""
-
-    def array(x: Any) -> np.ndarray:
-        return x.detach().cpu().numpy() if isinstance(x, Tensor) else np.asarray(x)
-
-    absolute = array(0.0 if atol is None else atol)
-    if rtol is not None:
-        return absolute, array(rtol)
-    relative = float(np.finfo(str(A.dtype).rpartition(".")[2]).eps) * max(A.shape[-2:])
-    return absolute, np.where(absolute > 0, 0.0, relative)
+    least, most = _C.norm(inverse, 2, (-2, -1)), _C.norm(r, 2, (-2, -1))
+    return inverse if (least * _larger(most, atol, rtol) < 1).all() else None
 
 
 class PseudoInverse(Function):
@@ -226,7 +232,12 @@ class PseudoInverse(Function):
     ) -> tuple[Tensor, Tensor]:
         p = None if hermitian else PseudoInverse.by_qr(a, atol, rtol)
         if p is None:
-            p, rank = run("linalg.pinv", _pinv, a, atol=atol, rtol=rtol, hermitian=hermitian)
+            if hermitian:
+                s, u = run("linalg.pinv", np.linalg.eigh, a)
+                u, s, vh = u * s.sign().unsqueeze(-2), abs(s), u.mH
+            else:
+                u, s, vh = run("linalg.pinv", np.linalg.svd, a, full_matrices=False)
+            p, rank = _by_values(u, s, vh, atol, rtol)
         else:
             rank = _C.full(a.shape[:-2], min(a.shape[-2:]), dtype=_C.int64, device=a.device)
         ctx.save_for_backward(a, p)

@@ -153,8 +153,8 @@ def svdvals(A: Tensor, *, driver: str | None = None, out: Tensor | None = None) 
     """Singular values, descending."""
     _check("linalg.svdvals", A)
     if A.requires_grad and _C.is_grad_enabled():
-        return deliver(_lapack.SingularValues.apply(A), out)
-    return deliver(_lapack.singular_values(A), out)
+        return deliver(_lapack.SVD.apply(A, False)[1], out)
+    return deliver(_lapack.run("linalg.svdvals", np.linalg.svd, A, compute_uv=False), out)
 
 
 def pinv(
@@ -193,10 +193,8 @@ def matrix_rank(
         if _lapack.full_rank(r, absolute, relative) is not None:
             rank = _C.full(A.shape[:-2], r.shape[-1], dtype=_C.int64, device=A.device)
             return deliver(rank, out)
-    values = (abs(eigvalsh(A)) if hermitian else svdvals(A)).cpu().numpy()
-    bound = np.maximum(absolute, relative * values.max(-1, initial=0))
-    rank = _C.from_numpy(np.asarray((values > bound[..., None]).sum(-1), np.int64)).to(A.device)
-    return deliver(rank, out)
+    s = abs(eigvalsh(A)) if hermitian else svdvals(A)
+    return deliver((s > _lapack.bound(s, absolute, relative)).sum(-1), out)
 
 
 @in_float32
