@@ -31,7 +31,18 @@ def eye(x: ember.Tensor) -> ember.Tensor:
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize(
-    "shape", [(33, 33), (200, 200), (2, 70, 70), (150, 40), (40, 150), (1, 65)]
+    "shape",
+    [
+        (33, 33),
+        (200, 200),
+        (2, 70, 70),
+        (150, 40),
+        (40, 150),
+        (1, 65),
+        (40, 3, 3),
+        (19, 2, 4),
+        (33, 8, 5),
+    ],
 )
 def test_lu_and_qr_multiply_to_the_matrix(dtype: str, shape: tuple[int, ...]) -> None:
     a = matrices(dtype, *shape)
@@ -53,7 +64,7 @@ def test_lu_and_qr_multiply_to_the_matrix(dtype: str, shape: tuple[int, ...]) ->
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("shape", [(33, 33), (200, 200), (2, 70, 70)])
+@pytest.mark.parametrize("shape", [(33, 33), (200, 200), (2, 70, 70), (40, 3, 3), (19, 8, 8)])
 def test_solutions_solve(dtype: str, shape: tuple[int, ...]) -> None:
     a = matrices(dtype, *shape) + 2 * shape[-1] ** 0.5 * ember.eye(
         shape[-1], dtype=getattr(ember, dtype)
@@ -126,3 +137,57 @@ def test_derivative_of_a_determinant_that_is_zero(rank: int, size: float, dtype:
             cofactors[i, j] = (-1) ** (i + j) * (m[0, 0] * m[1, 1] - m[0, 1] * m[1, 0])
     np.testing.assert_allclose(found.numpy(), cofactors.conj(), atol=1e-13 * size**2)
     np.testing.assert_allclose(again.detach().numpy(), cofactors.conj(), atol=1e-6 * size**2)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_small_matrices_of_a_batch_are_factored_as_alone(dtype: str) -> None:
+    a = matrices(dtype, 50, 4, 4)
+    a[3] = 0
+    a[5, :, 1] = a[5, :, 0] = 1
+    a[7, 2, 2], a[9, 0, 0] = np.nan, np.inf
+    together = ember.linalg.lu_factor_ex(a)
+    alone = [ember.linalg.lu_factor_ex(x) for x in a]
+    for i, found in enumerate(together):
+        expected = np.stack([x[i].numpy() for x in alone])
+        np.testing.assert_allclose(found.numpy(), expected, rtol=1e-4)
+    assert together.info[3] == 1 and together.info[5] == 2
+    x = ember.linalg.solve_ex(a, matrices(dtype, 50, 4, 3)).result
+    assert bool(x[3].isnan().all()) and bool(x[0].isfinite().all())
+
+
+@pytest.mark.parametrize("shape", [(300, 300), (30, 40, 40), (9000, 3, 3)])
+def test_same_bits_for_any_number_of_threads(shape: tuple[int, ...]) -> None:
+    a = matrices("float32", *shape)
+    threads = ember.get_num_threads()
+    results = []
+    try:
+        for count in (1, 2, 4):
+            ember.set_num_threads(count)
+            results.append(
+                [
+                    *ember.linalg.lu_factor(a),
+                    *ember.linalg.qr(a),
+                    ember.linalg.solve(a, a.mT),
+                    ember.linalg.cholesky(a @ a.mT + ember.eye(shape[-1])),
+                    ember.linalg.cross(a[..., :3], a[..., -3:]),
+                ]
+            )
+    finally:
+        ember.set_num_threads(threads)
+    for other in results[1:]:
+        assert all(map(ember.equal, results[0], other))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "float16", "int64", "complex64"])
+@pytest.mark.parametrize("dim", [0, 1, -1])
+def test_cross_products_along_any_dim(dim: int, dtype: str) -> None:
+    a = 10 * matrices("complex128" if dtype == "complex64" else "float64", 3, 3, 3)
+    a = a.to(getattr(ember, dtype))
+    b = a.roll(1, 1)[:, :1] if dim != 1 else a.roll(1, 0)
+    found = ember.linalg.cross(a, b, dim=dim).to(ember.complex128).numpy()
+    full = np.broadcast_to(b.to(ember.complex128).numpy(), a.shape)
+    expected = np.cross(a.to(ember.complex128).numpy(), full, axis=dim)
+    np.testing.assert_allclose(
+        found, expected, rtol=2e-2 if dtype == "float16" else 1e-4, atol=1e-2
+    )
+    assert not ember.linalg.cross(a, a, dim=dim).any()

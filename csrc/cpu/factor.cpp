@@ -76,15 +76,100 @@ EMBER_NOINLINE bool factor_one(T* a, int64_t m, int64_t n, int32_t* pivots, int3
     return odd;
 }
 
+// Small matrices of a batch are done side by side, an item of each in a vector.
+constexpr int64_t kSmall = 8;
+template <class T>
+constexpr int64_t kLanes = 64 / int64_t(sizeof(T));
+
+// Lanes beyond `count` matrices of `size` items repeat the last one.
+template <class T>
+EMBER_INLINE void to_lanes(T* x, const T* from, int64_t size, int64_t count) {
+    for (int64_t l = 0; l < kLanes<T>; l++)
+        for (int64_t i = 0; i < size; i++)
+            x[i * kLanes<T> + l] = from[(l < count ? l : count - 1) * size + i];
+}
+template <class T>
+EMBER_INLINE void from_lanes(T* to, const T* x, int64_t size, int64_t count) {
+    for (int64_t l = 0; l < count; l++)
+        for (int64_t i = 0; i < size; i++) to[l * size + i] = x[i * kLanes<T> + l];
+}
+
+// f(at, count) over a batch.
+template <class T, class F>
+EMBER_INLINE void for_lanes(int64_t batch, int64_t cost, F&& f) {
+    for_matrices<T>(ceil_div(batch, kLanes<T>), kLanes<T> * cost, [&](int64_t begin, int64_t end) {
+        for (int64_t i = begin; i < end; i++) {
+            const int64_t at = i * kLanes<T>, rest = batch - at;
+            f(at, rest < kLanes<T> ? rest : kLanes<T>);
+        }
+    });
+}
+
+// Which row each matrix exchanges is a choice of lanes.
+template <class T>
+EMBER_NOINLINE void factor_lanes(const LuFactor& g, int64_t at, int64_t count) {
+    constexpr int64_t kWide = kLanes<T>;
+    const int64_t m = g.m, n = g.n, rank = m < n ? m : n;
+    T x[kSmall * kSmall * kWide], sign[kWide], failed[kWide];
+    to_lanes(x, static_cast<const T*>(g.a) + at * m * n, m * n, count);
+    for (int64_t l = 0; l < kWide; l++) sign[l] = 1, failed[l] = 0;
+    for (int64_t k = 0; k < rank; k++) {
+        T *top = x + k * n * kWide, best[kWide], largest[kWide];
+        for (int64_t l = 0; l < kWide; l++) {
+            best[l] = T(k);
+            largest[l] = size_of(top[k * kWide + l]);
+        }
+        for (int64_t i = k + 1; i < m; i++)
+            for (int64_t l = 0; l < kWide; l++) {
+                const T size = size_of(x[(i * n + k) * kWide + l]);
+                const bool better =
+                    (size > largest[l]) | ((size != size) & (largest[l] == largest[l]));
+                best[l] = better ? T(i) : best[l];
+                largest[l] = better ? size : largest[l];
+            }
+        for (int64_t i = k + 1; i < m; i++)
+            for (int64_t j = 0; j < n; j++)
+                for (int64_t l = 0; l < kWide; l++) {
+                    T *here = top + j * kWide + l, *there = x + (i * n + j) * kWide + l;
+                    const T upper = *here, lower = *there;
+                    *here = best[l] == T(i) ? lower : upper;
+                    *there = best[l] == T(i) ? upper : lower;
+                }
+        for (int64_t l = 0; l < kWide; l++) {
+            sign[l] = best[l] == T(k) ? sign[l] : -sign[l];
+            failed[l] = (largest[l] == 0) & (failed[l] == 0) ? T(k + 1) : failed[l];
+        }
+        for (int64_t i = k + 1; i < m; i++) {
+            T *row = x + i * n * kWide, *by = row + k * kWide;
+            for (int64_t l = 0; l < kWide; l++)
+                by[l] = by[l] / (largest[l] == 0 ? T(1) : top[k * kWide + l]);
+            for (int64_t j = k + 1; j < n; j++)
+                for (int64_t l = 0; l < kWide; l++)
+                    row[j * kWide + l] = row[j * kWide + l] - by[l] * top[j * kWide + l];
+        }
+        for (int64_t l = 0; l < count; l++) g.pivots[(at + l) * rank + k] = int32_t(best[l]) + 1;
+    }
+    from_lanes(static_cast<T*>(g.a) + at * m * n, x, m * n, count);
+    for (int64_t l = 0; l < count; l++) {
+        g.info[at + l] = int32_t(failed[l]);
+        static_cast<T*>(g.sign)[at + l] = sign[l];
+    }
+}
+
 template <class T>
 void factor_all(const LuFactor& g) {
-    const int64_t rank = g.m < g.n ? g.m : g.n;
-    for_matrices<T>(g.batch, g.m * g.n * rank, [&](int64_t begin, int64_t end) {
+    const int64_t m = g.m, n = g.n, rank = m < n ? m : n;
+    if constexpr (std::is_floating_point_v<T>)
+        if (m <= kSmall && n <= kSmall && g.batch >= kLanes<T>)
+            return for_lanes<T>(g.batch, m * n * rank, [&](int64_t at, int64_t count) {
+                factor_lanes<T>(g, at, count);
+            });
+    for_matrices<T>(g.batch, m * n * rank, [&](int64_t begin, int64_t end) {
         Context context;
-        T* panel = context.scratch_of<T>(g.m * (rank < kPanel ? rank : kPanel));
+        T* panel = context.scratch_of<T>(m * (rank < kPanel ? rank : kPanel));
         for (int64_t i = begin; i < end; i++) {
-            const bool odd = factor_one(static_cast<T*>(g.a) + i * g.m * g.n, g.m, g.n,
-                                        g.pivots + i * rank, g.info + i, panel);
+            const bool odd = factor_one(static_cast<T*>(g.a) + i * m * n, m, n, g.pivots + i * rank,
+                                        g.info + i, panel);
             static_cast<T*>(g.sign)[i] = of_real<T>(odd ? -1 : 1);
         }
     });
@@ -144,7 +229,34 @@ EMBER_INLINE void substitute_one(const Substitute& g, const T* a, T* b) {
 }
 
 template <class T>
+EMBER_NOINLINE void substitute_lanes(const Substitute& g, int64_t at, int64_t count) {
+    constexpr int64_t kWide = kLanes<T>;
+    const int64_t n = g.n, columns = g.columns;
+    T a[kSmall * kSmall * kWide], x[kSmall * kSmall * kWide];
+    T* b = static_cast<T*>(g.b) + at * n * columns;
+    to_lanes(a, static_cast<const T*>(g.a) + at * n * n, n * n, count);
+    to_lanes(x, b, n * columns, count);
+    for (int64_t s = 0; s < n; s++) {
+        const int64_t i = g.upper ? n - 1 - s : s, done = g.upper ? i + 1 : 0;
+        const T* by = a + i * n * kWide;
+        for (int64_t j = 0; j < columns; j++) {
+            T* item = x + (i * columns + j) * kWide;
+            for (int64_t p = done; p < done + s; p++)
+                for (int64_t l = 0; l < kWide; l++)
+                    item[l] = item[l] - by[p * kWide + l] * x[(p * columns + j) * kWide + l];
+            for (int64_t l = 0; !g.unit && l < kWide; l++) item[l] = item[l] / by[i * kWide + l];
+        }
+    }
+    from_lanes(b, x, n * columns, count);
+}
+
+template <class T>
 void substitute_all(const Substitute& g) {
+    if constexpr (std::is_floating_point_v<T>)
+        if (g.n <= kSmall && g.columns <= kSmall && g.batch >= kLanes<T>)
+            return for_lanes<T>(g.batch, g.n * g.n * g.columns, [&](int64_t at, int64_t count) {
+                substitute_lanes<T>(g, at, count);
+            });
     for_matrices<T>(g.batch, g.n * g.n * g.columns, [&](int64_t begin, int64_t end) {
         for (int64_t i = begin; i < end; i++)
             substitute_one(g, static_cast<const T*>(g.a) + i * g.n * g.n,
