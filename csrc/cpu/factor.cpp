@@ -161,9 +161,8 @@ void factor_all(const LuFactor& g) {
     const int64_t m = g.m, n = g.n, rank = m < n ? m : n;
     if constexpr (std::is_floating_point_v<T>)
         if (m <= kSmall && n <= kSmall && g.batch >= kLanes<T>)
-            return for_lanes<T>(g.batch, m * n * rank, [&](int64_t at, int64_t count) {
-                factor_lanes<T>(g, at, count);
-            });
+            return for_lanes<T>(g.batch, m * n * rank,
+                                [&](int64_t at, int64_t count) { factor_lanes<T>(g, at, count); });
     for_matrices<T>(g.batch, m * n * rank, [&](int64_t begin, int64_t end) {
         Context context;
         T* panel = context.scratch_of<T>(m * (rank < kPanel ? rank : kPanel));

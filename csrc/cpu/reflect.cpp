@@ -52,8 +52,7 @@ template <class T>
 EMBER_NOINLINE void subtract_columns(T* c, int64_t height, const T* by, const T* v, int64_t rows,
                                      int64_t columns) {
     if (rows < kLanes<T>) {
-        for (int64_t j = 0; j < columns; j++)
-            subtract_rows(c + j * height, by + j, v, 0, 1, rows);
+        for (int64_t j = 0; j < columns; j++) subtract_rows(c + j * height, by + j, v, 0, 1, rows);
         return;
     }
     for (int64_t from = 0; from < rows; from += kBlock) {
@@ -62,8 +61,7 @@ EMBER_NOINLINE void subtract_columns(T* c, int64_t height, const T* by, const T*
             T* __restrict y = c + j * height;
             const T factor = by[j];
             for (int64_t i = from; i < end; i += kLanes<T>)
-                for (int64_t l = 0; l < kLanes<T>; l++)
-                    y[i + l] = y[i + l] - factor * v[i + l];
+                for (int64_t l = 0; l < kLanes<T>; l++) y[i + l] = y[i + l] - factor * v[i + l];
         }
     }
 }
@@ -155,7 +153,8 @@ struct Panel {
             }
         for (int64_t i = 0; i < width * width; i++) inner[i] = triangle[i] = T{};
         subtract_product(inner, width, adjoint, rows, v, width, width, width, rows);
-        // Column j of T is -tau_j times the columns before it by V^H v_j, which inner holds negated.
+        // Column j of T is -tau_j times the columns before it by V^H v_j, which inner holds
+        // negated.
         for (int64_t j = 0; j < width; j++) {
             T by[kPanel], *row = triangle + j * width;
             for (int64_t p = 0; p < j; p++) by[p] = tau[j] * inner[p * width + j];
@@ -178,8 +177,8 @@ struct Panel {
             const int64_t first = turned ? 0 : i, count = turned ? i + 1 : width - i;
             T by[kPanel];
             for (int64_t p = 0; p < count; p++)
-                by[p] = turned ? conjugate(triangle[i * width + p])
-                               : triangle[(first + p) * width + i];
+                by[p] =
+                    turned ? conjugate(triangle[i * width + p]) : triangle[(first + p) * width + i];
             subtract_rows(outer + i * columns, by, inner + first * columns, columns, count,
                           columns);
         }

@@ -1,6 +1,6 @@
-#include "ops/chain.h"
 #include "ops/cross.h"
 #include "ops/linalg.h"
+#include "ops/products.h"
 #include "python/bind.h"
 #include "python/tables.h"
 
@@ -46,6 +46,11 @@ void bind_linalg(BindTable& t) {
                       "Cross products along dim.");
     bind<&ops::multi_dot>(t, kFunction, "_linalg_multi_dot(tensors)",
                           "The product of matrices in the order of fewest operations.");
+    bind<&ops::tensordot>(t, kFunction,
+                          "_tensordot(a, b, dims_a: tuple[int, ...], dims_b: tuple[int, ...])",
+                          "Sums of products over dims of a and as many of b.");
+    bind<&ops::kron>(t, kFunction, "_kron(input, other)",
+                     "Blocks of other, each times an item of input.");
 }
 
 }  // namespace ember::python
