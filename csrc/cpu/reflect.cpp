@@ -243,10 +243,12 @@ EMBER_NOINLINE void reflect_few(const Reflect& g, const T* a, const T* tau, T* c
         for (int64_t s = 0; s < g.count; s++) {
             const int64_t k = g.adjoint ? s : g.count - 1 - s;
             const T factor = g.adjoint ? conjugate(tau[k]) : tau[k], *v = vectors + k * height;
-            T sums[kWidth];
-            dot_columns(sums, v, columns, height, height, width);
-            for (int64_t j = 0; j < width; j++) sums[j] = factor * sums[j];
-            subtract_columns(columns, height, sums, v, height, width);
+            // Columns before the reflector are zero from its first row on.
+            const int64_t first = g.identity && k > from ? (k - from < width ? k - from : width) : 0;
+            T sums[kWidth], *c = columns + first * height;
+            dot_columns(sums, v, c, height, height, width - first);
+            for (int64_t j = 0; j < width - first; j++) sums[j] = factor * sums[j];
+            subtract_columns(c, height, sums, v, height, width - first);
         }
         for (int64_t i = 0; i < m; i++)
             for (int64_t j = 0; j < width; j++)

@@ -13,22 +13,14 @@ Tensor = _C.Tensor
 _Geqrf = namedtuple("geqrf", "a tau")
 
 
-def _reflector(A: Tensor, i: int) -> Tensor:
-    """Vector i of the reflectors below A's diagonal, as a column."""
-    m = A.shape[-2]
-    one = _C.eye(m, dtype=A.dtype, device=A.device)[i]
-    below = A[..., i].clone()
-    below = _C.where(_C.arange(m, device=A.device) > i, below, 0)
-    return (below + one).unsqueeze(-1)
-
-
 def _reflect(A: Tensor, tau: Tensor, C: Tensor, adjoint: bool) -> Tensor:
     """``H_0 ... H_(k-1) C`` with ``H_i = 1 - tau_i v_i v_i^H``; its adjoint times C."""
     if not (_C.is_grad_enabled() and any(x.requires_grad for x in (A, tau, C))):
         return _C._linalg_reflect(A, tau, C, adjoint)
     k = tau.shape[-1]
+    vectors = A.tril(-1) + _C.eye(*A.shape[-2:], dtype=A.dtype, device=A.device)
     for i in range(k) if adjoint else reversed(range(k)):
-        v = _reflector(A, i)
+        v = vectors[..., i, None]
         factor = tau[..., i, None, None]
         C = C - (factor.conj() if adjoint else factor) * (v @ (v.mH @ C))
     return C

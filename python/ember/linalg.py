@@ -479,11 +479,10 @@ def vander(x: Tensor, *, N: int | None = None) -> Tensor:
     n = x.shape[-1] if N is None else N
     if n <= 1:
         raise RuntimeError(f"linalg.vander: N must be greater than 1, got {n}")
-    if x.is_complex():
-        return x.unsqueeze(-1) ** _C.arange(n)
-    if not x.dtype.is_floating_point:
+    if not x.is_complex() and not x.dtype.is_floating_point:
         x = x.to(_C.int64)
-    return x.unsqueeze(-1) ** _C.arange(n, dtype=x.dtype, device=x.device)
+    powers = x.unsqueeze(-1).expand(*x.shape, n - 1).cumprod(-1)
+    return _C.cat([_C.ones_like(x).unsqueeze(-1), powers], -1)
 
 
 from ._linalg_checked import (  # noqa: E402  needs the functions above
