@@ -153,6 +153,13 @@ def test_small_matrices_of_a_batch_are_factored_as_alone(dtype: str) -> None:
     assert together.info[3] == 1 and together.info[5] == 2
     x = ember.linalg.solve_ex(a, matrices(dtype, 50, 4, 3)).result
     assert bool(x[3].isnan().all()) and bool(x[0].isfinite().all())
+    lower, info = ember.linalg.cholesky_ex(a @ a.mT + 0.1 * ember.eye(4))
+    assert [i for i in range(50) if info[i]] == [7, 9] and bool(lower[7].isnan().all())
+    a[11] = a[11] @ a[11].mT + ember.diag(ember.tensor([1.0, 1.0, -99.0, 1.0]).to(a.dtype))
+    a[12] = ember.eye(4)
+    infos = ember.linalg.cholesky_ex(a).info
+    assert infos.tolist() == [int(ember.linalg.cholesky_ex(x).info) for x in a]
+    assert infos[11] == 3 and infos[12] == 0
 
 
 @pytest.mark.parametrize("shape", [(300, 300), (30, 40, 40), (9000, 3, 3)])

@@ -287,7 +287,42 @@ EMBER_NOINLINE int32_t cholesky_one(T* u, int64_t n, T* by) {
 }
 
 template <class T>
+EMBER_NOINLINE void cholesky_lanes(const Cholesky& g, int64_t at, int64_t count) {
+    constexpr int64_t kWide = kLanes<T>;
+    const int64_t n = g.n;
+    T x[kSmall * kSmall * kWide], failed[kWide], root[kWide];
+    T* a = static_cast<T*>(g.a) + at * n * n;
+    to_lanes(x, a, n * n, count);
+    for (int64_t l = 0; l < kWide; l++) failed[l] = 0;
+    for (int64_t i = 0; i < n; i++) {
+        T* row = x + i * n * kWide;
+        for (int64_t p = 0; p < i; p++) {
+            const T* above = x + p * n * kWide;
+            for (int64_t j = i; j < n; j++)
+                for (int64_t l = 0; l < kWide; l++)
+                    row[j * kWide + l] -= above[i * kWide + l] * above[j * kWide + l];
+        }
+        for (int64_t l = 0; l < kWide; l++) {
+            const T square = row[i * kWide + l];
+            const bool positive = square > 0;
+            failed[l] = (failed[l] == 0) & !positive ? T(i + 1) : failed[l];
+            row[i * kWide + l] = root[l] = std::sqrt(positive ? square : T(1));
+        }
+        for (int64_t j = i + 1; j < n; j++)
+            for (int64_t l = 0; l < kWide; l++) row[j * kWide + l] /= root[l];
+        for (int64_t j = 0; j < i * kWide; j++) row[j] = 0;
+    }
+    from_lanes(a, x, n * n, count);
+    for (int64_t l = 0; l < count; l++) g.info[at + l] = int32_t(failed[l]);
+}
+
+template <class T>
 void cholesky_all(const Cholesky& g) {
+    if constexpr (std::is_floating_point_v<T>)
+        if (g.n <= kSmall && g.batch >= kLanes<T>)
+            return for_lanes<T>(g.batch, g.n * g.n * g.n, [&](int64_t at, int64_t count) {
+                cholesky_lanes<T>(g, at, count);
+            });
     for_matrices<T>(g.batch, g.n * g.n * g.n / 2, [&](int64_t begin, int64_t end) {
         Context context;
         T* by = context.scratch_of<T>(kPanel * g.n);
