@@ -244,7 +244,8 @@ EMBER_NOINLINE void reflect_few(const Reflect& g, const T* a, const T* tau, T* c
             const int64_t k = g.adjoint ? s : g.count - 1 - s;
             const T factor = g.adjoint ? conjugate(tau[k]) : tau[k], *v = vectors + k * height;
             // Columns before the reflector are zero from its first row on.
-            const int64_t first = g.identity && k > from ? (k - from < width ? k - from : width) : 0;
+            const int64_t first =
+                g.identity && k > from ? (k - from < width ? k - from : width) : 0;
             T sums[kWidth], *c = columns + first * height;
             dot_columns(sums, v, c, height, height, width - first);
             for (int64_t j = 0; j < width - first; j++) sums[j] = factor * sums[j];
