@@ -30,6 +30,7 @@ ATTENTION = "attention runs by its formula there; the fused one is not written"
 FOURIER = "Fourier transforms run on the CPU so far"
 POINTS = "images are read at points by the formula there"
 FACTORS = "factorisations are the CPU's"
+CROSS = "cross products run by their formula there"
 PRODUCTS = "sparse products are the CPU's so far"
 MISSING: dict[str, tuple[set[str], str]] = {
     "rnn": (FLOATS, RECURRENT),
@@ -39,8 +40,11 @@ MISSING: dict[str, tuple[set[str], str]] = {
     "fourier": (FLOATS, FOURIER),
     "grid_sample": (FLOATS, POINTS),
     "grid_sample_backward": (FLOATS, POINTS),
-    "lu_factor": (FLOATS | COMPLEX, FACTORS),
-    "substitute": (FLOATS | COMPLEX, FACTORS),
+    **dict.fromkeys(
+        ("lu_factor", "exchange_rows", "substitute", "cholesky", "qr_factor", "reflect"),
+        (FLOATS | COMPLEX, FACTORS),
+    ),
+    "cross": (FLOATS, CROSS),
     "sparse_matmul": (FLOATS, PRODUCTS),
     "sparse_sample": (FLOATS, PRODUCTS),
     "complex": (FLOATS, NUMBERS),

@@ -9,7 +9,17 @@
 namespace ember {
 
 // The Python exception an error becomes.
-enum class ErrorKind { Runtime, Type, Value, Index, NotImplemented, OutOfMemory, Overflow, Buffer };
+enum class ErrorKind {
+    Runtime,
+    Type,
+    Value,
+    Index,
+    NotImplemented,
+    OutOfMemory,
+    Overflow,
+    Buffer,
+    LinAlg
+};
 
 class EMBER_EXPORT Error : public std::runtime_error {
 public:

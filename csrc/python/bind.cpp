@@ -248,6 +248,7 @@ PyObject* translate_exception() {
             case ErrorKind::OutOfMemory: type = out_of_memory_error(); break;
             case ErrorKind::Overflow: type = PyExc_OverflowError; break;
             case ErrorKind::Buffer: type = PyExc_BufferError; break;
+            case ErrorKind::LinAlg: type = linalg_error(); break;
         }
         PyErr_SetString(type, e.what());
     } catch (const std::bad_alloc&) {

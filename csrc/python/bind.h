@@ -49,6 +49,7 @@ PyObject* translate_exception();  // of the C++ exception being handled; returns
 PyObject* recover(const Signature& signature, PyObject* self, PyObject* const* args,
                   Py_ssize_t nargs, PyObject* kwnames);
 PyObject* out_of_memory_error();  // ember.OutOfMemoryError
+PyObject* linalg_error();         // ember.linalg.LinAlgError
 
 // ---- Results
 

@@ -1,6 +1,5 @@
 #include "ops/complex.h"
 #include "ops/copy.h"
-#include "ops/factor.h"
 #include "ops/fourier.h"
 #include "python/tables.h"
 
@@ -64,11 +63,6 @@ void bind_complex(BindTable& t) {
                            "negative, else 0.");
     bind_dest<&ops::sgn>(t, all, "sgn(input, *, out=None)",
                          "input / abs(input), 0 where that is 0; for real numbers the sign.");
-    bind<&ops::lu_factor>(t, kFunction, "_lu_factor(A)",
-                          "P L U of matrices: L and U in one matrix, the rows exchanged (from 1), "
-                          "and the first zero on U's diagonal (from 1) or 0.");
-    bind<&ops::solve_triangular>(t, kFunction, "_solve_triangular(A, B, upper: bool, unit: bool)",
-                                 "X with A X = B for triangular A, without a gradient.");
     bind<&ops::fft_complex>(
         t, kFunction, "_fft_complex(input, dims: tuple[int, ...], factor: float, inverse: bool)",
         "Transforms of a complex tensor over dims, times the factor.");

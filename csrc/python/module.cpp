@@ -11,7 +11,7 @@ namespace ember::python {
 
 namespace {
 
-PyObject* out_of_memory = nullptr;
+PyObject *out_of_memory = nullptr, *no_factors = nullptr;
 
 // Only a thread that holds the lock lets it go: kernels also run on threads Python does not know.
 void* unlock() { return PyGILState_Check() ? PyEval_SaveThread() : nullptr; }
@@ -31,6 +31,11 @@ bool fill_module(PyObject* module) {
         PyExc_RuntimeError, nullptr);
     if (!out_of_memory || PyModule_AddObjectRef(module, "OutOfMemoryError", out_of_memory) < 0)
         return false;
+    no_factors = PyErr_NewExceptionWithDoc(
+        "ember.linalg.LinAlgError",
+        "A matrix that an operation cannot do with: singular, not positive definite.",
+        PyExc_RuntimeError, nullptr);
+    if (!no_factors || PyModule_AddObjectRef(module, "_LinAlgError", no_factors) < 0) return false;
     if (!add_objects(module) || !add_tensor_type(module) || !add_override(module) ||
         !add_runtime(module))
         return false;
@@ -46,6 +51,7 @@ bool fill_module(PyObject* module) {
     bind_nn(table);
     bind_activation(table);
     bind_matmul(table);
+    bind_linalg(table);
     bind_index(table);
     bind_cuda(table);
     bind_autocast(table);
@@ -72,6 +78,7 @@ PyModuleDef definition = {PyModuleDef_HEAD_INIT,
 }  // namespace
 
 PyObject* out_of_memory_error() { return out_of_memory; }
+PyObject* linalg_error() { return no_factors; }
 
 }  // namespace ember::python
 

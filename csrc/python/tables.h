@@ -11,6 +11,7 @@ void add_conversion_slots(std::vector<PyType_Slot>& slots);  // conversions.cpp:
 
 void bind_pointwise(BindTable& table);
 void bind_complex(BindTable& table);
+void bind_linalg(BindTable& table);
 void bind_reduce(BindTable& table);
 void bind_view(BindTable& table);
 void bind_factory(BindTable& table);

@@ -1,13 +1,12 @@
-"""Factorisations over numpy's LAPACK, with gradients in differentiable functions of Ember.
+"""Decompositions over numpy's LAPACK, with gradients in differentiable functions of Ember.
 
 Backward formulas follow M. Giles (2008), "Collected matrix derivative results for forward and
-reverse mode algorithmic differentiation", and for SVD, QR and the pseudoinverse J. Townsend (2016),
-S. Walter and L. Lehmann (2010), G. Golub and V. Pereyra (1973).
+reverse mode algorithmic differentiation", and for SVD and the pseudoinverse J. Townsend (2016) and
+G. Golub and V. Pereyra (1973).
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -17,12 +16,10 @@ from . import _C
 from .autograd.function import Function
 
 Tensor = _C.Tensor
+LinAlgError = _C._LinAlgError
 
 
-class LinAlgError(RuntimeError):
-    """A matrix that an operation cannot do with: singular, not positive definite."""
-
-
+_EPS = {_C.float32: 2.0**-23, _C.float64: 2.0**-52}
 _DTYPES = (_C.float32, _C.float64, _C.complex64, _C.complex128)
 
 
@@ -74,247 +71,78 @@ def _broadcast(name: str, *shapes: Sequence[int]) -> tuple[int, ...]:
         raise RuntimeError(f"{name}: batch shapes {shapes} do not broadcast") from None
 
 
-def _iterate(function: Callable, a: np.ndarray, *args: Any, **kwargs: Any) -> Any:
-    """function(a, ...) for LAPACK's iterations, some of which never end on NaN or infinity."""
-    if not np.isfinite(a).all():
-        raise np.linalg.LinAlgError("the matrix has values that are not finite")
-    return function(a, *args, **kwargs)
+def run(name: str, function: Callable, a: Tensor, *args: Any, **kwargs: Any) -> Any:
+    """function(array, ...) as tensors; raises LinAlgError where LAPACK gives up.
 
-
-def run(name: str, function: Callable, *tensors: Tensor, **kwargs: Any) -> Any:
-    """function(arrays) as tensors; raises LinAlgError where LAPACK gives up.
-
-    Tensors of other devices come to the CPU, and the results go where the first of them was.
+    A tensor of another device comes to the CPU, and the results go where it was.
     """
-    device = _same_device(name, tensors)
+    if not _C.isfinite(a.detach()).all():
+        # Some of LAPACK's iterations never end on NaN or infinity.
+        raise LinAlgError(f"{name}: the matrix has values that are not finite")
     try:
-        with np.errstate(all="ignore"):
-            result = function(*(t.detach().cpu().numpy() for t in tensors), **kwargs)
+        result = function(a.detach().cpu().numpy(), *args, **kwargs)
     except np.linalg.LinAlgError as e:
         raise LinAlgError(f"{name}: {e}") from None
-    dtype = tensors[0].dtype
 
     def wrap(x: Any) -> Tensor:
-        t = _C.from_numpy(np.array(x, order="C"))
-        if t.is_complex():
-            return t.to(device, dtype if dtype.is_complex else t.dtype)
-        return t.to(device, real_of(dtype) if t.dtype.is_floating_point else t.dtype)
+        return _C.from_numpy(np.asarray(x, order="C")).to(a.device)
 
     return tuple(map(wrap, result)) if isinstance(result, tuple) else wrap(result)
-
-
-def half_diagonal_tril(x: Tensor) -> Tensor:
-    return x.tril() - 0.5 * _C.diag_embed(x.diagonal(0, -2, -1))
-
-
-class Inverse(Function):
-    @staticmethod
-    def forward(ctx: Any, name: str, a: Tensor) -> Tensor:
-        y = run(name, np.linalg.inv, a)
-        ctx.save_for_backward(y)
-        return y
-
-    @staticmethod
-    def backward(ctx: Any, g: Tensor) -> tuple:
-        (y,) = ctx.saved_tensors
-        return None, -(y.mH @ g @ y.mH)
-
-
-class Solve(Function):
-    """x with a x = b, both matrices."""
-
-    @staticmethod
-    def forward(ctx: Any, name: str, a: Tensor, b: Tensor) -> Tensor:
-        x = run(name, np.linalg.solve, a, b)
-        ctx.save_for_backward(a, x)
-        return x
-
-    @staticmethod
-    def backward(ctx: Any, g: Tensor) -> tuple:
-        a, x = ctx.saved_tensors
-        gb = Solve.apply("linalg.solve", a.mH, g)
-        ga = -(gb @ x.mH) if ctx.needs_input_grad[1] else None
-        return None, fit(ga, a), gb if ctx.needs_input_grad[2] else None
-
-
-def fit(g: Tensor | None, like: Tensor) -> Tensor | None:
-    """Sum a gradient over the dims that `like` was broadcast along."""
-    if g is None or g.shape == like.shape:
-        return g
-    lead = g.dim() - like.dim()
-    dims = [
-        d for d in range(g.dim()) if d < lead or (like.shape[d - lead] == 1 and g.shape[d] != 1)
-    ]
-    return g.sum(dims, keepdim=True).reshape(like.shape)
-
-
-def _same_device(name: str, tensors: Sequence[Tensor]) -> _C.device:
-    device = tensors[0].device
-    for t in tensors:
-        if t.device != device:
-            raise RuntimeError(
-                f"{name}: all tensors must be on one device, got {device} and {t.device}"
-            )
-    return device
-
-
-def _on_cpu(name: str, function: Callable, *tensors: Tensor, **kwargs: Any) -> Any:
-    """A function of the CPU's tensors for those of any device."""
-    device = _same_device(name, tensors)
-    result = function(*(t.cpu() for t in tensors), **kwargs)
-    return tuple(r.to(device) for r in result) if isinstance(result, tuple) else result.to(device)
-
-
-class SolveTriangular(Function):
-    @staticmethod
-    def forward(ctx: Any, a: Tensor, b: Tensor, upper: bool, unit: bool) -> Tensor:
-        x = _on_cpu("linalg.solve_triangular", _C._solve_triangular, a, b, upper=upper, unit=unit)
-        ctx.save_for_backward(a, x)
-        ctx.upper, ctx.unit = upper, unit
-        return x
-
-    @staticmethod
-    def backward(ctx: Any, g: Tensor) -> tuple:
-        a, x = ctx.saved_tensors
-        gb = SolveTriangular.apply(a.mH, g, not ctx.upper, ctx.unit)
-        ga = None
-        if ctx.needs_input_grad[0]:
-            ga = -(gb @ x.mH)
-            offset = int(ctx.unit)
-            ga = fit(ga.triu(offset) if ctx.upper else ga.tril(-offset), a)
-        return ga, gb if ctx.needs_input_grad[1] else None, None, None
-
-
-def _cofactors(a: np.ndarray) -> np.ndarray:
-    """The conjugate derivatives of the determinant, also of a singular matrix."""
-    u, s, vh = _iterate(np.linalg.svd, a)
-    n = s.shape[-1]
-    others = np.stack([np.prod(np.delete(s, i, -1), -1) for i in range(n)], -1)
-    sign = np.conj(np.linalg.det(u) * np.linalg.det(vh))
-    return (u * (sign[..., None] * others)[..., None, :]) @ vh
-
-
-class Determinant(Function):
-    @staticmethod
-    def forward(ctx: Any, a: Tensor) -> Tensor:
-        d = run("linalg.det", np.linalg.det, a)
-        ctx.save_for_backward(a, d)
-        return d
-
-    @staticmethod
-    def backward(ctx: Any, g: Tensor) -> Tensor:
-        a, d = ctx.saved_tensors
-        g = g[..., None, None]
-        if a.shape[-1] == 0:
-            return a * g
-        if bool((d == 0).any()):
-            return g * run("linalg.det", _cofactors, a)
-        return g * Determinant.apply(a).conj()[..., None, None] * Inverse.apply("linalg.det", a).mH
-
-
-class SignLogDet(Function):
-    @staticmethod
-    def forward(ctx: Any, a: Tensor) -> tuple[Tensor, Tensor]:
-        sign, log = run("linalg.slogdet", lambda x: tuple(np.linalg.slogdet(x)), a)
-        ctx.save_for_backward(a, sign)
-        return sign, log
-
-    @staticmethod
-    def backward(ctx: Any, g_sign: Tensor, g: Tensor) -> Tensor:
-        a, sign = ctx.saved_tensors
-        if sign.is_complex():
-            # The sign turns by the imaginary part of what the logarithm grows by.
-            g = g - 1j * (g_sign.conj() * sign).imag
-        return g[..., None, None] * Inverse.apply("linalg.slogdet", a).mH
-
-
-class Cholesky(Function):
-    @staticmethod
-    def forward(ctx: Any, a: Tensor) -> Tensor:
-        lower = run("linalg.cholesky", np.linalg.cholesky, a)
-        ctx.save_for_backward(lower)
-        return lower
-
-    @staticmethod
-    def backward(ctx: Any, g: Tensor) -> Tensor:
-        (lower,) = ctx.saved_tensors
-        middle = half_diagonal_tril(lower.mH @ g)
-        left = SolveTriangular.apply(lower.mH, middle, True, False)
-        whole = SolveTriangular.apply(lower.mH, left.mH, True, False).mH
-        return 0.5 * (whole + whole.mH)
-
-
-class QR(Function):
-    @staticmethod
-    def forward(ctx: Any, a: Tensor, mode: str) -> tuple[Tensor, Tensor]:
-        q, r = run("linalg.qr", lambda x: tuple(np.linalg.qr(x, mode)), a)
-        ctx.save_for_backward(a, q, r)
-        ctx.mode = mode
-        return q, r
-
-    @staticmethod
-    def backward(ctx: Any, gq: Tensor, gr: Tensor) -> tuple:
-        a, q, r = ctx.saved_tensors
-        m, n = a.shape[-2:]
-        if ctx.mode == "complete" and m > n:
-            raise NotImplementedError(
-                "linalg.qr: no derivative for mode='complete' of more rows than columns"
-            )
-        if m >= n:
-            return QR.square(q, r, gq, gr), None
-        # a = [x, y] and r = [u, v]: x = q u, y = q v.
-        y, u, gu, gv = a[..., m:], r[..., :m], gr[..., :m], gr[..., m:]
-        gx = QR.square(q, u, gq + y @ gv.mH, gu)
-        return _C.cat([gx, q @ gv], -1), None
-
-    @staticmethod
-    def square(q: Tensor, r: Tensor, gq: Tensor, gr: Tensor) -> Tensor:
-        m = r @ gr.mH - gq.mH @ q
-        below = m.tril(-1)
-        symmetric = below + below.mH + _C.diag_embed(_C.real(m.diagonal(0, -2, -1)))
-        return SolveTriangular.apply(r, (gq + q @ symmetric).mH, True, False).mH
 
 
 class Eigh(Function):
     @staticmethod
     def forward(ctx: Any, a: Tensor, uplo: str) -> tuple[Tensor, Tensor]:
-        values, vectors = run("linalg.eigh", lambda x: tuple(_iterate(np.linalg.eigh, x, uplo)), a)
+        values, vectors = run("linalg.eigh", np.linalg.eigh, a, uplo)
         ctx.save_for_backward(values, vectors)
+        ctx.set_materialize_grads(False)
         return values, vectors
 
     @staticmethod
-    def backward(ctx: Any, gl: Tensor, gv: Tensor) -> tuple:
+    def backward(ctx: Any, gl: Tensor | None, gv: Tensor | None) -> tuple:
         values, v = ctx.saved_tensors
+        if gv is None:
+            return None if gl is None else (v * gl.unsqueeze(-2)) @ v.mH, None
         gap = values.unsqueeze(-2) - values.unsqueeze(-1)
         diagonal = _C.eye(values.shape[-1], dtype=_C.bool, device=values.device)
         gap = _C.where(diagonal, 1.0, gap)
-        inner = _C.where(diagonal, 0.0, (v.mH @ gv) / gap) + _C.diag_embed(gl)
+        inner = _C.where(diagonal, 0.0, (v.mH @ gv) / gap)
+        if gl is not None:
+            inner = inner + _C.diag_embed(gl)
         return v @ inner @ v.mH, None
 
 
-def _eig(a: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    values, vectors = _iterate(np.linalg.eig, a)
-    dtype = np.result_type(a.dtype, np.complex64)
-    return values.astype(dtype), vectors.astype(dtype)
+def complex_of(dtype: _C.dtype) -> _C.dtype:
+    """The complex dtype with parts of a dtype."""
+    return _C.promote_types(dtype, _C.complex64)
 
 
 class Eig(Function):
     @staticmethod
     def forward(ctx: Any, a: Tensor) -> tuple[Tensor, Tensor]:
-        values, vectors = run("linalg.eig", _eig, a)
+        values, vectors = (x.to(complex_of(a.dtype)) for x in run("linalg.eig", np.linalg.eig, a))
         ctx.save_for_backward(values, vectors)
+        ctx.set_materialize_grads(False)
         return values, vectors
 
     @staticmethod
-    def backward(ctx: Any, gl: Tensor, gv: Tensor) -> Tensor:
+    def backward(ctx: Any, gl: Tensor | None, gv: Tensor | None) -> Tensor | None:
         values, v = ctx.saved_tensors
+        if gv is None:
+            return None if gl is None else Eig.outwards(v, gl.unsqueeze(-1) * v.mH)
         diagonal = _C.eye(values.shape[-1], dtype=_C.bool, device=values.device)
         gap = (values.unsqueeze(-2) - values.unsqueeze(-1)).conj()
         by_v = v.mH @ gv
         # Columns have length 1: what would make them longer does not count.
         by_v = by_v - v.mH @ (v * _C.real(by_v.diagonal(0, -2, -1)).unsqueeze(-2))
-        inner = _C.where(diagonal, 0.0, by_v / _C.where(diagonal, 1.0, gap)) + _C.diag_embed(gl)
-        return Solve.apply("linalg.eig", v.mH, inner @ v.mH)
+        inner = _C.where(diagonal, 0.0, by_v / _C.where(diagonal, 1.0, gap))
+        if gl is not None:
+            inner = inner + _C.diag_embed(gl)
+        return Eig.outwards(v, inner @ v.mH)
+
+    @staticmethod
+    def outwards(v: Tensor, right: Tensor) -> Tensor:
+        return _C._linalg_solve("linalg.eig", v.mH, right, True, True)[0]
 
 
 class SVD(Function):
@@ -322,21 +150,28 @@ class SVD(Function):
 
     @staticmethod
     def forward(ctx: Any, a: Tensor, full: bool) -> tuple[Tensor, Tensor, Tensor]:
-        u, s, vh = run("linalg.svd", lambda x: tuple(_iterate(np.linalg.svd, x, full)), a)
+        u, s, vh = run("linalg.svd", np.linalg.svd, a, full)
         ctx.save_for_backward(u, s, vh)
+        ctx.set_materialize_grads(False)
         return u, s, vh
 
     @staticmethod
-    def backward(ctx: Any, gu: Tensor, gs: Tensor, gvh: Tensor) -> tuple:
+    def backward(ctx: Any, gu: Tensor | None, gs: Tensor | None, gvh: Tensor | None) -> tuple:
         u, s, vh = ctx.saved_tensors
         k = s.shape[-1]
+        if gu is None and gvh is None:
+            alone = None if gs is None else (u[..., :k] * gs.unsqueeze(-2)) @ vh[..., :k, :]
+            return alone, None
+        gu, gvh = (_C.zeros_like(x) if g is None else g for x, g in ((u, gu), (vh, gvh)))
         u, gu, v, gv = u[..., :k], gu[..., :k], vh.mH[..., :k], gvh.mH[..., :k]
         squares = s * s
         gap = squares.unsqueeze(-2) - squares.unsqueeze(-1)
         gap = _C.where(_C.eye(k, dtype=_C.bool, device=s.device), 1.0, gap)
         by_u, by_v = u.mH @ gu, v.mH @ gv
         inner = (by_u - by_u.mH) / gap * s.unsqueeze(-2)
-        inner = inner + s.unsqueeze(-1) * ((by_v - by_v.mH) / gap) + _C.diag_embed(gs)
+        inner = inner + s.unsqueeze(-1) * ((by_v - by_v.mH) / gap)
+        if gs is not None:
+            inner = inner + _C.diag_embed(gs)
         if u.is_complex():
             # The phase of a vector of u beside that of v's.
             inner = inner + _C.diag_embed(1j * by_u.diagonal(0, -2, -1).imag / s)
@@ -348,103 +183,80 @@ class SVD(Function):
         return g, None
 
 
-class SingularValues(Function):
-    @staticmethod
-    def forward(ctx: Any, a: Tensor) -> Tensor:
-        ctx.save_for_backward(a)
-        return run("linalg.svdvals", lambda x: _iterate(np.linalg.svd, x, compute_uv=False), a)
-
-    @staticmethod
-    def backward(ctx: Any, g: Tensor) -> Tensor:
-        (a,) = ctx.saved_tensors
-        u, _, vh = SVD.apply(a, False)
-        return (u * g.unsqueeze(-2)) @ vh
+def _by_values(u: Tensor, s: Tensor, vh: Tensor, atol: Any, rtol: Any) -> tuple[Tensor, Tensor]:
+    """The pseudoinverse and the rank, from singular values."""
+    large = s > bound(s, atol, rtol)
+    inverse = _C.where(large, 1 / s, 0)
+    return (vh.mH * inverse.unsqueeze(-2)) @ u.mH, large.sum(-1)
 
 
-def _pinv(a: np.ndarray, atol: np.ndarray, rtol: np.ndarray, hermitian: bool) -> np.ndarray:
-    if hermitian:
-        values, u = _iterate(np.linalg.eigh, a)
-        s, vh = np.abs(values), np.swapaxes(u * np.sign(values)[..., None, :], -1, -2).conj()
-    else:
-        u, s, vh = _iterate(np.linalg.svd, a, full_matrices=False)
-    bound = np.maximum(atol, rtol * s.max(-1, initial=0))[..., None]
-    inverse = np.divide(1, s, out=np.zeros_like(s), where=s > bound)
-    return np.swapaxes(vh, -1, -2).conj() @ (inverse[..., None] * np.swapaxes(u, -1, -2).conj())
+def bound(s: Tensor, atol: Any, rtol: Any) -> Tensor:
+    """Up to where singular values, in order, count as zero: one for each matrix, as a column."""
+    atol, rtol = (x.unsqueeze(-1) if isinstance(x, Tensor) else x for x in (atol, rtol))
+    return _larger(_C.maximum(s[..., :1], s[..., -1:]), atol, rtol)
 
 
-def tolerances(A: Tensor, atol: Any, rtol: Any) -> tuple[np.ndarray, np.ndarray]:
-    """The absolute and the relative one, up to which singular values count as zero."""
+def _larger(size: Tensor, atol: Any, rtol: Any) -> Tensor:
+    return _C.maximum(size * rtol, _C.as_tensor(atol, dtype=size.dtype, device=size.device))
 
-    def array(x: Any) -> np.ndarray:
-        return x.detach().cpu().numpy() if isinstance(x, Tensor) else np.asarray(x)
 
-    absolute = array(0.0 if atol is None else atol)
-    if rtol is not None:
-        return absolute, array(rtol)
-    relative = float(np.finfo(str(A.dtype).rpartition(".")[2]).eps) * max(A.shape[-2:])
-    return absolute, np.where(absolute > 0, 0.0, relative)
+def tolerances(A: Tensor, atol: Any, rtol: Any) -> tuple[Any, Any]:
+    """The absolute and the relative one, numbers or tensors, for singular values that are zero."""
+    atol, rtol = (x.detach() if isinstance(x, Tensor) else x for x in (atol, rtol))
+    if rtol is None:
+        rtol = _EPS[real_of(A.dtype)] * max(A.shape[-2:])
+        if isinstance(atol, Tensor):
+            rtol = _C.where(atol > 0, 0.0, rtol)
+        elif atol is not None and atol > 0:
+            rtol = 0.0
+    return 0.0 if atol is None else atol, rtol
+
+
+def full_rank(r: Tensor, atol: Any, rtol: Any) -> Tensor | None:
+    """The inverse of R if no matrix ``Q R`` has a singular value up to the tolerances, or None.
+
+    The smallest one is at least ``1 / |R^-1|``, the largest at most ``|R|`` (Frobenius).
+    """
+    eye = _C.eye(r.shape[-1], dtype=r.dtype, device=r.device)
+    inverse = _C._linalg_solve_triangular(r, eye, True, True, False)
+    least, most = _C.norm(inverse, 2, (-2, -1)), _C.norm(r, 2, (-2, -1))
+    return inverse if (least * _larger(most, atol, rtol) < 1).all() else None
 
 
 class PseudoInverse(Function):
-    @staticmethod
-    def forward(ctx: Any, a: Tensor, atol: Any, rtol: Any, hermitian: bool) -> Tensor:
-        p = run("linalg.pinv", _pinv, a, atol=atol, rtol=rtol, hermitian=hermitian)
-        ctx.save_for_backward(a, p)
-        return p
+    """The pseudoinverse and the rank."""
 
     @staticmethod
-    def backward(ctx: Any, g: Tensor) -> tuple:
+    def forward(
+        ctx: Any, a: Tensor, atol: Any, rtol: Any, hermitian: bool
+    ) -> tuple[Tensor, Tensor]:
+        p = None if hermitian else PseudoInverse.by_qr(a, atol, rtol)
+        if p is None:
+            if hermitian:
+                s, u = run("linalg.pinv", np.linalg.eigh, a)
+                u, s, vh = u * s.sign().unsqueeze(-2), abs(s), u.mH
+            else:
+                u, s, vh = run("linalg.pinv", np.linalg.svd, a, full_matrices=False)
+            p, rank = _by_values(u, s, vh, atol, rtol)
+        else:
+            rank = _C.full(a.shape[:-2], min(a.shape[-2:]), dtype=_C.int64, device=a.device)
+        ctx.save_for_backward(a, p)
+        ctx.mark_non_differentiable(rank)
+        return p, rank
+
+    @staticmethod
+    def by_qr(a: Tensor, atol: Any, rtol: Any) -> Tensor | None:
+        wide = a.shape[-2] < a.shape[-1]
+        q, r = _C._linalg_qr(a.mH if wide else a, "reduced")
+        inverse = full_rank(r, atol, rtol)
+        if inverse is None:
+            return None
+        return q @ inverse.mH if wide else inverse @ q.mH
+
+    @staticmethod
+    def backward(ctx: Any, g: Tensor, _: Any) -> tuple:
         a, p = ctx.saved_tensors
         gt, pt = g.mH, p.mH
         k = gt @ p
         ga = -(pt @ g @ pt) + (gt - a @ (p @ gt)) @ p @ pt + pt @ p @ (gt - k @ a)
         return ga, None, None, None
-
-
-def permutation(pivots: np.ndarray, m: int) -> np.ndarray:
-    """P of a = P L U from the exchanges."""
-    *batch, k = pivots.shape
-    flat = pivots.reshape(math.prod(batch), k)
-    order = np.tile(np.arange(m), (len(flat), 1))
-    each = np.arange(len(flat))
-    for j in range(k):
-        p = flat[:, j] - 1
-        held = order[each, p].copy()
-        order[each, p] = order[:, j]
-        order[:, j] = held
-    matrix = np.zeros((len(flat), m, m))
-    matrix[each[:, None], order, np.arange(m)] = 1
-    return matrix.reshape(*batch, m, m)
-
-
-def lu_factor(a: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """L and U in one matrix, the exchanges, and the first zero on U's diagonal, from 1, or 0."""
-    return _on_cpu("linalg.lu_factor", _C._lu_factor, a)
-
-
-class LUFactor(Function):
-    @staticmethod
-    def forward(ctx: Any, a: Tensor) -> tuple[Tensor, Tensor]:
-        lu, pivots, _ = lu_factor(a)
-        ctx.save_for_backward(lu, pivots)
-        ctx.mark_non_differentiable(pivots)
-        return lu, pivots
-
-    @staticmethod
-    def backward(ctx: Any, g: Tensor, _: Any) -> Tensor:
-        lu, pivots = ctx.saved_tensors
-        m, n = lu.shape[-2:]
-        if m != n:
-            raise NotImplementedError("linalg.lu_factor: no derivative for matrices not square")
-        lower, upper = unpack(lu)
-        p = run("linalg.lu", permutation, pivots, m=m).to(lu.dtype)
-        inner = (lower.mH @ g.tril(-1)).tril(-1) + (g.triu() @ upper.mH).triu()
-        right = SolveTriangular.apply(upper, inner.mH, True, False).mH
-        return p @ SolveTriangular.apply(lower.mH, right, True, True)
-
-
-def unpack(lu: Tensor) -> tuple[Tensor, Tensor]:
-    m, n = lu.shape[-2:]
-    k = min(m, n)
-    ones = _C.eye(m, k, dtype=lu.dtype, device=lu.device)
-    return lu[..., :k].tril(-1) + ones, lu[..., :k, :].triu()

@@ -6,10 +6,8 @@ import math
 from collections import namedtuple
 from typing import Any
 
-import numpy as np
-
-from . import _C, _lapack
-from ._lapack import LinAlgError, _check, deliver
+from . import _C
+from ._lapack import deliver
 
 Tensor = _C.Tensor
 
@@ -19,82 +17,26 @@ _SolveEx = namedtuple("linalg_solve_ex", "result info")
 _LUFactorEx = namedtuple("linalg_lu_factor_ex", "LU pivots info")
 
 
-def _raise_if(name: str, info: Tensor, what: str) -> None:
-    bad = info.reshape(-1).nonzero()
-    if bad.shape[0]:
-        raise LinAlgError(f"{name}: {what % int(info.reshape(-1)[bad[0, 0]])}")
-
-
-def _regular(A: Tensor, info: Tensor) -> tuple[Tensor, Tensor]:
-    """A with the identity in place of matrices that failed, and where those are."""
-    failed = (info != 0).reshape(*info.shape, 1, 1)
-    identity = _C.eye(A.shape[-1], dtype=A.dtype, device=A.device)
-    return _C.where(failed, identity, A), failed
-
-
-_SINGULAR = "The diagonal element %d is zero, the input matrix is singular."
-
-
 def lu_factor_ex(
     A: Tensor, *, pivot: bool = True, check_errors: bool = False, out: Any = None
 ) -> Any:
     """`lu_factor` with the number of the first diagonal element of U that is 0, or 0."""
-    from . import linalg
-
-    _check("linalg.lu_factor_ex", A)
-    if A.requires_grad or not pivot:
-        packed, pivots = linalg.lu_factor(A, pivot=pivot)
-        info = _lapack.lu_factor(A.detach())[2]
-    else:
-        packed, pivots, info = _lapack.lu_factor(A)
-    if check_errors:
-        _raise_if("linalg.lu_factor_ex", info, _SINGULAR)
-    return deliver(_LUFactorEx(packed, pivots, info), out)
+    if not pivot:
+        raise RuntimeError("linalg.lu_factor_ex: LU without pivoting is not implemented on the CPU")
+    name = "linalg.lu_factor_ex"
+    return deliver(_LUFactorEx(*_C._linalg_lu_factor(name, A, check_errors)), out)
 
 
 def inv_ex(A: Tensor, *, check_errors: bool = False, out: Any = None) -> Any:
     """`inv` that gives NaN for singular matrices, and ``info``: see `lu_factor_ex`."""
-    from . import linalg
-
-    _check("linalg.inv_ex", A, square=True)
-    info = _lapack.lu_factor(A.detach())[2]
-    if check_errors:
-        _raise_if("linalg.inv_ex", info, _SINGULAR)
-    regular, failed = _regular(A, info)
-    inverse = linalg.inv(regular)
-    return deliver(_InvEx(_C.where(failed, math.nan, inverse), info), out)
+    return deliver(_InvEx(*_C._linalg_inv("linalg.inv_ex", A, check_errors)), out)
 
 
 def solve_ex(
     A: Tensor, B: Tensor, *, left: bool = True, check_errors: bool = False, out: Any = None
 ) -> Any:
     """`solve` that gives NaN for singular matrices, and ``info``: see `lu_factor_ex`."""
-    from . import linalg
-
-    _check("linalg.solve_ex", A, square=True)
-    info = _lapack.lu_factor(A.detach())[2]
-    if check_errors:
-        _raise_if("linalg.solve_ex", info, _SINGULAR)
-    regular, failed = _regular(A, info)
-    result = linalg.solve(regular, B, left=left)
-    vector = result.dim() == regular.dim() - 1
-    return deliver(_SolveEx(_C.where(failed[..., 0] if vector else failed, math.nan, result), info),
-                   out)  # fmt: skip
-
-
-def _leading_minors(x: np.ndarray) -> np.ndarray:
-    """For each matrix the order of the first leading minor that is not positive, or 0."""
-    info = np.zeros(x.shape[:-2], np.int32)
-    for at in np.ndindex(info.shape):
-        a = np.tril(x[at]).copy()
-        for k in range(a.shape[0]):
-            if not a[k, k].real > 0:
-                info[at] = k + 1
-                break
-            a[k:, k] /= np.sqrt(a[k, k])
-            for j in range(k + 1, a.shape[0]):
-                a[j:, j] -= a[j:, k] * np.conj(a[j, k])
-    return info
+    return deliver(_SolveEx(*_C._linalg_solve("linalg.solve_ex", A, B, left, check_errors)), out)
 
 
 def cholesky_ex(
@@ -104,21 +46,8 @@ def cholesky_ex(
 
     ``info`` is the order of the first leading minor that is not positive, or 0.
     """
-    from . import linalg
-
     name = "linalg.cholesky_ex"
-    _check(name, input, square=True)
-    try:
-        factor = linalg.cholesky(input, upper=upper)
-        info = _C.zeros(input.shape[:-2], dtype=_C.int32, device=input.device)
-    except LinAlgError:
-        info = _lapack.run(name, _leading_minors, input.mT if upper else input)
-        if check_errors:
-            _raise_if(name, info, "The factorization could not be completed because the input is "
-                      "not positive-definite (the leading minor of order %d).")  # fmt: skip
-        regular, failed = _regular(input, info)
-        factor = _C.where(failed, math.nan, linalg.cholesky(regular, upper=upper))
-    return deliver(_CholeskyEx(factor, info), out)
+    return deliver(_CholeskyEx(*_C._linalg_cholesky(name, input, upper, check_errors)), out)
 
 
 def tensorinv(input: Tensor, ind: int = 2, *, out: Tensor | None = None) -> Tensor:

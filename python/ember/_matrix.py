@@ -38,30 +38,7 @@ def tensordot(a: Tensor, b: Tensor, dims: Any = 2, out: Tensor | None = None) ->
         left, right = list(range(a.dim() - dims, a.dim())), list(range(dims))
     else:
         left, right = ([d] if isinstance(d, int) else list(d) for d in dims)
-    if len(left) != len(right):
-        raise RuntimeError("tensordot: both dimension lists should have same length")
-    left = linalg._dims("tensordot", left, a.dim())
-    right = linalg._dims("tensordot", right, b.dim())
-    if len(set(left)) < len(left) or len(set(right)) < len(right):
-        raise RuntimeError("tensordot: dim appears multiple times in the list of dims")
-    for i, j in zip(left, right, strict=True):
-        n, m = a.shape[i], b.shape[j]
-        if n != m and 1 not in (n, m):
-            raise RuntimeError(
-                f"tensordot: contracted dimensions need to match, but first has size {n} in dim "
-                f"{i} and second has size {m} in dim {j}"
-            )
-        if n != m and n == 1:
-            b = b.sum(j, keepdim=True, dtype=b.dtype)
-        elif n != m:
-            a = a.sum(i, keepdim=True, dtype=a.dtype)
-    rows = [d for d in range(a.dim()) if d not in left]
-    columns = [d for d in range(b.dim()) if d not in right]
-    inner = math.prod(a.shape[d] for d in left)
-    shape = [a.shape[d] for d in rows] + [b.shape[d] for d in columns]
-    x = a.permute(rows + left).reshape(math.prod(a.shape[d] for d in rows), inner)
-    y = b.permute(right + columns).reshape(inner, math.prod(b.shape[d] for d in columns))
-    return deliver((x @ y).reshape(shape), out)
+    return deliver(_C._tensordot(a, b, left, right), out)
 
 
 def inner(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
@@ -87,12 +64,7 @@ def vdot(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
 
 def kron(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
     """Kronecker product: blocks of other, each times an element of input."""
-    ndim = max(input.dim(), other.dim())
-    a = [1] * (ndim - input.dim()) + list(input.shape)
-    b = [1] * (ndim - other.dim()) + list(other.shape)
-    x = input.reshape([n for size in a for n in (size, 1)])
-    y = other.reshape([n for size in b for n in (1, size)])
-    return deliver((x * y).reshape([n * m for n, m in zip(a, b, strict=True)]), out)
+    return deliver(_C._kron(input, other), out)
 
 
 def chain_matmul(*matrices: Tensor, out: Tensor | None = None) -> Tensor:
@@ -118,7 +90,7 @@ def cross(
         if not found:
             raise RuntimeError(f"cross: no dimension of size 3 in input {tuple(input.shape)}")
         dim = found[0]
-    return linalg.cross(input, other, dim=dim, out=out)
+    return deliver(_C._linalg_cross(input, other, dim), out)
 
 
 @in_float32
@@ -337,8 +309,7 @@ def lu_unpack(
     empty = _C.empty(0, dtype=LU_data.dtype, device=LU_data.device)
     p, lower, upper = empty, empty, empty
     if unpack_pivots:
-        m = LU_data.shape[-2]
-        p = _lapack.run("lu_unpack", _lapack.permutation, LU_pivots, m=m).to(LU_data.dtype)
+        p = _C._linalg_permutation(LU_data, LU_pivots)
     if unpack_data:
-        lower, upper = _lapack.unpack(LU_data)
+        lower, upper = _C._linalg_triangles(LU_data)
     return deliver(_LUUnpack(p, lower, upper), out)

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections import namedtuple
 from typing import Any
 
-import numpy as np
-
-from . import _C, _lapack
+from . import _C
 from ._lapack import _check, _same_dtype, deliver
 
 Tensor = _C.Tensor
@@ -15,20 +13,14 @@ Tensor = _C.Tensor
 _Geqrf = namedtuple("geqrf", "a tau")
 
 
-def _reflector(A: Tensor, i: int) -> Tensor:
-    """Vector i of the reflectors below A's diagonal, as a column."""
-    m = A.shape[-2]
-    one = _C.eye(m, dtype=A.dtype, device=A.device)[i]
-    below = A[..., i].clone()
-    below = _C.where(_C.arange(m, device=A.device) > i, below, 0)
-    return (below + one).unsqueeze(-1)
-
-
 def _reflect(A: Tensor, tau: Tensor, C: Tensor, adjoint: bool) -> Tensor:
     """``H_0 ... H_(k-1) C`` with ``H_i = 1 - tau_i v_i v_i^H``; its adjoint times C."""
+    if not (_C.is_grad_enabled() and any(x.requires_grad for x in (A, tau, C))):
+        return _C._linalg_reflect(A, tau, C, adjoint)
     k = tau.shape[-1]
+    vectors = A.tril(-1) + _C.eye(*A.shape[-2:], dtype=A.dtype, device=A.device)
     for i in range(k) if adjoint else reversed(range(k)):
-        v = _reflector(A, i)
+        v = vectors[..., i, None]
         factor = tau[..., i, None, None]
         C = C - (factor.conj() if adjoint else factor) * (v @ (v.mH @ C))
     return C
@@ -62,6 +54,8 @@ def _product(name: str, A: Tensor, tau: Tensor, out: Tensor | None) -> Tensor:
     m, n = A.shape[-2:]
     if m < n:
         raise RuntimeError(f"{name}: expected at least as many rows as columns, got {m} and {n}")
+    if not (_C.is_grad_enabled() and (A.requires_grad or tau.requires_grad)):
+        return deliver(_C._linalg_reflectors(A, tau, n), out)
     eye = _C.eye(m, n, dtype=A.dtype, device=A.device).expand(*A.shape)
     return deliver(_reflect(A, tau, eye, False), out)
 
@@ -98,15 +92,10 @@ def ormqr(
 
 def geqrf(input: Tensor, *, out: Any = None) -> Any:
     """R with the reflectors of Q below it, and their factors: ``(a, tau)``."""
-    _check("geqrf", input)
     if input.requires_grad and _C.is_grad_enabled():
         raise NotImplementedError("geqrf: has no derivative")
 
-    def factor(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        a, tau = np.linalg.qr(x, "raw")
-        return np.swapaxes(a, -1, -2), tau
-
-    return deliver(_Geqrf(*_lapack.run("geqrf", factor, input)), out)
+    return deliver(_Geqrf(*_C._linalg_geqrf(input)), out)
 
 
 # ---- By random projections (Halko, Martinsson and Tropp, 2009)

@@ -1,4 +1,4 @@
-"""Linear algebra over numpy's LAPACK, under PyTorch's names in ``torch.linalg``.
+"""Linear algebra, in part over numpy's LAPACK, under PyTorch's names in ``torch.linalg``.
 
 Functions take matrices ``(..., m, n)``, float32, float64, complex64 or complex128, and work on each
 of a batch. Where LAPACK cannot go on they raise :class:`LinAlgError`, a ``RuntimeError``.
@@ -6,7 +6,6 @@ of a batch. Where LAPACK cannot go on they raise :class:`LinAlgError`, a ``Runti
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections import namedtuple
 from collections.abc import Sequence
@@ -16,7 +15,7 @@ import numpy as np
 
 from . import _C, _lapack
 from ._autocast import in_float32
-from ._lapack import LinAlgError, _broadcast, _check, _same_dtype, deliver, real_of, tolerances
+from ._lapack import LinAlgError, _check, _same_dtype, deliver, real_of, tolerances
 
 Tensor = _C.Tensor
 
@@ -69,21 +68,18 @@ _SVD = namedtuple("linalg_svd", "U S Vh")
 
 def det(A: Tensor, *, out: Tensor | None = None) -> Tensor:
     """Determinant of square matrices."""
-    _check("linalg.det", A, square=True)
-    return deliver(_lapack.Determinant.apply(A), out)
+    return deliver(_C._linalg_det(A), out)
 
 
 def slogdet(A: Tensor, *, out: Any = None) -> Any:
     """Sign of the determinant and logarithm of its magnitude: ``(sign, logabsdet)``."""
-    _check("linalg.slogdet", A, square=True)
-    return deliver(_Slogdet(*_lapack.SignLogDet.apply(A)), out)
+    return deliver(_Slogdet(*_C._linalg_slogdet(A)), out)
 
 
 @in_float32
 def inv(A: Tensor, *, out: Tensor | None = None) -> Tensor:
     """Inverse of square matrices; LinAlgError for a singular one."""
-    _check("linalg.inv", A, square=True)
-    return deliver(_lapack.Inverse.apply("linalg.inv", A), out)
+    return deliver(_C._linalg_inv("linalg.inv", A, True)[0], out)
 
 
 @in_float32
@@ -92,24 +88,7 @@ def solve(A: Tensor, B: Tensor, *, left: bool = True, out: Tensor | None = None)
 
     ``B`` holds matrices, or vectors where it has one dim or A's batch shape and a dim more.
     """
-    _check("linalg.solve", A, square=True)
-    _same_dtype("linalg.solve", A, B)
-    vector = B.dim() == 1 or (B.dim() == A.dim() - 1 and B.shape == A.shape[:-1])
-    if vector and not left:
-        raise RuntimeError("linalg.solve: a vector B needs left=True")
-    matrix = B.unsqueeze(-1) if vector else B
-    if not left:
-        return deliver(solve(A.mT, matrix.mT).mT, out)
-    if matrix.shape[-2] != A.shape[-1]:
-        raise RuntimeError(
-            f"linalg.solve: Incompatible shapes of A and B for the equation AX = B "
-            f"({tuple(A.shape)} and {tuple(B.shape)})"
-        )
-    batch = _broadcast("linalg.solve", A.shape[:-2], matrix.shape[:-2])
-    x = _lapack.Solve.apply(
-        "linalg.solve", A.expand(*batch, *A.shape[-2:]), matrix.expand(*batch, *matrix.shape[-2:])
-    )
-    return deliver(x.squeeze(-1) if vector else x, out)
+    return deliver(_C._linalg_solve("linalg.solve", A, B, left, True)[0], out)
 
 
 @in_float32
@@ -123,58 +102,41 @@ def solve_triangular(
     out: Tensor | None = None,
 ) -> Tensor:
     """Solve ``A X = B`` (``X A = B`` where not `left`) for triangular A, by substitution."""
-    _check("linalg.solve_triangular", A, square=True)
-    _check("linalg.solve_triangular", B)
-    _same_dtype("linalg.solve_triangular", A, B)
-    if B.shape[-2 if left else -1] != A.shape[-1]:
-        raise RuntimeError(
-            f"linalg.solve_triangular: Incompatible shapes of A and B "
-            f"({tuple(A.shape)} and {tuple(B.shape)})"
-        )
-    batch = _broadcast("linalg.solve_triangular", A.shape[:-2], B.shape[:-2])
-    B = B.expand(*batch, *B.shape[-2:])
-    if left:
-        return deliver(_lapack.SolveTriangular.apply(A, B, upper, unitriangular), out)
-    return deliver(_lapack.SolveTriangular.apply(A.mT, B.mT, not upper, unitriangular).mT, out)
+    return deliver(_C._linalg_solve_triangular(A, B, upper, left, unitriangular), out)
 
 
 @in_float32
 def cholesky(input: Tensor, *, upper: bool = False, out: Tensor | None = None) -> Tensor:
     """L with ``A = L L^H`` (or ``L^H`` where `upper`), of Hermitian positive definite matrices."""
-    _check("linalg.cholesky", input, square=True)
-    lower = _lapack.Cholesky.apply(input.mH if upper else input)
-    return deliver(lower.mH if upper else lower, out)
+    return deliver(_C._linalg_cholesky("linalg.cholesky", input, upper, True)[0], out)
 
 
 @in_float32
 def qr(A: Tensor, mode: str = "reduced", *, out: Any = None) -> Any:
     """``A = Q R``, Q orthonormal and R upper triangular; `mode` is reduced, complete or r."""
-    _check("linalg.qr", A)
-    if mode not in ("reduced", "complete", "r"):
-        raise RuntimeError(
-            f"linalg.qr: expected mode to be one of 'reduced', 'complete', 'r', got {mode!r}"
-        )
-    if mode == "r":
-        if A.requires_grad and _C.is_grad_enabled():
-            raise RuntimeError("linalg.qr: the derivative is not implemented for mode='r'")
-        r = _lapack.run("linalg.qr", lambda x: np.linalg.qr(x, "r"), A)
-        return deliver(_QR(_C.empty(0, dtype=A.dtype, device=A.device), r), out)
-    return deliver(_QR(*_lapack.QR.apply(A, mode)), out)
+    return deliver(_QR(*_C._linalg_qr(A, mode)), out)
+
+
+def _check_hermitian(name: str, A: Tensor, UPLO: str) -> None:
+    _check(name, A, square=True)
+    if UPLO.upper() not in ("L", "U"):
+        raise RuntimeError(f"{name}: Expected UPLO argument to be 'L' or 'U', got {UPLO!r}")
 
 
 @in_float32
 def eigh(input: Tensor, UPLO: str = "L", *, out: Any = None) -> Any:
     """Eigenvalues, ascending, and eigenvectors (columns) of Hermitian matrices."""
-    _check("linalg.eigh", input, square=True)
-    if UPLO.upper() not in ("L", "U"):
-        raise RuntimeError(f"linalg.eigh: Expected UPLO argument to be 'L' or 'U', got {UPLO!r}")
+    _check_hermitian("linalg.eigh", input, UPLO)
     return deliver(_Eigh(*_lapack.Eigh.apply(input, UPLO.upper())), out)
 
 
 @in_float32
 def eigvalsh(input: Tensor, UPLO: str = "L", *, out: Tensor | None = None) -> Tensor:
     """Eigenvalues of Hermitian matrices, ascending."""
-    return deliver(eigh(input, UPLO).eigenvalues, out)
+    if input.requires_grad and _C.is_grad_enabled():
+        return deliver(eigh(input, UPLO).eigenvalues, out)
+    _check_hermitian("linalg.eigvalsh", input, UPLO)
+    return deliver(_lapack.run("linalg.eigvalsh", np.linalg.eigvalsh, input, UPLO.upper()), out)
 
 
 @in_float32
@@ -190,7 +152,9 @@ def svd(
 def svdvals(A: Tensor, *, driver: str | None = None, out: Tensor | None = None) -> Tensor:
     """Singular values, descending."""
     _check("linalg.svdvals", A)
-    return deliver(_lapack.SingularValues.apply(A), out)
+    if A.requires_grad and _C.is_grad_enabled():
+        return deliver(_lapack.SVD.apply(A, False)[1], out)
+    return deliver(_lapack.run("linalg.svdvals", np.linalg.svd, A, compute_uv=False), out)
 
 
 def pinv(
@@ -205,7 +169,7 @@ def pinv(
     """Pseudoinverse; singular values up to ``max(atol, rtol * largest)`` count as zero."""
     _check("linalg.pinv", input, square=hermitian)
     absolute, relative = tolerances(input, atol, rtol if rcond is None else rcond)
-    return deliver(_lapack.PseudoInverse.apply(input, absolute, relative, hermitian), out)
+    return deliver(_lapack.PseudoInverse.apply(input, absolute, relative, hermitian)[0], out)
 
 
 def matrix_rank(
@@ -222,11 +186,15 @@ def matrix_rank(
     absolute, relative = (
         tolerances(input, atol, rtol) if tol is None else tolerances(input, tol, 0.0)
     )
-    s = abs(eigvalsh(input.detach())) if hermitian else svdvals(input.detach())
-    values = s.cpu().numpy()
-    bound = np.maximum(absolute, relative * values.max(-1, initial=0))
-    rank = _C.from_numpy(np.asarray((values > bound[..., None]).sum(-1), np.int64)).to(input.device)
-    return deliver(rank, out)
+    A = input.detach()
+    wide = A.shape[-2] < A.shape[-1]
+    if not hermitian:
+        r = _C._linalg_qr(A.mH if wide else A, "r")[1]
+        if _lapack.full_rank(r, absolute, relative) is not None:
+            rank = _C.full(A.shape[:-2], r.shape[-1], dtype=_C.int64, device=A.device)
+            return deliver(rank, out)
+    s = abs(eigvalsh(A)) if hermitian else svdvals(A)
+    return deliver((s > _lapack.bound(s, absolute, relative)).sum(-1), out)
 
 
 @in_float32
@@ -253,8 +221,8 @@ def lstsq(A: Tensor, B: Tensor, rcond: float | None = None, *, driver: str | Non
             f"{tuple(B.shape)}"
         )
     m, n = A.shape[-2:]
-    solution = pinv(A, rcond) @ matrix
-    rank = matrix_rank(A, rtol=rcond)
+    inverse, rank = _lapack.PseudoInverse.apply(A, *tolerances(A, None, rcond), False)
+    solution = inverse @ matrix
     empty = _C.empty(0, dtype=real_of(A.dtype), device=A.device)
     residuals = empty
     if m > n and driver != "gelsy" and bool((rank == n).all()):
@@ -269,18 +237,16 @@ def lstsq(A: Tensor, B: Tensor, rcond: float | None = None, *, driver: str | Non
 
 def lu_factor(A: Tensor, *, pivot: bool = True, out: Any = None) -> Any:
     """L and U in one matrix, and the rows exchanged, from 1: ``(LU, pivots)``."""
-    _check("linalg.lu_factor", A)
     if not pivot:
         raise RuntimeError("linalg.lu_factor: LU without pivoting is not implemented on the CPU")
-    return deliver(_LUFactor(*_lapack.LUFactor.apply(A)), out)
+    return deliver(_LUFactor(*_C._linalg_lu_factor("linalg.lu_factor", A, False)[:2]), out)
 
 
 def lu(A: Tensor, *, pivot: bool = True, out: Any = None) -> Any:
     """``A = P L U`` by partial pivoting."""
-    _check("linalg.lu", A)
     packed, pivots = lu_factor(A, pivot=pivot)
-    p = _lapack.run("linalg.lu", _lapack.permutation, pivots, m=A.shape[-2]).to(A.dtype)
-    return deliver(_LU(p, *_lapack.unpack(packed)), out)
+    p = _C._linalg_permutation(packed, pivots)
+    return deliver(_LU(p, *_C._linalg_triangles(packed)), out)
 
 
 def lu_solve(
@@ -293,18 +259,7 @@ def lu_solve(
     out: Tensor | None = None,
 ) -> Tensor:
     """Solve ``A X = B`` (``X A = B``, A^H where `adjoint`) with what lu_factor gave."""
-    _check("linalg.lu_solve", LU, square=True)
-    if not left:
-        x = lu_solve(LU, pivots, B.mH, adjoint=not adjoint).mH
-        return deliver(x, out)
-    p = _lapack.run("linalg.lu", _lapack.permutation, pivots, m=LU.shape[-1]).to(LU.dtype)
-    if adjoint:
-        y = solve_triangular(LU.mH, B, upper=False)
-        x = p @ solve_triangular(LU.mH, y, upper=True, unitriangular=True)
-    else:
-        y = solve_triangular(LU, p.mT @ B, upper=False, unitriangular=True)
-        x = solve_triangular(LU, y, upper=True)
-    return deliver(x, out)
+    return deliver(_C._linalg_lu_solve(LU, pivots, B, left, adjoint), out)
 
 
 def eig(input: Tensor, *, out: Any = None) -> Any:
@@ -315,7 +270,11 @@ def eig(input: Tensor, *, out: Any = None) -> Any:
 
 def eigvals(input: Tensor, *, out: Any = None) -> Any:
     """Eigenvalues of square matrices, always complex."""
-    return deliver(eig(input).eigenvalues, out)
+    if input.requires_grad and _C.is_grad_enabled():
+        return deliver(eig(input).eigenvalues, out)
+    _check("linalg.eigvals", input, square=True)
+    values = _lapack.run("linalg.eigvals", np.linalg.eigvals, input)
+    return deliver(values.to(_lapack.complex_of(input.dtype)), out)
 
 
 # ---- Norms
@@ -497,44 +456,7 @@ def matrix_exp(input: Tensor) -> Tensor:
 
 def multi_dot(tensors: Sequence[Tensor], *, out: Tensor | None = None) -> Tensor:
     """Product of matrices in the order of fewest operations; the first and last may be vectors."""
-    if len(tensors) < 2:
-        raise RuntimeError(f"linalg.multi_dot: expected at least 2 tensors but got {len(tensors)}")
-    first, *middle, last = tensors
-    row, column = first.dim() == 1, last.dim() == 1
-    chain = [first.unsqueeze(0) if row else first, *middle, last.unsqueeze(1) if column else last]
-    for i, (a, b) in enumerate(itertools.pairwise(chain)):
-        if a.dim() != 2 or b.dim() != 2:
-            raise RuntimeError("linalg.multi_dot: tensors must be matrices, but the first and last")
-        if a.shape[1] != b.shape[0]:
-            raise RuntimeError(
-                f"linalg.multi_dot: tensors {i} and {i + 1} with shapes {tuple(a.shape)} and "
-                f"{tuple(b.shape)} cannot be multiplied"
-            )
-    result = _chain(chain)
-    if row:
-        result = result.squeeze(0)
-    return deliver(result.squeeze(-1) if column else result, out)
-
-
-def _chain(matrices: list[Tensor]) -> Tensor:
-    sizes = [matrices[0].shape[0], *(m.shape[1] for m in matrices)]
-    n = len(matrices)
-    cost = [[0] * n for _ in range(n)]
-    split = [[0] * n for _ in range(n)]
-    for length in range(1, n):
-        for i in range(n - length):
-            j = i + length
-            cost[i][j], split[i][j] = min(
-                (cost[i][k] + cost[k + 1][j] + sizes[i] * sizes[k + 1] * sizes[j + 1], k)
-                for k in range(i, j)
-            )
-
-    def product(i: int, j: int) -> Tensor:
-        if i == j:
-            return matrices[i]
-        return product(i, split[i][j]) @ product(split[i][j] + 1, j)
-
-    return product(0, n - 1)
+    return deliver(_C._linalg_multi_dot(tensors), out)
 
 
 def vecdot(x: Tensor, y: Tensor, *, dim: int = -1, out: Tensor | None = None) -> Tensor:
@@ -544,20 +466,7 @@ def vecdot(x: Tensor, y: Tensor, *, dim: int = -1, out: Tensor | None = None) ->
 
 def cross(input: Tensor, other: Tensor, *, dim: int = -1, out: Tensor | None = None) -> Tensor:
     """Cross product of vectors of 3 along `dim`; other dims broadcast."""
-    if input.dim() != other.dim():
-        raise RuntimeError(
-            f"linalg.cross: inputs must have the same number of dims, got {input.dim()} and "
-            f"{other.dim()}"
-        )
-    (d,) = _dims("linalg.cross", dim, input.dim())
-    if input.dim() == 0 or input.shape[d] != 3 or other.shape[d] != 3:
-        raise RuntimeError(
-            f"linalg.cross: inputs dimension {dim} must have length 3, got {tuple(input.shape)} "
-            f"and {tuple(other.shape)}"
-        )
-    # a[i] * b[i + 1] - a[i + 1] * b[i] is item i - 1.
-    turned = input * other.roll(-1, d) - input.roll(-1, d) * other
-    return deliver(turned.roll(-1, d), out)
+    return deliver(_C._linalg_cross(input, other, dim), out)
 
 
 def diagonal(A: Tensor, *, offset: int = 0, dim1: int = -2, dim2: int = -1) -> Tensor:
@@ -570,11 +479,10 @@ def vander(x: Tensor, *, N: int | None = None) -> Tensor:
     n = x.shape[-1] if N is None else N
     if n <= 1:
         raise RuntimeError(f"linalg.vander: N must be greater than 1, got {n}")
-    if x.is_complex():
-        return x.unsqueeze(-1) ** _C.arange(n)
-    if not x.dtype.is_floating_point:
+    if not x.is_complex() and not x.dtype.is_floating_point:
         x = x.to(_C.int64)
-    return x.unsqueeze(-1) ** _C.arange(n, dtype=x.dtype, device=x.device)
+    powers = x.unsqueeze(-1).expand(*x.shape, n - 1).cumprod(-1)
+    return _C.cat([_C.ones_like(x).unsqueeze(-1), powers], -1)
 
 
 from ._linalg_checked import (  # noqa: E402  needs the functions above

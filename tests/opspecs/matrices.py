@@ -200,7 +200,7 @@ PRODUCTS = [
             (((2, 3), (3, 2)), ((2,), (2, 3)), ((2, 2, 2), (3,)), ((), (2,)), ((0, 2), (2, 2)))]),
     product("cross", tol=SMALL, dtypes=(*WIDE, *INTS), make=_of(((2, 3), (2, 3)), ((3, 4), (3, 4)), ((3, 3, 2), (3, 3, 2))),
             bad=(Bad(case(S, S), "RuntimeError"),)),
-    product("linalg.cross", tol=SMALL, dtypes=(*WIDE, *INTS), make=_of(((2, 3), (2, 3)), ((1, 3), (4, 3))), fn="linalg.cross", method=""),
+    product("linalg.cross", large=lambda r: case(arr(r, (350_000, 3), "float32"), arr(r, (350_000, 3), "float32")), tol=SMALL, dtypes=(*WIDE, *INTS), make=_of(((2, 3), (2, 3)), ((1, 3), (4, 3))), fn="linalg.cross", method=""),
     product("trace", lambda d, r: [case(arr(r, (3, 4), d, "transposed")), case(arr(r, (0, 2), d))],
             bad=(Bad(case(V), "RuntimeError"),)),
     product("chain_matmul", _of(((2, 3), (3, 4), (4, 2)), ((2, 3), (3, 2))), method="", dtypes=WIDE),
@@ -240,6 +240,10 @@ def square(dtype: str, rng: np.random.Generator, *batch: int, n: int = 3) -> Arr
     """Far from singular."""
     x = rng.uniform(-1, 1, (*batch, n, n)) + 3 * np.eye(n)
     return given(x, dtype, "transposed" if batch else "plain")
+
+
+def _large(rng: np.random.Generator) -> Case:
+    return case(square("float32", rng, n=512))
 
 
 def _squares(dtype: str, rng: np.random.Generator) -> Iterable[Case]:
@@ -367,7 +371,7 @@ LINALG = [
     linear("logdet", _squares, bad=NOT_SQUARE, method="logdet"),
     linear("linalg.slogdet", _squares, bad=NOT_SQUARE),
     linear("slogdet", _squares, bad=NOT_SQUARE, method="slogdet"),
-    linear("linalg.inv", _squares, bad=(*NOT_SQUARE, Bad(case(SINGULAR), "RuntimeError", "RuntimeError")), out=True),
+    linear("linalg.inv", _squares, large=_large, bad=(*NOT_SQUARE, Bad(case(SINGULAR), "RuntimeError", "RuntimeError")), out=True),
     linear("inverse", _squares, bad=(), method="inverse", out=True),
     linear("linalg.pinv", _rectangles, out=True),
     linear("pinverse", _rectangles, bad=(), method="pinverse"),
@@ -381,8 +385,8 @@ LINALG = [
            "linalg.solve", bad=()),
     linear("solve_triangular", _and_b(_squares), _triangular, bad=()),
     linear("cholesky", _and_b(_squares), symmetric(_cholesky_uses), bad=()),
-    linear("linalg.cholesky", _squares, symmetric(_lib("linalg.cholesky")), bad=()),
-    linear("linalg.qr", _rectangles),
+    linear("linalg.cholesky", _squares, symmetric(_lib("linalg.cholesky")), large=_large, bad=()),
+    linear("linalg.qr", _rectangles, large=_large),
     linear("linalg.qr_complete", _with(_rectangles, mode="complete"), "linalg.qr", grad=False, bad=()),
     linear("linalg.qr_r", _with(_rectangles, mode="r"), "linalg.qr", grad=False,
            bad=(Bad(case(A, "x"), "RuntimeError"),)),
@@ -396,7 +400,7 @@ LINALG = [
            bad=()),
     linear("linalg.lu", lambda d, r: [c for c in _rectangles(d, r) if c.args[0].data.size], grad=False),
     linear("linalg.lu_square", _squares, "linalg.lu", bad=()),
-    linear("linalg.lu_factor", _squares),
+    linear("linalg.lu_factor", _squares, large=_large),
     linear("lu_solve", _and_b(_squares), _lu_solved, bad=()),
     linear("linalg.matrix_exp", _plain_squares, bad=NOT_SQUARE),
     linear("matrix_exp", _plain_squares, bad=(), method="matrix_exp"),
