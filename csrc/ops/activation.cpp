@@ -195,6 +195,14 @@ Tensor glu(const Tensor& x, int64_t dim) {
     if (needs_grad(x))
         record("GluBackward0", out, {value, gate},
                [value = Saved(value), gate = Saved(gate)](Backward& bw, const Tensor& g) {
+                   if (!modes::grad_enabled()) {
+                       PointwiseOptions options(g.dtype(), g.dtype(), {}, 2);
+                       Tensor x = value.get(bw), by = gate.get(bw);
+                       bw.set(0, pointwise(kernels::glu, "glu_backward", {g, by}, {}, options));
+                       bw.set(1, pointwise(kernels::glu_gate_backward, "glu_backward", {g, x, by},
+                                           {}, options));
+                       return;
+                   }
                    Tensor s = sigmoid(gate.get(bw)), through = mul(g, s);
                    bw.set(0, through);
                    bw.set(1, mul(mul(through, value.get(bw)), sub(scalar(1), s)));

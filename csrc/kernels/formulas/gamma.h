@@ -43,7 +43,7 @@ EMBER_FORMULA double zeta_positive(double s, double q) {
 }
 
 // Also for negative q and whole s, where the terms below 0 are a difference of two such sums.
-EMBER_FORMULA double zeta(double s, double q) {
+EMBER_FORMULA double zeta_of_item(double s, double q) {
     if (s == 1) return INFINITY;
     if (!(s > 1)) return NAN;
     if (!(q <= 0)) return zeta_positive(s, q);
@@ -52,6 +52,11 @@ EMBER_FORMULA double zeta(double s, double q) {
     double first = q - std::floor(q);
     double below = zeta_positive(s, 1 - first) - zeta_positive(s, 1 - q);
     return zeta_positive(s, first) + (std::fmod(s, 2) == 0 ? below : -below);
+}
+
+template <class V>
+EMBER_FORMULA V zeta(V s, V q) {
+    return itemwise([](double s, double q) { return zeta_of_item(s, q); }, s, q);
 }
 
 // digamma and trigamma at y > 0 are their values at y + k >= 10 and what the recurrence adds for
@@ -116,13 +121,6 @@ template <class V>
 EMBER_FORMULA V trigamma(V x) {
     return through_double(x,
                           [](auto a) __attribute__((always_inline)) { return trigamma_double(a); });
-}
-
-// The n-th derivative of digamma, n >= 2 (DLMF 5.15.1).
-EMBER_FORMULA double polygamma(int64_t n, double x) {
-    double factorial = 1;
-    for (int64_t k = 2; k <= n && k <= 171; k++) factorial *= double(k);
-    return (n % 2 ? 1 : -1) * factorial * zeta(double(n) + 1, x);
 }
 
 // log |gamma(x)| by Stirling's series from 8 on, the product of what lies between x and there, and
