@@ -134,10 +134,8 @@ constexpr LoopInfo kInfo = {complex_loop<F, Inputs, T>,
 
 template <class F, int Inputs, bool Real = false, int Cost = 1>
 void arithmetic(Context&, const Plan& plan) {
-    if (plan.compute == DType::Complex64)
-        start(plan, kInfo<F, Inputs, float, Real, Cost>);
-    else
-        start(plan, kInfo<F, Inputs, double, Real, Cost>);
+    start(plan, plan.compute == DType::Complex64 ? kInfo<F, Inputs, float, Real, Cost>
+                                                 : kInfo<F, Inputs, double, Real, Cost>);
 }
 
 template <class F>
@@ -168,7 +166,7 @@ using Sign = decltype([](auto z) {
     return decltype(z){select(zero, V(0), z.re / size), select(zero, V(0), z.im / size)};
 });
 
-// ---- Elementary functions
+// ---- Elementary functions, each once for those that lean on it
 
 // y, and where z is not within the function's bounds the C library's result.
 typedef _Complex double Native;
@@ -197,13 +195,13 @@ EMBER_INLINE Mask<8> moderate(Double z) {
     return (most > VecD(0x1p-450)) & (most < VecD(0x1p450)) & (z.re == z.re) & (z.im == z.im);
 }
 
-EMBER_INLINE Double exponential(Double z) {
+EMBER_NOINLINE Double exponential(Double z) {
     VecD size = f::exp(z.re), cosine, sine = f::sine_cosine(z.im, cosine);
     return except({size * cosine, size * sine}, z, bounded(z.re, z.im),
                   [](Native x) { return __builtin_cexp(x); });
 }
 // log |z| = log1p(|z|^2 - 1) / 2, near 1 by the squares' rounding errors too.
-EMBER_INLINE Double logarithm(Double z) {
+EMBER_NOINLINE Double logarithm(Double z) {
     VecD x = max(abs(z.re), abs(z.im)), y = min(abs(z.re), abs(z.im));
     VecD a = x * x, b = y * y, square = a + b;
     auto near = (square > VecD(0.5)) & (square < VecD(3));
@@ -213,7 +211,7 @@ EMBER_INLINE Double logarithm(Double z) {
     return except({size, f::atan2(z.im, z.re)}, z, moderate(z),
                   [](Native x) { return __builtin_clog(x); });
 }
-EMBER_INLINE Double root(Double z) {
+EMBER_NOINLINE Double root(Double z) {
     VecD size = sqrt(z.re * z.re + z.im * z.im);
     VecD large = sqrt(VecD(0.5) * (size + abs(z.re))), small = abs(z.im) / (large + large);
     auto right = z.re >= VecD(0);
@@ -226,18 +224,18 @@ EMBER_INLINE VecD hyperbolic(VecD x, VecD& cosine) {
     cosine = fma(VecD(0.5) * e, less, VecD(1));
     return copysign(VecD(0.5) * (e + less), x);
 }
-EMBER_INLINE Double sinh(Double z) {
+EMBER_NOINLINE Double sinh(Double z) {
     VecD cosine, sine = f::sine_cosine(z.im, cosine), c, s = hyperbolic(z.re, c);
     return except({s * cosine, c * sine}, z, bounded(z.re, z.im),
                   [](Native x) { return __builtin_csinh(x); });
 }
-EMBER_INLINE Double cosh(Double z) {
+EMBER_NOINLINE Double cosh(Double z) {
     VecD cosine, sine = f::sine_cosine(z.im, cosine), c, s = hyperbolic(z.re, c);
     return except({c * cosine, s * sine}, z, bounded(z.re, z.im),
                   [](Native x) { return __builtin_ccosh(x); });
 }
 // W. Kahan, "Branch cuts for complex elementary functions", 1987.
-EMBER_INLINE Double tanh(Double z) {
+EMBER_NOINLINE Double tanh(Double z) {
     VecD cosine, sine = f::sine_cosine(z.im, cosine), c, s = hyperbolic(z.re, c);
     VecD tangent = sine / cosine, beta = fma(tangent, tangent, VecD(1));
     VecD below = fma(beta, s * s, VecD(1));
