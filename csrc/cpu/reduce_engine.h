@@ -376,7 +376,7 @@ void reduce_columns(Context& ctx, const ReducePlan& p, const Operation& op) {
 // A few columns that fill their memory: some rows are taken for one, so that tiles are wide, and
 // the partial results of these columns joined.
 void reduce_narrow(Context& ctx, const ReducePlan& p, const Operation& op) {
-    int64_t columns = p.kept_sizes[0], together = 128 / columns, width = columns * together;
+    int64_t columns = p.kept_sizes[0], together = 64 / columns, width = columns * together;
     int64_t rows = p.reduced_numel / together;
     ReducePlan wide = p;
     wide.reduced_sizes[0] = rows;
