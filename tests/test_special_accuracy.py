@@ -135,12 +135,14 @@ PARTS = [*SPECIAL, 0.5, -1e-160, -1e200, 710.0, -745.0, 30.0, -160.0, np.pi / 2,
 
 
 @pytest.mark.parametrize(
-    "name", "exp log log2 log10 sqrt sin cos tan sinh cosh tanh abs angle".split()
+    "name", "exp expm1 log log2 log10 sqrt sin cos tan sinh cosh tanh abs angle".split()
 )
 def test_complex_at_the_ends(name):
     z = np.array([complex(a, b) for a in PARTS for b in PARTS])
     with np.errstate(all="ignore"):
         theirs = getattr(np, name)(z)
+        if name == "expm1":  # NumPy's multiplies infinities and zeros
+            z, theirs = z[np.isfinite(theirs)], theirs[np.isfinite(theirs)]
         ours = getattr(ember, name)(ember.from_numpy(z)).numpy()
         parts = [(ours, theirs)]
         if np.iscomplexobj(theirs):

@@ -131,11 +131,6 @@ EMBER_FUNCTION(Acosh, __builtin_cacosh)
 EMBER_FUNCTION(Atanh, __builtin_catanh)
 #undef EMBER_FUNCTION
 
-// exp(x) - 1 with Re = expm1(re) cos(im) - 2 sin(im / 2)^2: nothing cancels near 0.
-using Expm1 = decltype([](Double x) {
-    double half = ::sin(x.im / 2);
-    return Double{::expm1(x.re) * ::cos(x.im) - 2 * half * half, ::exp(x.re) * ::sin(x.im)};
-});
 // log|1 + x| = log1p(2 re + re^2 + im^2) / 2 where x is small.
 using Log1p = decltype([](Double x) {
     double re = 1 + x.re, angle = ::atan2(x.im, re);
@@ -194,7 +189,6 @@ void register_complex(Table& table) {
     table.set(k::isinf, predicate<IsInf>, kComplex);
     table.set(k::isfinite, predicate<IsFinite>, kComplex);
 
-    table.set(k::expm1, function<Expm1>, kComplex);
     table.set(k::log1p, function<Log1p>, kComplex);
     table.set(k::asin, function<Asin>, kComplex);
     table.set(k::acos, function<Acos>, kComplex);
