@@ -131,6 +131,22 @@ def test_neighbours(dtype):
     assert np.array_equal(np.signbit(ours)[theirs == 0], np.signbit(theirs)[theirs == 0])
 
 
+@pytest.mark.parametrize("name", ["fmod", "remainder"])
+def test_remainders_are_exact(name):
+    x, y = 2.0 ** RNG.uniform(-60, 60, (2, 4001)) * RNG.choice([-1, 1], (2, 4001))
+    wide = 10.0 ** RNG.uniform(-308, 308, (2, 501))
+    whole = np.arange(1.0, 500) * 0.1  # quotients that round up to whole numbers
+    ends = np.meshgrid(SPECIAL, SPECIAL)
+    a = np.concatenate([x, wide[0], whole, ends[0].ravel()])
+    b = np.concatenate([y, wide[1], np.full(499, 0.1), ends[1].ravel()])
+    with np.errstate(all="ignore"):
+        theirs = np.fmod(a, b)
+        if name == "remainder":
+            theirs = np.where((theirs != 0) & ((b < 0) != (theirs < 0)), theirs + b, theirs)
+    ours = getattr(ember, name)(ember.from_numpy(a), ember.from_numpy(b)).numpy()
+    assert np.array_equal(ours, theirs, equal_nan=True)
+
+
 PARTS = [*SPECIAL, 0.5, -1e-160, -1e200, 710.0, -745.0, 30.0, -160.0, np.pi / 2, 1e10, -1e17, 1e-8]
 
 

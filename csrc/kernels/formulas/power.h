@@ -170,7 +170,7 @@ EMBER_FORMULA V cos(V x) {
     return through_double(x, [](auto a) __attribute__((always_inline)) { return sine(a, 1); });
 }
 
-// Exact. In double a quotient of floats below 2^29 truncates rightly and its product is exact.
+// Exact: in double a quotient of floats below 2^29 truncates rightly and its product is exact.
 template <class V>
 EMBER_FORMULA V fmod(V x, V y) {
     if constexpr (is_float<V>) {
@@ -186,8 +186,17 @@ EMBER_FORMULA V fmod(V x, V y) {
             return r;
         });
     } else {
-        V r;
-        for (int i = 0; i < V::size; i++) r.v[i] = __builtin_fmod(x.v[i], y.v[i]);
+        // The quotient may round up to a whole number, its product's rounding error is known.
+        V a = abs(x), b = abs(y), quotient = trunc(a / b), product = quotient * b;
+        V r = (a - product) - product_error(quotient, b, product);
+        r = select(r < V(0), r + b, r);
+        r = copysign(select(quotient == V(0), a, r), x);
+        auto safe = (quotient < V(0x1p52)) & (a < V(0x1p900)) & (b > V(0x1p-900));
+        if (!all(safe)) {
+            V flag = select(safe, V(1), V(0));
+            for (int i = 0; i < V::size; i++)
+                if (flag.v[i] == 0) r.v[i] = __builtin_fmod(x.v[i], y.v[i]);
+        }
         return r;
     }
 }
