@@ -5,24 +5,17 @@
 #include "cpu/pointwise.h"
 #include "kernels/special.h"
 
-// Scalar loops. Arithmetic is done in the dtype itself; elementary functions are the C library's of
-// double precision, for both dtypes.
+// What complex_math.cpp leaves, in scalar loops: elementary functions are the C library's of double
+// precision, for both dtypes.
 namespace ember::cpu::EMBER_LEVEL {
 namespace {
 
 template <class T>
 struct Complex {
     T re, im;
-    friend EMBER_INLINE Complex operator+(Complex a, Complex b) {
-        return {a.re + b.re, a.im + b.im};
-    }
-    friend EMBER_INLINE Complex operator-(Complex a, Complex b) {
-        return {a.re - b.re, a.im - b.im};
-    }
     friend EMBER_INLINE Complex operator*(Complex a, Complex b) {
         return {a.re * b.re - a.im * b.im, a.re * b.im + a.im * b.re};
     }
-    friend EMBER_INLINE Complex operator*(Complex a, T b) { return {a.re * b, a.im * b}; }
     // R. L. Smith, "Algorithm 116: complex division", 1962: divides by the larger part first, so
     // that no square overflows.
     friend EMBER_INLINE Complex operator/(Complex a, Complex b) {
@@ -42,18 +35,6 @@ struct Complex {
 using Single = Complex<float>;
 using Double = Complex<double>;
 
-template <class C>
-struct Numbers {
-    const Number* immediate;
-    // a scaled by the first number; an infinite part stays alone where the number is real.
-    EMBER_INLINE C scale(C a) const {
-        using T = decltype(a.re);
-        const Number& n = immediate[0];
-        T re = n.as<T>();
-        return n.kind == Number::Kind::Complex ? a * C{re, T(n.imag)} : a * re;
-    }
-};
-
 template <class T>
 constexpr DType kDType = DType::Bool;  // of predicates, which are bytes
 template <>
@@ -65,39 +46,30 @@ constexpr DType kDType<Single> = DType::Complex64;
 template <>
 constexpr DType kDType<Double> = DType::Complex128;
 
-// R = f(First, C, C, numbers).
+// R = f(First, C, C).
 template <class F, int Inputs, class R, class First, class C>
-void loop(char* const* data, int64_t n, const Number* immediate, bool) {
+void loop(char* const* data, int64_t n, const Number*, bool) {
     R* out = reinterpret_cast<R*>(data[0]);
     const First* a = reinterpret_cast<const First*>(data[1]);
-    Numbers<C> numbers{immediate};
     F f;
     if constexpr (Inputs == 1) {
 #pragma GCC ivdep
-        for (int64_t i = 0; i < n; i++) out[i] = R(call(f, numbers, a[i]));
+        for (int64_t i = 0; i < n; i++) out[i] = R(f(a[i]));
     } else if constexpr (Inputs == 2) {
         const C* b = reinterpret_cast<const C*>(data[2]);
 #pragma GCC ivdep
-        for (int64_t i = 0; i < n; i++) out[i] = R(call(f, numbers, a[i], b[i]));
+        for (int64_t i = 0; i < n; i++) out[i] = R(f(a[i], b[i]));
     } else {
         const C* b = reinterpret_cast<const C*>(data[2]);
         const C* c = reinterpret_cast<const C*>(data[3]);
 #pragma GCC ivdep
-        for (int64_t i = 0; i < n; i++) out[i] = R(call(f, numbers, a[i], b[i], c[i]));
+        for (int64_t i = 0; i < n; i++) out[i] = R(f(a[i], b[i], c[i]));
     }
 }
 
 template <class F, int Inputs, class R, class First, class C, int Cost>
 constexpr LoopInfo kInfo = {
     loop<F, Inputs, R, First, C>, kDType<R>, kDType<C>, kDType<First>, false, Cost};
-
-template <class F, int Inputs>
-void arithmetic(Context&, const Plan& plan) {
-    if (plan.compute == DType::Complex64)
-        start(plan, kInfo<F, Inputs, Single, Single, Single, 1>);
-    else
-        start(plan, kInfo<F, Inputs, Double, Double, Double, 1>);
-}
 
 template <class F>
 void comparison(Context&, const Plan& plan) {
@@ -115,11 +87,6 @@ template <class F>
 void predicate(Context&, const Plan& plan) {
     start(plan, kInfo<F, 1, uint8_t, Double, Double, 1>);
 }
-template <class F>
-void real_valued(Context&, const Plan& plan) {
-    start(plan, kInfo<F, 1, double, Double, Double, 8>);
-}
-
 void where(Context&, const Plan& plan) {
     using Where = decltype([](uint8_t condition, auto a, auto b) { return condition ? a : b; });
     if (plan.compute == DType::Complex64)
@@ -137,32 +104,12 @@ void complex(Context&, const Plan& plan) {
         start(plan, kInfo<Join, 2, Double, double, double, 1>);
 }
 
-using Add = decltype([](auto a, auto b, auto n) { return a + n.scale(b); });
-using Multiply = decltype([](auto a, auto b) { return a * b; });
-using Divide = decltype([](auto a, auto b) { return a / b; });
-using Addcmul = decltype([](auto x, auto a, auto b, auto n) { return x + n.scale(a * b); });
-using Addcdiv = decltype([](auto x, auto a, auto b, auto n) { return x + n.scale(a / b); });
 using Equal = decltype([](auto a, auto b) { return a == b; });
 using NotEqual = decltype([](auto a, auto b) { return !(a == b); });
-using Negate = decltype([](auto x) { return decltype(x){-x.re, -x.im}; });
-using Conjugate = decltype([](auto x) { return decltype(x){x.re, -x.im}; });
-using Square = decltype([](auto x) { return x * x; });
-using Reciprocal = decltype([](auto x) { return decltype(x){1, 0} / x; });
 
 using IsNan = decltype([](Double x) { return x.re != x.re || x.im != x.im; });
 using IsInf = decltype([](Double x) { return ::isinf(x.re) || ::isinf(x.im); });
 using IsFinite = decltype([](Double x) { return ::isfinite(x.re) && ::isfinite(x.im); });
-// The C library's where squares leave the range of numbers, or there is an infinity or NaN.
-EMBER_INLINE double magnitude(Double x) {
-    double square = x.re * x.re + x.im * x.im;
-    return square > 0x1p-900 && square < 0x1p1000 ? __builtin_sqrt(square) : ::hypot(x.re, x.im);
-}
-using Absolute = decltype([](Double x) { return magnitude(x); });
-using Angle = decltype([](Double x) { return ::atan2(x.im, x.re); });
-using Sign = decltype([](Double x) {
-    double size = magnitude(x);
-    return size == 0 ? Double{0, 0} : Double{x.re / size, x.im / size};
-});
 
 typedef _Complex double Native;
 EMBER_INLINE Native native(Double x) {
@@ -173,35 +120,17 @@ EMBER_INLINE Native native(Double x) {
 }
 EMBER_INLINE Double back(Native x) { return {__real__ x, __imag__ x}; }
 
-constexpr double kLn2 = 0.693147180559945309417, kLn10 = 2.30258509299404568402;
-
 #define EMBER_FUNCTION(Name, call) \
     using Name = decltype([](Double x) { return back(call(native(x))); });
-EMBER_FUNCTION(Exp, __builtin_cexp)
-EMBER_FUNCTION(Log, __builtin_clog)
 EMBER_FUNCTION(Sqrt, __builtin_csqrt)
-EMBER_FUNCTION(Sin, __builtin_csin)
-EMBER_FUNCTION(Cos, __builtin_ccos)
-EMBER_FUNCTION(Tan, __builtin_ctan)
 EMBER_FUNCTION(Asin, __builtin_casin)
 EMBER_FUNCTION(Acos, __builtin_cacos)
 EMBER_FUNCTION(Atan, __builtin_catan)
-EMBER_FUNCTION(Sinh, __builtin_csinh)
-EMBER_FUNCTION(Cosh, __builtin_ccosh)
-EMBER_FUNCTION(Tanh, __builtin_ctanh)
 EMBER_FUNCTION(Asinh, __builtin_casinh)
 EMBER_FUNCTION(Acosh, __builtin_cacosh)
 EMBER_FUNCTION(Atanh, __builtin_catanh)
 #undef EMBER_FUNCTION
 
-using Exp2 = decltype([](Double x) { return Exp()(x * kLn2); });
-using Log2 = decltype([](Double x) { return Log()(x) * (1 / kLn2); });
-using Log10 = decltype([](Double x) { return Log()(x) * (1 / kLn10); });
-// exp(x) - 1 with Re = expm1(re) cos(im) - 2 sin(im / 2)^2: nothing cancels near 0.
-using Expm1 = decltype([](Double x) {
-    double half = ::sin(x.im / 2);
-    return Double{::expm1(x.re) * ::cos(x.im) - 2 * half * half, ::exp(x.re) * ::sin(x.im)};
-});
 // log|1 + x| = log1p(2 re + re^2 + im^2) / 2 where x is small.
 using Log1p = decltype([](Double x) {
     double re = 1 + x.re, angle = ::atan2(x.im, re);
@@ -210,8 +139,6 @@ using Log1p = decltype([](Double x) {
     return Double{::log(::hypot(re, x.im)), angle};
 });
 using Rsqrt = decltype([](Double x) { return Double{1, 0} / Sqrt()(x); });
-using Sigmoid =
-    decltype([](Double x) { return Double{1, 0} / (Double{1, 0} + Exp()(Double{-x.re, -x.im})); });
 // Exponents that products or a root give more exactly than logarithms do, PyTorch's list.
 using Power = decltype([](Double a, Double b) {
     if (b.im == 0) {
@@ -228,37 +155,7 @@ using Power = decltype([](Double a, Double b) {
     return back(__builtin_cpow(native(a), native(b)));
 });
 
-// ---- Products
-
-template <class T>
-void product(const ReducePlan& plan) {
-    parallel_for(plan.kept_numel, 1024, [&](int64_t begin, int64_t end) {
-        for (int64_t i = begin; i < end; i++) {
-            const char* in = plan.in;
-            char* out = plan.out;
-            for (int64_t d = 0, rest = i; d < plan.kept; d++) {
-                int64_t at = rest % plan.kept_sizes[d];
-                rest /= plan.kept_sizes[d];
-                in += at * plan.kept_in[d];
-                out += at * plan.kept_out[d];
-            }
-            Complex<T> result{1, 0};
-            for (int64_t k = 0; k < plan.reduced_numel; k++) {
-                const char* item = in;
-                for (int64_t d = 0, rest = k; d < plan.reduced; d++) {
-                    item += rest % plan.reduced_sizes[d] * plan.reduced_in[d];
-                    rest /= plan.reduced_sizes[d];
-                }
-                result = result * *reinterpret_cast<const Complex<T>*>(item);
-            }
-            *reinterpret_cast<Complex<T>*>(out) = result;
-        }
-    });
-}
-
-void prod(Context&, const ReducePlan& plan, double) {
-    plan.in_dtype == DType::Complex64 ? product<float>(plan) : product<double>(plan);
-}
+// ---- Running products
 
 template <class T>
 void running_product(const kernels::Cumulative& c) {
@@ -284,11 +181,6 @@ void cumprod(Context&, const kernels::Cumulative& c) {
 
 void register_complex(Table& table) {
     namespace k = kernels::of_complex;
-    table.set(k::add, arithmetic<Add, 2>, kComplex);
-    table.set(k::mul, arithmetic<Multiply, 2>, kComplex);
-    table.set(k::div, arithmetic<Divide, 2>, kComplex);
-    table.set(k::addcmul, arithmetic<Addcmul, 3>, kComplex);
-    table.set(k::addcdiv, arithmetic<Addcdiv, 3>, kComplex);
     table.set(k::pow, function<Power, 2>, kComplex);
     table.set(k::eq, comparison<Equal>, kComplex);
     table.set(k::ne, comparison<NotEqual>, kComplex);
@@ -297,38 +189,15 @@ void register_complex(Table& table) {
     table.set(k::isinf, predicate<IsInf>, kComplex);
     table.set(k::isfinite, predicate<IsFinite>, kComplex);
 
-    table.set(k::neg, arithmetic<Negate, 1>, kComplex);
-    table.set(k::square, arithmetic<Square, 1>, kComplex);
-    table.set(k::reciprocal, arithmetic<Reciprocal, 1>, kComplex);
-    table.set(k::abs, real_valued<Absolute>, kComplex);
-    table.set(k::sign, function<Sign>, kComplex);
-    table.set(k::exp, function<Exp>, kComplex);
-    table.set(k::exp2, function<Exp2>, kComplex);
-    table.set(k::expm1, function<Expm1>, kComplex);
-    table.set(k::log, function<Log>, kComplex);
-    table.set(k::log2, function<Log2>, kComplex);
-    table.set(k::log10, function<Log10>, kComplex);
     table.set(k::log1p, function<Log1p>, kComplex);
-    table.set(k::sqrt, function<Sqrt>, kComplex);
-    table.set(k::rsqrt, function<Rsqrt>, kComplex);
-    table.set(k::sin, function<Sin>, kComplex);
-    table.set(k::cos, function<Cos>, kComplex);
-    table.set(k::tan, function<Tan>, kComplex);
     table.set(k::asin, function<Asin>, kComplex);
     table.set(k::acos, function<Acos>, kComplex);
     table.set(k::atan, function<Atan>, kComplex);
-    table.set(k::sinh, function<Sinh>, kComplex);
-    table.set(k::cosh, function<Cosh>, kComplex);
-    table.set(k::tanh, function<Tanh>, kComplex);
     table.set(k::asinh, function<Asinh>, kComplex);
     table.set(k::acosh, function<Acosh>, kComplex);
     table.set(k::atanh, function<Atanh>, kComplex);
-    table.set(k::sigmoid, function<Sigmoid>, kComplex);
 
-    table.set(k::prod, prod, kComplex);
     table.set(k::cumprod, cumprod, kComplex);
-    table.set(kernels::conj, arithmetic<Conjugate, 1>, kComplex);
-    table.set(kernels::angle, real_valued<Angle>, kComplex);
     table.set(kernels::complex, complex, kFloats);
 }
 

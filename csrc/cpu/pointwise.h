@@ -30,7 +30,8 @@ EMBER_INLINE bool is_small_and_dense(const Plan& plan, const LoopInfo& info) {
     return true;
 }
 
-EMBER_INLINE void start(const Plan& plan, const LoopInfo& info) {
+// Once a file: a kernel calls it last.
+[[maybe_unused]] EMBER_NOINLINE void start(const Plan& plan, const LoopInfo& info) {
     if (EMBER_LIKELY(is_small_and_dense(plan, info))) {
         char* data[kMaxOperands];
         for (int i = 0; i < plan.operands; i++) data[i] = plan.operand[i].data;

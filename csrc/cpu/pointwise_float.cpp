@@ -75,10 +75,8 @@ void power(Context& context, const Plan& plan) {
     for (int d = 0; d < plan.ndim; d++) uniform = uniform && plan.operand[2].strides[d] == 0;
     if (!uniform || is_integral(plan.compute))
         numeric_kernel<Power, 2, &IntegerKernels::pow, 16>(context, plan);
-    else if (plan.compute == DType::Float64)
-        start(plan, kUniformPower<double>);
     else
-        start(plan, kUniformPower<float>);
+        start(plan, plan.compute == DType::Float64 ? kUniformPower<double> : kUniformPower<float>);
 }
 
 template <class F, IntegerKernels::Kernel IntegerKernels::* Integer>

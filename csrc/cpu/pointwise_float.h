@@ -119,10 +119,9 @@ constexpr LoopInfo kLoopInfo = {Cost > 1 ? long_loop<F, Inputs, T> : loop<F, Inp
 // A kernel of floating dtypes. F takes vectors and, if it wants them, the plan's numbers.
 template <class F, int Inputs, int Cost = 1, Result Kind = Result::Same, bool ExactNumbers = false>
 void kernel(Context&, const Plan& plan) {
-    if (plan.compute == DType::Float64)
-        start(plan, kLoopInfo<F, Inputs, double, Cost, Kind, ExactNumbers>);
-    else
-        start(plan, kLoopInfo<F, Inputs, float, Cost, Kind, ExactNumbers>);
+    start(plan, plan.compute == DType::Float64
+                    ? kLoopInfo<F, Inputs, double, Cost, Kind, ExactNumbers>
+                    : kLoopInfo<F, Inputs, float, Cost, Kind, ExactNumbers>);
 }
 
 // The same, with integers and bool going to their own kernel.

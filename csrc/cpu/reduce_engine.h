@@ -373,6 +373,30 @@ void reduce_columns(Context& ctx, const ReducePlan& p, const Operation& op) {
     });
 }
 
+// A few columns that fill their memory: some rows are taken for one, so that tiles are wide, and
+// the partial results of these columns joined.
+void reduce_narrow(Context& ctx, const ReducePlan& p, const Operation& op) {
+    int64_t columns = p.kept_sizes[0], together = 64 / columns, width = columns * together;
+    int64_t rows = p.reduced_numel / together;
+    ReducePlan wide = p;
+    wide.reduced_sizes[0] = rows;
+    wide.reduced_in[0] *= together;
+    int64_t piece = kPieceItems / width, pieces = ceil_div(rows, piece), bytes = width * op.part;
+    char* parts = ctx.scratch_of<char>(pieces * bytes);
+    parallel_for(pieces, 1, [&](int64_t begin, int64_t end) {
+        for (int64_t i = begin; i < end; i++) {
+            op.start(op, parts + i * bytes, width);
+            tile_range(op, wide, p.in, op.item, width, i * piece,
+                       clamp_to((i + 1) * piece, 0, rows), parts + i * bytes);
+        }
+    });
+    for (int64_t i = 1; i < pieces; i++) op.combine(op, parts, parts + i * bytes, width);
+    for (int64_t i = 1; i < together; i++)
+        op.combine(op, parts, parts + i * columns * op.part, columns);
+    tile_range(op, p, p.in, op.item, columns, rows * together, p.reduced_numel, parts);
+    op.store(op, p, 0, p.kept_out[0], parts, columns);
+}
+
 EMBER_INLINE int64_t magnitude(int64_t x) { return x < 0 ? -x : x; }
 
 void run_reduction(Context& ctx, const ReducePlan& p, const Operation& op) {
@@ -389,7 +413,12 @@ void run_reduction(Context& ctx, const ReducePlan& p, const Operation& op) {
     bool columns = p.kept > 0 && p.kept_sizes[0] >= 4 && p.reduced_numel > 0 &&
                    (p.reduced == 0 || p.reduced_numel <= 4 ||
                     magnitude(p.kept_in[0]) < magnitude(p.reduced_in[0]));
-    if (columns) {
+    bool narrow = p.kept == 1 && p.reduced == 1 && p.kept_sizes[0] <= 32 && !op.indices &&
+                  p.kept_in[0] == op.item && p.reduced_in[0] == p.kept_sizes[0] * op.item &&
+                  p.kept_sizes[0] * p.reduced_numel > 2 * kBlock;
+    if (narrow) {
+        reduce_narrow(ctx, p, op);
+    } else if (columns) {
         reduce_columns(ctx, p, op);
     } else if (p.reduced <= 1 && p.reduced_numel > 0 && p.reduced_numel <= kBlock) {
         reduce_short_rows(p, op);

@@ -1,15 +1,15 @@
 #include "kernels/special.h"
 
-#include <math.h>
+#include <limits>
 
-#include "cpu/pointwise.h"
+#include "cpu/pointwise_float.h"
 #include "kernels/formulas/bessel.h"
 #include "kernels/formulas/elementary.h"
 #include "kernels/formulas/functor.h"
 #include "kernels/formulas/gamma.h"
 #include "kernels/formulas/polynomial.h"
 
-// The functions of kernels/formulas/special.inc: scalar loops, one a function.
+// The functions of kernels/formulas/special.inc.
 namespace ember::formulas::of {
 #define EMBER_SPECIAL(kind, inputs, name, expression) EMBER_FUNCTOR(inputs, name, expression)
 #include "kernels/formulas/special.inc"
@@ -19,57 +19,46 @@ namespace ember::cpu::EMBER_LEVEL {
 namespace {
 
 struct Floating {
-    using Item = double;
-    using Result = double;
-    static constexpr DType kOut = DType::Float64;
-    static constexpr int kCost = 16;
     static constexpr DTypeMask kMask = kFloating;
-};
-struct Single : Floating {
-    using Item = float;
-    using Result = float;
-    static constexpr DType kOut = DType::Float32;
-};
-struct Integer {
-    using Item = int64_t;
-    using Result = int64_t;
-    static constexpr DType kOut = DType::Int64;
-    static constexpr int kCost = 16;
-    static constexpr DTypeMask kMask = kIntegers;
-};
-
-template <class Item>
-struct Numbers {
-    Item first, second, third;
-    EMBER_INLINE explicit Numbers(const Number* n)
-        : first(n[0].as<Item>()), second(n[1].as<Item>()), third(n[2].as<Item>()) {}
-};
-
-template <class F, int Inputs, class Kind>
-void loop(char* const* data, int64_t n, const Number* immediate, bool) {
-    using Item = typename Kind::Item;
-    using Result = typename Kind::Result;
-    Result* out = reinterpret_cast<Result*>(data[0]);
-    const Item* a = reinterpret_cast<const Item*>(data[1]);
-    Numbers<Item> numbers(immediate);
-    if constexpr (Inputs == 1) {
-        for (int64_t i = 0; i < n; i++) out[i] = Result(F{}(a[i], numbers));
-    } else {
-        const Item* b = reinterpret_cast<const Item*>(data[2]);
-        for (int64_t i = 0; i < n; i++) out[i] = Result(F{}(a[i], b[i], numbers));
+    template <class F, int Inputs>
+    static void kernel(Context&, const Plan& plan) {
+        start(plan, kLoopInfo<F, Inputs, double, 16, Result::Same, false>);
     }
-}
+};
 
-template <class F, int Inputs, class Kind>
-void kernel(Context&, const Plan& plan) {
-    constexpr DType in = DTypeOf<typename Kind::Item>::value;
-    static constexpr LoopInfo info{loop<F, Inputs, Kind>, Kind::kOut, in, in, false, Kind::kCost};
-    start(plan, info);
-}
+struct Integer {
+    static constexpr DTypeMask kMask = kIntegers;
+    struct Numbers {
+        int64_t first;
+    };
+    template <class F, int Inputs>
+    static void loop(char* const* data, int64_t n, const Number* immediate, bool) {
+        static_assert(Inputs == 2);
+        int64_t* out = reinterpret_cast<int64_t*>(data[0]);
+        const int64_t* a = reinterpret_cast<const int64_t*>(data[1]);
+        const int64_t* b = reinterpret_cast<const int64_t*>(data[2]);
+        Numbers numbers{immediate[0].as<int64_t>()};
+        for (int64_t i = 0; i < n; i++) out[i] = F{}(a[i], b[i], numbers);
+    }
+    template <class F, int Inputs>
+    static void kernel(Context&, const Plan& plan) {
+        constexpr DType dtype = DType::Int64;
+        static constexpr LoopInfo info{loop<F, Inputs>, dtype, dtype, dtype, false, 16};
+        start(plan, info);
+    }
+};
 
-// The neighbour of a number is one of its own dtype.
-using NextFloat = decltype([](float a, float b, auto) { return ::nextafterf(a, b); });
-using NextDouble = decltype([](double a, double b, auto) { return ::nextafter(a, b); });
+// The neighbour of a towards b: magnitudes are ordered as their bits are.
+using Next = decltype([](auto a, auto b) {
+    using V = decltype(a);
+    using T = typename V::Scalar;
+    using I = typename V::Int;
+    I bits = bit_cast<typename I::Scalar>(a);
+    V next = bit_cast<T>(bits + select((b > a) ^ (a < V(0)), I(1), I(-1)));
+    next = select(a == V(0), copysign(V(std::numeric_limits<T>::denorm_min()), b), next);
+    next = select((a == b) | (b != b), b, next);
+    return select(a != a, a, next);
+});
 
 template <class H>
 void next_half(char* const* data, int64_t n, const Number*, bool) {
@@ -90,8 +79,7 @@ void nextafter(Context& context, const Plan& plan) {
     switch (plan.compute) {
         case DType::Float16: return next_half_kernel<Half>(plan);
         case DType::BFloat16: return next_half_kernel<BFloat16>(plan);
-        case DType::Float32: return kernel<NextFloat, 2, Single>(context, plan);
-        default: return kernel<NextDouble, 2, Floating>(context, plan);
+        default: return kernel<Next, 2>(context, plan);
     }
 }
 
@@ -100,7 +88,7 @@ void nextafter(Context& context, const Plan& plan) {
 void register_special(Table& table) {
     table.set(kernels::nextafter, nextafter, kFloating);
 #define EMBER_SPECIAL(kind, inputs, name, expression) \
-    table.set(kernels::name, kernel<formulas::of::name, inputs, kind>, kind::kMask);
+    table.set(kernels::name, kind::kernel<formulas::of::name, inputs>, kind::kMask);
 #include "kernels/formulas/special.inc"
 }
 

@@ -195,6 +195,14 @@ Tensor glu(const Tensor& x, int64_t dim) {
     if (needs_grad(x))
         record("GluBackward0", out, {value, gate},
                [value = Saved(value), gate = Saved(gate)](Backward& bw, const Tensor& g) {
+                   if (!modes::grad_enabled()) {
+                       PointwiseOptions options(g.dtype(), g.dtype(), {}, 2);
+                       Tensor x = value.get(bw), by = gate.get(bw);
+                       bw.set(0, pointwise(kernels::glu, "glu_backward", {g, by}, {}, options));
+                       bw.set(1, pointwise(kernels::glu_gate_backward, "glu_backward", {g, x, by},
+                                           {}, options));
+                       return;
+                   }
                    Tensor s = sigmoid(gate.get(bw)), through = mul(g, s);
                    bw.set(0, through);
                    bw.set(1, mul(mul(through, value.get(bw)), sub(scalar(1), s)));
@@ -222,7 +230,15 @@ Tensor prelu(const Tensor& x, const Tensor& weight) {
     } else if (x.dim() == 0) {
         slope = view(weight, Dims());
     }
-    return where(gt(x, scalar(0)), x, mul(x, slope));
+    Tensor out = pointwise(kernels::prelu, "prelu", {x, slope}, {}, {x.dtype(), x.dtype()});
+    if (needs_grad(x, slope))
+        record("PreluKernelBackward0", out, {x, slope},
+               [x = Saved(x), slope = Saved(slope)](Backward& bw, const Tensor& g) {
+                   Tensor value = x.get(bw), right = gt(value, scalar(0));
+                   if (bw.needs(0)) bw.set(0, where(right, g, mul(g, slope.get(bw))));
+                   if (bw.needs(1)) bw.set(1, where(right, scalar(0), mul(g, value)));
+               });
+    return out;
 }
 
 }  // namespace ember::ops

@@ -246,9 +246,15 @@ Tensor clamp_tensor(const Tensor& x, const Tensor& min, const Tensor& max, const
                        const Dest& to) { return binary(slot, "clamp", value, bound, to); };
     Tensor copy;
     const Tensor& first = original(x, dest, needs_grad(x) ? x : needs_grad(min) ? min : max, copy);
-    Tensor out =
-        min.defined() ? bounded(x, min, kernels::maximum, max.defined() ? Dest() : dest) : x;
-    if (max.defined()) out = bounded(out, max, kernels::minimum, dest);
+    Tensor out;
+    Tensor all[] = {x, min.defined() ? min : x, max.defined() ? max : x};
+    DType dtype = result_type(all);
+    if (min.defined() && max.defined() && is_floating(dtype)) {
+        out = pointwise(kernels::clamp_between, "clamp", {x, min, max}, dest, {dtype, dtype});
+    } else {
+        out = min.defined() ? bounded(x, min, kernels::maximum, max.defined() ? Dest() : dest) : x;
+        if (max.defined()) out = bounded(out, max, kernels::minimum, dest);
+    }
     auto record_clamp = [&](auto saved_x, auto saved_min, auto saved_max) {
         record("ClampBackward0", out, {x, min, max}, dest, [=](Backward& bw, const Tensor& g) {
             Tensor v = saved_x.get(bw), low = saved_min.get(bw), high = saved_max.get(bw);

@@ -20,11 +20,12 @@ Tensor constant(double value) { return wrapped_number(number(value)); }
 using Slope = Tensor (*)(const Tensor& g, const Tensor& x);
 
 Tensor elementary(const kernels::Pointwise& slot, const char* name, const char* node,
-                  const Tensor& x, const Dest& dest, Slope slope) {
+                  const Tensor& x, const Dest& dest, Slope slope,
+                  std::initializer_list<Number> numbers = {}) {
     Tensor copy;
     const Tensor& first = original(x, dest, x, copy);
     DType dtype = is_integral(x.dtype()) ? modes::default_dtype() : x.dtype();
-    Tensor out = pointwise(slot, name, {x}, dest, {dtype, dtype, {}, kNs});
+    Tensor out = pointwise(slot, name, {x}, dest, {dtype, dtype, numbers, kNs});
     if (needs_grad(x))
         record(node, out, {x}, dest, [x = Saved(first), slope](Backward& bw, const Tensor& g) {
             bw.set(0, slope(g, conj(x.get(bw))));
@@ -34,9 +35,10 @@ Tensor elementary(const kernels::Pointwise& slot, const char* name, const char* 
 
 // As PyTorch, which has no derivative for these.
 Tensor without_slope(const kernels::Pointwise& slot, const char* name, const char* node,
-                     const Tensor& x, const Dest& dest) {
+                     const Tensor& x, const Dest& dest,
+                     std::initializer_list<Number> numbers = {}) {
     DType dtype = is_integral(x.dtype()) ? modes::default_dtype() : x.dtype();
-    Tensor out = pointwise(slot, name, {x}, dest, {dtype, dtype, {}, kNs});
+    Tensor out = pointwise(slot, name, {x}, dest, {dtype, dtype, numbers, kNs});
     if (needs_grad(x))
         record(node, out, {x}, dest, [name](Backward&, const Tensor&) {
             raise(ErrorKind::NotImplemented, "%s: has no derivative", name);
@@ -162,8 +164,15 @@ Tensor polygamma(int64_t n, const Tensor& x, const Dest& dest) {
     Tensor copy;
     const Tensor& first = original(x, dest, x, copy);
     DType dtype = is_integral(x.dtype()) ? modes::default_dtype() : x.dtype();
-    Tensor out = pointwise(n == 1 ? kernels::trigamma : kernels::polygamma, "polygamma", {x}, dest,
-                           {dtype, dtype, {number(n)}, 100});
+    Tensor out;
+    if (n == 1) {
+        out = pointwise(kernels::trigamma, "polygamma", {x}, dest, {dtype, dtype, {}, kNs});
+    } else {  // DLMF 5.15.1
+        double factor = std::tgamma(double(n) + 1) * (n % 2 ? 1 : -1);
+        Tensor order = constant(double(n) + 1);
+        out = pointwise(kernels::zeta, "polygamma", {order, x}, dest,
+                        {dtype, dtype, {number(factor)}, 100});
+    }
     if (needs_grad(x))
         record("PolygammaBackward0", out, {x}, dest,
                [x = Saved(first), n](Backward& bw, const Tensor& g) {
@@ -197,58 +206,63 @@ Tensor over(const Tensor& y, const Tensor& x, const Tensor& beside, double at_ze
 }  // namespace
 
 Tensor i0(const Tensor& x, const Dest& dest) {
-    return elementary(kernels::i0, "i0", "I0Backward0", x, dest,
-                      [](const Tensor& g, const Tensor& x) { return mul(g, i1(x)); });
+    return elementary(kernels::modified_first_bessel, "i0", "I0Backward0", x, dest,
+                      [](const Tensor& g, const Tensor& x) { return mul(g, i1(x)); },
+                      {number(0.0), number(0.0)});
 }
 Tensor i0e(const Tensor& x, const Dest& dest) {
     return elementary(
-        kernels::i0e, "special_i0e", "SpecialI0EBackward0", x, dest,
-        [](const Tensor& g, const Tensor& x) { return mul(g, sub(i1e(x), mul(sign(x), i0e(x)))); });
+        kernels::modified_first_bessel, "special_i0e", "SpecialI0EBackward0", x, dest,
+        [](const Tensor& g, const Tensor& x) { return mul(g, sub(i1e(x), mul(sign(x), i0e(x)))); },
+        {number(0.0), number(1.0)});
 }
 Tensor i1(const Tensor& x, const Dest& dest) {
     return elementary(
-        kernels::i1, "special_i1", "SpecialI1Backward0", x, dest,
-        [](const Tensor& g, const Tensor& x) { return mul(g, over(i1(x), x, i0(x), 0.5)); });
+        kernels::modified_first_bessel, "special_i1", "SpecialI1Backward0", x, dest,
+        [](const Tensor& g, const Tensor& x) { return mul(g, over(i1(x), x, i0(x), 0.5)); },
+        {number(1.0), number(0.0)});
 }
 Tensor i1e(const Tensor& x, const Dest& dest) {
-    return elementary(kernels::i1e, "special_i1e", "SpecialI1EBackward0", x, dest,
+    return elementary(kernels::modified_first_bessel, "special_i1e", "SpecialI1EBackward0", x, dest,
                       [](const Tensor& g, const Tensor& x) {
                           Tensor y = i1e(x);
                           return mul(g, over(y, x, sub(i0e(x), mul(sign(x), y)), 0.5));
-                      });
+                      },
+                      {number(1.0), number(1.0)});
 }
 Tensor bessel_j0(const Tensor& x, const Dest& dest) {
-    return without_slope(kernels::bessel_j0, "special_bessel_j0", "SpecialBesselJ0Backward0", x,
-                         dest);
+    return without_slope(kernels::bessel, "special_bessel_j0", "SpecialBesselJ0Backward0", x, dest,
+                         {number(0.0), number(1.0)});
 }
 Tensor bessel_j1(const Tensor& x, const Dest& dest) {
-    return without_slope(kernels::bessel_j1, "special_bessel_j1", "SpecialBesselJ1Backward0", x,
-                         dest);
+    return without_slope(kernels::bessel, "special_bessel_j1", "SpecialBesselJ1Backward0", x, dest,
+                         {number(1.0), number(1.0)});
 }
 Tensor bessel_y0(const Tensor& x, const Dest& dest) {
-    return without_slope(kernels::bessel_y0, "special_bessel_y0", "SpecialBesselY0Backward0", x,
-                         dest);
+    return without_slope(kernels::bessel, "special_bessel_y0", "SpecialBesselY0Backward0", x, dest,
+                         {number(0.0), number(2.0)});
 }
 Tensor bessel_y1(const Tensor& x, const Dest& dest) {
-    return without_slope(kernels::bessel_y1, "special_bessel_y1", "SpecialBesselY1Backward0", x,
-                         dest);
+    return without_slope(kernels::bessel, "special_bessel_y1", "SpecialBesselY1Backward0", x, dest,
+                         {number(1.0), number(2.0)});
 }
-
 Tensor k0(const Tensor& x, const Dest& dest) {
-    return without_slope(kernels::k0, "special_modified_bessel_k0",
-                         "SpecialModifiedBesselK0Backward0", x, dest);
+    return without_slope(kernels::modified_second_bessel, "special_modified_bessel_k0",
+                         "SpecialModifiedBesselK0Backward0", x, dest, {number(0.0), number(0.0)});
 }
 Tensor k0e(const Tensor& x, const Dest& dest) {
-    return without_slope(kernels::k0e, "special_scaled_modified_bessel_k0",
-                         "SpecialScaledModifiedBesselK0Backward0", x, dest);
+    return without_slope(kernels::modified_second_bessel, "special_scaled_modified_bessel_k0",
+                         "SpecialScaledModifiedBesselK0Backward0", x, dest,
+                         {number(0.0), number(1.0)});
 }
 Tensor k1(const Tensor& x, const Dest& dest) {
-    return without_slope(kernels::k1, "special_modified_bessel_k1",
-                         "SpecialModifiedBesselK1Backward0", x, dest);
+    return without_slope(kernels::modified_second_bessel, "special_modified_bessel_k1",
+                         "SpecialModifiedBesselK1Backward0", x, dest, {number(1.0), number(0.0)});
 }
 Tensor k1e(const Tensor& x, const Dest& dest) {
-    return without_slope(kernels::k1e, "special_scaled_modified_bessel_k1",
-                         "SpecialScaledModifiedBesselK1Backward0", x, dest);
+    return without_slope(kernels::modified_second_bessel, "special_scaled_modified_bessel_k1",
+                         "SpecialScaledModifiedBesselK1Backward0", x, dest,
+                         {number(1.0), number(1.0)});
 }
 Tensor airy_ai(const Tensor& x, const Dest& dest) {
     return without_slope(kernels::airy_ai, "special_airy_ai", "SpecialAiryAiBackward0", x, dest);
@@ -292,12 +306,18 @@ Tensor logit(const Tensor& x, std::optional<double> eps, const Dest& dest) {
                [x = Saved(first), low, high, bounded = eps.has_value()](Backward& bw,
                                                                         const Tensor& g) {
                    Tensor p = x.get(bw);
-                   Tensor inside = logical_and(ge(p, constant(bounded ? low : 0)),
-                                               le(p, constant(bounded ? high : 1)), {});
+                   double from = bounded ? low : 0, to = bounded ? high : 1;
+                   double beyond = bounded ? 0 : std::numeric_limits<double>::quiet_NaN();
+                   if (!modes::grad_enabled()) {
+                       bw.set(0, pointwise(kernels::logit_backward, "logit_backward", {g, p}, {},
+                                           {g.dtype(),
+                                            g.dtype(),
+                                            {number(from), number(to), number(beyond)}}));
+                       return;
+                   }
+                   Tensor inside = logical_and(ge(p, constant(from)), le(p, constant(to)), {});
                    Tensor slope = div(g, mul(p, one_minus(p)));
-                   Tensor outside =
-                       constant(bounded ? 0 : std::numeric_limits<double>::quiet_NaN());
-                   bw.set(0, where(inside, slope, outside));
+                   bw.set(0, where(inside, slope, constant(beyond)));
                });
     return out;
 }
@@ -349,10 +369,12 @@ Tensor round_decimals(const Tensor& x, int64_t decimals, const Dest& dest) {
     EMBER_CHECK(is_floating(x.dtype()), "round: decimals is not implemented for %s",
                 dtype_name(x.dtype()));
     double power = std::pow(10.0, double(std::abs(decimals)));
-    Tensor scale = constant(power);
-    Tensor out =
-        decimals > 0 ? div(round(mul(x, scale), {}), scale) : mul(round(div(x, scale), {}), scale);
-    return deliver("round", out, dest);
+    Tensor out = pointwise(decimals > 0 ? kernels::round_parts : kernels::round_multiple, "round",
+                           {x}, dest, {x.dtype(), x.dtype(), {number(power)}});
+    if (needs_grad(x))
+        record("RoundBackward1", out, {x}, dest,
+               [](Backward& bw, const Tensor& g) { bw.set(0, no_slope(g)); });
+    return out;
 }
 
 // ---- Predicates

@@ -2,7 +2,7 @@
 
 #include <tuple>
 
-#include "kernels/formulas/polynomial.h"
+#include "kernels/formulas/polynomial_kind.h"
 #include "ops/pointwise.h"
 
 // Pointwise functions of one and two tensors beyond arithmetic: the rest of the elementary ones,

@@ -47,7 +47,8 @@ Tensor pair(const kernels::Pointwise& slot, const char* name, const char* node, 
             const Tensor& a, const Tensor& b, const Dest& dest, Slope by_a, Slope by_b) {
     Tensor copy;
     const Tensor& first = original(a, dest, needs_grad(a) ? a : b, copy);
-    Tensor out = pointwise(slot, name, {a, b}, dest, {dtype, dtype, {}, 20});
+    // The number is zeta's factor.
+    Tensor out = pointwise(slot, name, {a, b}, dest, {dtype, dtype, {number(1.0)}, 20});
     if (needs_grad(a, b))
         record(node, out, {a, b}, dest,
                [a = Saved(first, dest), b = Saved(b, dest), by_a, by_b, dtype](Backward& bw,

@@ -272,6 +272,11 @@ Tensor softplus(const Tensor& x, double beta, double threshold) {
                    // In float32 for halves: close to the threshold rounding would choose the other
                    // side.
                    Tensor value = x.get(bw);
+                   if (!modes::grad_enabled()) {
+                       bw.set(0, fused(kernels::softplus_backward, "softplus_backward", g, value,
+                                       number(beta), number(threshold)));
+                       return;
+                   }
                    if (item_size(value.dtype()) == 2) value = to_dtype(value, DType::Float32);
                    Tensor scaled_x = mul(value, beta);
                    bw.set(0, where(gt(scaled_x, wrapped_number(number(threshold))), g,

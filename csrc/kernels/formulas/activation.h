@@ -90,5 +90,10 @@ template <class V>
 EMBER_FORMULA V glu(V x, V gate) {
     return x * sigmoid(gate);
 }
+template <class V>
+EMBER_FORMULA V glu_gate_backward(V grad, V x, V gate) {
+    V s = sigmoid(gate);
+    return grad * x * (s * (V(1) - s));
+}
 
 }  // namespace ember::formulas

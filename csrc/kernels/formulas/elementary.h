@@ -24,6 +24,10 @@ EMBER_FORMULA V logit(V x, V low, V high) {
     return log(p / (V(1) - p));
 }
 template <class V>
+EMBER_FORMULA V logit_backward(V grad, V x, V low, V high, V beyond) {
+    return select((x >= low) & (x <= high), grad / (x * (V(1) - x)), beyond);
+}
+template <class V>
 EMBER_FORMULA V nan_to_num(V x, V nan, V high, V low) {
     V infinity = V(ScalarOf<V>(__builtin_inf()));
     V y = select(x == infinity, high, select(x == -infinity, low, x));
@@ -51,15 +55,31 @@ EMBER_FORMULA V logaddexp2(V a, V b) {
     return select((abs(a) == infinity) & (a == b), a, y);
 }
 
-EMBER_FORMULA double frexp_mantissa(double x) {
-    int exponent;
-    return ::frexp(x, &exponent);
+// x as mantissa * 2^exponent with 1/2 <= |mantissa| < 1, in double; of zeros, infinities and NaN
+// the exponent is 0.
+template <class V>
+struct Binary {
+    V mantissa, exponent;
+};
+#if !defined(__CUDACC__) && !defined(EMBER_SCALAR_FORMULAS)
+template <class V>
+EMBER_FORMULA Binary<V> frexp(V x) {
+    auto subnormal = abs(x) < V(0x1p-1022);
+    auto bits = bit_cast<uint64_t>(select(subnormal, x * V(0x1p54), x));
+    using Bits = decltype(bits);
+    V exponent = from_small_int<double>(bit_cast<int64_t>((bits >> 52) & Bits(0x7ff)));
+    V mantissa = bit_cast<double>((bits & Bits(0x800fffffffffffff)) | Bits(uint64_t(1022) << 52));
+    auto regular = (abs(x) < V(__builtin_inf())) & (x != V(0));
+    exponent = exponent - select(subnormal, V(1022 + 54), V(1022));
+    return {select(regular, mantissa, x), select(regular, exponent, V(0))};
 }
-EMBER_FORMULA double frexp_exponent(double x) {
+#else
+EMBER_FORMULA Binary<double> frexp(double x) {
     int exponent = 0;
-    ::frexp(x, &exponent);
-    return exponent;
+    double mantissa = ::frexp(x, &exponent);
+    return {mantissa, x - x == 0 ? double(exponent) : 0};
 }
+#endif
 
 // The neighbour of `from` towards `to` among 16-bit floats, of which a and b are the bits.
 EMBER_FORMULA uint16_t next_half(uint16_t a, uint16_t b, float from, float to) {

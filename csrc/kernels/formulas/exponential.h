@@ -75,22 +75,26 @@ EMBER_FORMULA V expm1(V x) {
     return select(n == V(0), p, y + y);
 }
 
-// x = 2^e m with sqrt(1/2) <= m < sqrt(2), for positive finite x.
+// x = 2^e m with sqrt(1/2) <= m < sqrt(2), for positive x, neither subnormal nor infinite.
 template <class V>
-EMBER_FORMULA V split_power(V x, V& e) {
+EMBER_FORMULA V split_normal_power(V x, V& e) {
     using T = ScalarOf<V>;
     using I = IntOf<V>;
     using U = std::make_unsigned_t<I>;
     constexpr int mantissa = is_float<V> ? 23 : 52, bias = is_float<V> ? 127 : 1023;
     constexpr U sqrt_half = is_float<V> ? U(0x3f3504f3) : U(0x3fe6a09e667f3bcd);
-    auto subnormal = x < V(is_float<V> ? 0x1p-126 : 0x1p-1022);
-    x = select(subnormal, x * V(is_float<V> ? 0x1p24 : 0x1p54), x);
     auto bits = bit_cast<U>(x);
     using Bits = decltype(bits);
     Bits biased = (bits + Bits((U(bias) << mantissa) - sqrt_half)) >> mantissa;
     e = from_small_int<T>(bit_cast<I>(biased)) - V(bias);
-    e = select(subnormal, e - V(is_float<V> ? 24 : 54), e);
     return bit_cast<T>(bits - ((biased - Bits(bias)) << mantissa));
+}
+template <class V>
+EMBER_FORMULA V split_power(V x, V& e) {
+    auto subnormal = x < V(is_float<V> ? 0x1p-126 : 0x1p-1022);
+    V m = split_normal_power(select(subnormal, x * V(is_float<V> ? 0x1p24 : 0x1p54), x), e);
+    e = select(subnormal, e - V(is_float<V> ? 24 : 54), e);
+    return m;
 }
 
 // (atanh(s) / s - 1 - z / 3) / z^2 for z = s^2, |s| <= 0.1716, double: 2^-66.

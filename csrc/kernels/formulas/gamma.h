@@ -43,7 +43,7 @@ EMBER_FORMULA double zeta_positive(double s, double q) {
 }
 
 // Also for negative q and whole s, where the terms below 0 are a difference of two such sums.
-EMBER_FORMULA double zeta(double s, double q) {
+EMBER_FORMULA double zeta_of_item(double s, double q) {
     if (s == 1) return INFINITY;
     if (!(s > 1)) return NAN;
     if (!(q <= 0)) return zeta_positive(s, q);
@@ -52,6 +52,11 @@ EMBER_FORMULA double zeta(double s, double q) {
     double first = q - std::floor(q);
     double below = zeta_positive(s, 1 - first) - zeta_positive(s, 1 - q);
     return zeta_positive(s, first) + (std::fmod(s, 2) == 0 ? below : -below);
+}
+
+template <class V>
+EMBER_FORMULA V zeta(V s, V q) {
+    return itemwise([](double s, double q) { return zeta_of_item(s, q); }, s, q);
 }
 
 // digamma and trigamma at y > 0 are their values at y + k >= 10 and what the recurrence adds for
@@ -118,46 +123,51 @@ EMBER_FORMULA V trigamma(V x) {
                           [](auto a) __attribute__((always_inline)) { return trigamma_double(a); });
 }
 
-// The n-th derivative of digamma, n >= 2 (DLMF 5.15.1).
-EMBER_FORMULA double polygamma(int64_t n, double x) {
-    double factorial = 1;
-    for (int64_t k = 2; k <= n && k <= 171; k++) factorial *= double(k);
-    return (n % 2 ? 1 : -1) * factorial * zeta(double(n) + 1, x);
-}
-
-// log |gamma(x)| by Stirling's series from 8 on, the product of what lies between x and there, and
-// reflection below 1/2 (DLMF 5.11.1, 5.5.1, 5.5.3). Absolute error 1e-14: enough for float.
+#if !defined(__CUDACC__) && !defined(EMBER_SCALAR_FORMULAS)
+// log |gamma(x)| by Stirling's series from 8 on (2^-51), below by the product of what lies between
+// x and 3/2 to 5/2 and there (y - 1) (y - 2) times a polynomial (2^-59), and reflection below 1/2
+// (DLMF 5.11.1, 5.5.1, 5.5.3), where it is exact to the last place of 1.
 template <class V>
 EMBER_FORMULA V log_gamma_double(V x) {
     V pi(3.14159265358979323846), infinity(__builtin_inf());
     auto reflected = x < V(0.5);
-    V y = select(reflected, V(1) - x, x), product = V(1);
-    auto low = y < V(8);
-    for (int k = 0; k < 8; k++) product = product * (y + V(k));
-    product = select(low, product, V(1));
-    y = select(low, y + V(8), y);
-    V inverse = V(1) / y;
-    V series = inverse * horner(inverse * inverse, 1.0 / 12, -1.0 / 360, 1.0 / 1260, -1.0 / 1680,
-                                1.0 / 1188, -691.0 / 360360);
-    V upper = (y - V(0.5)) * log(y) - y + V(0.91893853320467274178) + series;
-    if (any(reflected))
-        product = select(reflected, product * pi / abs(sin(pi * (x - round(x)))), product);
-    V lower = log(product);
-    V result = select(reflected, lower - upper, upper - lower);
-    result = select((x == V(1)) | (x == V(2)), V(0), result);  // whose logarithms cancel but nearly
+    V y = select(reflected, V(1) - x, x), low = y, product(1);
+    for (int k = 0; k < 6; k++) {
+        auto above = low > V(2.5);
+        low = select(above, low - V(1), low);
+        product = select(above, product * low, product);
+    }
+    auto below = y < V(1.5), far = y >= V(8);
+    V logarithm = log(select(far | below, y, product));
+    V s = select(below, y - V(1), low - V(2));  // exact, which y + 1 is not
+
+    V near = s * (s + V(1)) *
+             horner(s, 0x1.b0ee6072093cep-2, -0x1.9ae6509ea10ap-4, 0x1.0e0c9df293537p-5,
+                    -0x1.95ce223a9c312p-7, 0x1.47974853a890cp-8, -0x1.145121fa35790p-9,
+                    0x1.dfebcf90f3addp-11, -0x1.a96a3f796be12p-12, 0x1.7ed732aeb656dp-13,
+                    -0x1.5c86df03a32f7p-14, 0x1.402f4b2108583p-15, -0x1.2849edde168efp-16,
+                    0x1.13dbe46f80185p-17, -0x1.02cb6bce94875p-18, 0x1.e6c57dff2dbc2p-20,
+                    -0x1.b8af18fa33478p-21, 0x1.9ed266823cde9p-22, -0x1.0f3bc08fc8d46p-22,
+                    0x1.06593c4301b0bp-23);
+    V result = select(below, near - logarithm, near + logarithm);
+    if (any(far)) {
+        V inverse = V(1) / y;
+        V series = inverse * horner(inverse * inverse, 0x1.5555555555553p-4, -0x1.6c16c16bb8393p-9,
+                                    0x1.a019fd43eb62ep-11, -0x1.380ec8690f0c1p-11,
+                                    0x1.b6fd6308cc233p-11, -0x1.b15fa615fe54bp-10);
+        V upper = (y - V(0.5)) * logarithm - y + V(0.91893853320467274178) + series;
+        result = select(far, upper, result);
+    }
+    if (any(reflected)) {
+        V sine = abs(sin(pi * (x - round(x)))) * V(0.31830988618379067154);
+        result = select(reflected, -log(sine) - result, result);
+    }
     return select(abs(x) == infinity, infinity, result);
 }
-#if !defined(__CUDACC__) && !defined(EMBER_SCALAR_FORMULAS)
 template <class V>
 EMBER_FORMULA V log_gamma(V x) {
-    if constexpr (is_float<V>) {
-        return through_double(
-            x, [](auto a) __attribute__((always_inline)) { return log_gamma_double(a); });
-    } else {       // to the last places near 1 and 2
-        int sign;  // lgamma itself would write to a global
-        return except(
-            x, x, [](double) { return true; }, [&sign](double a) { return ::lgamma_r(a, &sign); });
-    }
+    return through_double(
+        x, [](auto a) __attribute__((always_inline)) { return log_gamma_double(a); });
 }
 #else
 template <class T>

@@ -85,6 +85,11 @@ EMBER_FORMULA V softplus(V x, V beta, V threshold) {
     return select(scaled > threshold, x, log1p(exp(scaled)) / beta);
 }
 template <class V>
+EMBER_FORMULA V softplus_backward(V grad, V x, V beta, V threshold) {
+    V scaled = x * beta;
+    return select(scaled > threshold, grad, grad * sigmoid(scaled));
+}
+template <class V>
 EMBER_FORMULA V log_sigmoid(V x) {
     return minimum(x, V(0)) - log1p(exp(-abs(x)));
 }

@@ -2,44 +2,35 @@
 
 #include <cmath>
 
-#include "kernels/formulas/traits.h"
+#include "kernels/formulas/math.h"
+#include "kernels/formulas/polynomial_kind.h"
 
-// Orthogonal polynomials of a whole degree n in double, by their recurrences (DLMF 18.9) and, where
-// those would be long, Chebyshev's by angles (DLMF 18.5).
+// Orthogonal polynomials of a whole degree n on vectors of double, by their recurrences (DLMF 18.9)
+// and, where those would be long, Chebyshev's by angles (DLMF 18.5).
 namespace ember::formulas {
 
-enum class Polynomial {
-    ChebyshevT,
-    ChebyshevU,
-    ChebyshevV,
-    ChebyshevW,
-    H,
-    He,
-    L,
-    P,
-    ShiftedT,
-    ShiftedU,
-    ShiftedV,
-    ShiftedW,  // Chebyshev's at 2 x - 1
-};
-
-// The recurrences of one family; start: the value of degree 1.
-EMBER_FORMULA double by_recurrence(Polynomial kind, double n, double x, double start) {
-    double before = 1, value = start;
-    if (n == 0) return before;
-    for (double k = 1; k < n && !std::isnan(value); k++) {
-        double next;
+// The recurrences of one family; start: the values of degree 1.
+template <class V>
+EMBER_FORMULA V by_recurrence(Polynomial kind, V n, V x, V start) {
+    V before(1), value = select(n == V(0), before, start);
+    for (double k = 1;; k++) {
+        auto rises = n > V(k);
+        if (!any(rises & (value == value))) return value;
+        V next;
         switch (kind) {
-            case Polynomial::H: next = 2 * (x * value - k * before); break;
-            case Polynomial::He: next = x * value - k * before; break;
-            case Polynomial::L: next = ((2 * k + 1 - x) * value - k * before) / (k + 1); break;
-            case Polynomial::P: next = ((2 * k + 1) * x * value - k * before) / (k + 1); break;
-            default: next = 2 * x * value - before;
+            case Polynomial::H: next = V(2) * fma(x, value, V(-k) * before); break;
+            case Polynomial::He: next = fma(x, value, V(-k) * before); break;
+            case Polynomial::L:
+                next = ((V(2 * k + 1) - x) * value - V(k) * before) * V(1 / (k + 1));
+                break;
+            case Polynomial::P:
+                next = (V(2 * k + 1) * x * value - V(k) * before) * V(1 / (k + 1));
+                break;
+            default: next = fma(x + x, value, -before);
         }
         before = value;
-        value = next;
+        value = select(rises, next, value);
     }
-    return value;
 }
 
 // A quotient of sines or of cosines, of angles where `round`, otherwise hyperbolic.
@@ -50,7 +41,8 @@ EMBER_FORMULA double cosines(double a, double b, bool round) {
     return round ? std::cos(a) / std::cos(b) : std::cosh(a) / std::cosh(b);
 }
 
-EMBER_FORMULA double chebyshev(Polynomial kind, double n, double x) {
+EMBER_FORMULA double chebyshev_by_angle(Polynomial kind, double n, double x) {
+    if (std::isinf(n)) return NAN;
     double sign = 1;
     if (x < 0) {  // V and W are each other's mirror images
         x = -x;
@@ -62,10 +54,6 @@ EMBER_FORMULA double chebyshev(Polynomial kind, double n, double x) {
     }
     bool is_t = kind == Polynomial::ChebyshevT, is_u = kind == Polynomial::ChebyshevU;
     bool is_v = kind == Polynomial::ChebyshevV;
-    if (n <= 6 || (x > 1 && n <= 1000)) {
-        double start = is_t ? x : is_u ? 2 * x : is_v ? 2 * x - 1 : 2 * x + 1;
-        return sign * by_recurrence(kind, n, x, start);
-    }
     if (x == 1) return sign * (is_t || is_v ? 1 : is_u ? n + 1 : 2 * n + 1);
     bool round = x < 1;
     double angle = round ? std::acos(x) : std::acosh(x);
@@ -77,20 +65,33 @@ EMBER_FORMULA double chebyshev(Polynomial kind, double n, double x) {
 
 // Degrees are cut to whole numbers; 0 below degree 0, NaN for degrees whose recurrence would take
 // too long: above 1024 (those of Hermite have overflowed) or 100,000.
-EMBER_FORMULA double polynomial(Polynomial kind, double x, double n) {
-    if (std::isnan(x) || std::isnan(n)) return NAN;
-    n = std::trunc(n);
-    if (n < 0) return 0;
-    switch (kind) {
-        case Polynomial::H: return n <= 1024 ? by_recurrence(kind, n, x, 2 * x) : NAN;
-        case Polynomial::He: return n <= 1024 ? by_recurrence(kind, n, x, x) : NAN;
-        case Polynomial::L: return n <= 100000 ? by_recurrence(kind, n, x, 1 - x) : NAN;
-        case Polynomial::P: return n <= 100000 ? by_recurrence(kind, n, x, x) : NAN;
-        default: break;
+template <class V>
+EMBER_FORMULA V polynomial(V number, V x, V n) {
+    auto kind = Polynomial(int(uniform_item(number)));
+    V limit(1024), start = x, not_a_number(NAN);
+    if (kind >= Polynomial::ShiftedT) {
+        kind = Polynomial(int(kind) - int(Polynomial::ShiftedT));
+        x = start = V(2) * x - V(1);
     }
-    if (std::isinf(n)) return NAN;
-    int shifted = int(kind) - int(Polynomial::ShiftedT);
-    return shifted < 0 ? chebyshev(kind, n, x) : chebyshev(Polynomial(shifted), n, 2 * x - 1);
+    bool chebyshev = kind <= Polynomial::ChebyshevW;
+    if (kind == Polynomial::ChebyshevU || kind == Polynomial::H) start = V(2) * x;
+    if (kind == Polynomial::ChebyshevV) start = V(2) * x - V(1);
+    if (kind == Polynomial::ChebyshevW) start = V(2) * x + V(1);
+    if (kind == Polynomial::L) start = V(1) - x;
+    if (kind == Polynomial::L || kind == Polynomial::P) limit = V(100000);
+    if (chebyshev) limit = select(abs(x) > V(1), V(1000), V(64));
+    n = trunc(n);
+    auto beyond = n > limit;
+    V value = by_recurrence(kind, select(beyond, V(0), n), x, start);
+    if (any(beyond)) {
+        V far = not_a_number;
+        if (chebyshev)
+            far = itemwise([kind](double n, double x) { return chebyshev_by_angle(kind, n, x); }, n,
+                           x);
+        value = select(beyond, far, value);
+    }
+    value = select(n < V(0), V(0), value);
+    return select((x == x) & (n == n), value, not_a_number);
 }
 
 }  // namespace ember::formulas

@@ -58,12 +58,31 @@ EMBER_FORMULA V complete_pow(V x, V y, V r) {
     return select((y == V(0)) | (x == V(1)), V(1), r);
 }
 
+// x^y in double for a positive finite float x, exactly enough for float: log2(1 + f) / f to 2^-38,
+// 2^r on |r| <= 1/2 to 2^-34.
+template <class V>
+EMBER_FORMULA V rough_pow(V x, V y) {
+    V e, f = split_normal_power(x, e) - V(1);
+    V p = horner(f, 0x1.71547652b591fp+0, -0x1.71547651b78cdp-1, 0x1.ec709de32789ap-2,
+                 -0x1.7154788794353p-2, 0x1.2776b6d498e4fp-2, -0x1.ec6f2e3e3d991p-3,
+                 0x1.a61b7b9a356b7p-3, -0x1.7188cd9b17408p-3, 0x1.481fd422e3287p-3,
+                 -0x1.23d69b6d77f21p-3, 0x1.0acca1cdce097p-3, -0x1.13b636b9aad6dp-3,
+                 0x1.0f66c6eaf4264p-3, -0x1.1db6cfd086ccdp-4);
+    V t = min(V(200), max(V(-200), y * fma(f, p, e)));  // floats end at 128 and -150
+    V shift = whole_shift(t), n = (t + shift) - shift;
+    V power = horner(t - n, 0x1.ffffffffac0d7p-1, 0x1.62e42ff115c02p-1, 0x1.ebfbe0a45c22ap-3,
+                     0x1.c6b08aaf3a7bdp-5, 0x1.3b29dc807aa41p-7, 0x1.5d8a70cb1e67bp-10,
+                     0x1.4469f6baf0701p-13, 0x1.fe1709a8095c4p-17);
+    return scale_by_normal_power(power, n);
+}
+
 template <class V>
 EMBER_FORMULA V pow(V x, V y) {
     if constexpr (is_float<V>) {
-        return through_double(x, y, [](auto a, auto b) __attribute__((always_inline)) {
-            return complete_pow(a, b, exp(b * log(abs(a))));
+        V r = through_double(abs(x), y, [](auto a, auto b) __attribute__((always_inline)) {
+            return rough_pow(a, b);
         });
+        return complete_pow(x, y, r);
     } else {
         V tail, l = log_with_tail(abs(x), tail);
         V p = y * l;
@@ -125,6 +144,23 @@ EMBER_FORMULA V sine(V x, int quarters) {
             [quarters](double a) { return quarters ? __builtin_cos(a) : __builtin_sin(a); });
     return y;
 }
+// Both, in double.
+template <class V>
+EMBER_FORMULA V sine_cosine(V x, V& cosine) {
+    using I = typename V::Int;
+    Turn<V> t = turn(x);
+    auto even = (t.quarters & I(1)) == I(0);
+    V sine = select(even, t.sine, t.cosine);
+    cosine = select(even, t.cosine, t.sine);
+    sine = select((t.quarters & I(2)) == I(0), sine, -sine);
+    cosine = select(((t.quarters + I(1)) & I(2)) == I(0), cosine, -cosine);
+    if (any(abs(x) > V(kTurnLimit))) {
+        auto beyond = [](double a) { return __builtin_fabs(a) > kTurnLimit; };
+        sine = except(sine, x, beyond, [](double a) { return __builtin_sin(a); });
+        cosine = except(cosine, x, beyond, [](double a) { return __builtin_cos(a); });
+    }
+    return sine;
+}
 template <class V>
 EMBER_FORMULA V sin(V x) {
     return through_double(x, [](auto a) __attribute__((always_inline)) { return sine(a, 0); });
@@ -134,7 +170,7 @@ EMBER_FORMULA V cos(V x) {
     return through_double(x, [](auto a) __attribute__((always_inline)) { return sine(a, 1); });
 }
 
-// Exact. In double a quotient of floats below 2^29 truncates rightly and its product is exact.
+// Exact: in double a quotient of floats below 2^29 truncates rightly and its product is exact.
 template <class V>
 EMBER_FORMULA V fmod(V x, V y) {
     if constexpr (is_float<V>) {
@@ -150,8 +186,17 @@ EMBER_FORMULA V fmod(V x, V y) {
             return r;
         });
     } else {
-        V r;
-        for (int i = 0; i < V::size; i++) r.v[i] = __builtin_fmod(x.v[i], y.v[i]);
+        // The quotient may round up to a whole number, its product's rounding error is known.
+        V a = abs(x), b = abs(y), quotient = trunc(a / b), product = quotient * b;
+        V r = (a - product) - product_error(quotient, b, product);
+        r = select(r < V(0), r + b, r);
+        r = copysign(select(quotient == V(0), a, r), x);
+        auto safe = (quotient < V(0x1p52)) & (a < V(0x1p900)) & (b > V(0x1p-900));
+        if (!all(safe)) {
+            V flag = select(safe, V(1), V(0));
+            for (int i = 0; i < V::size; i++)
+                if (flag.v[i] == 0) r.v[i] = __builtin_fmod(x.v[i], y.v[i]);
+        }
         return r;
     }
 }

@@ -65,6 +65,10 @@ EMBER_FORMULA float product_error(float a, float b, float product) { return fma(
 EMBER_FORMULA double product_error(double a, double b, double product) {
     return fma(a, b, -product);
 }
+EMBER_FORMULA double sine_cosine(double x, double& cosine) {
+    cosine = ::cos(x);
+    return ::sin(x);
+}
 EMBER_FORMULA bool any(bool condition) { return condition; }
 
 // f computes in double.

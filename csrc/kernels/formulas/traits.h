@@ -40,4 +40,24 @@ EMBER_FORMULA V horner(V x, double c, C... rest) {
     return fma(x, horner(x, rest...), V(ScalarOf<V>(c)));
 }
 
+// f of the items of vectors, one after the other, or of numbers.
+template <class F, class V, class... W>
+EMBER_FORMULA V itemwise(F f, V x, W... rest) {
+    if constexpr (std::is_floating_point_v<V>) {
+        return f(x, rest...);
+    } else {
+        for (int i = 0; i < V::size; i++) x.v[i] = f(x.v[i], rest.v[i]...);
+        return x;
+    }
+}
+
+// The number that all items of x are.
+template <class V>
+EMBER_FORMULA ScalarOf<V> uniform_item(V x) {
+    if constexpr (std::is_floating_point_v<V>)
+        return x;
+    else
+        return x.v[0];
+}
+
 }  // namespace ember::formulas
