@@ -159,6 +159,10 @@ void max_as(Context& context, const Pool2d& g) {
                         const T* from = items + row * length + x * reader.step +
                                         (reader.copies ? reader.padding.column(column) : column);
                         const V value = read_items(from, reader.step, count);
+                        if (!indices) {
+                            best = maximum(value, best);
+                            continue;
+                        }
                         auto better = value > best;
                         if constexpr (std::is_floating_point_v<T>)
                             better = better | (value != value);

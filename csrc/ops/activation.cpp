@@ -222,7 +222,15 @@ Tensor prelu(const Tensor& x, const Tensor& weight) {
     } else if (x.dim() == 0) {
         slope = view(weight, Dims());
     }
-    return where(gt(x, scalar(0)), x, mul(x, slope));
+    Tensor out = pointwise(kernels::prelu, "prelu", {x, slope}, {}, {x.dtype(), x.dtype()});
+    if (needs_grad(x, slope))
+        record("PreluKernelBackward0", out, {x, slope},
+               [x = Saved(x), slope = Saved(slope)](Backward& bw, const Tensor& g) {
+                   Tensor value = x.get(bw), positive = gt(value, scalar(0));
+                   if (bw.needs(0)) bw.set(0, where(positive, g, mul(g, slope.get(bw))));
+                   if (bw.needs(1)) bw.set(1, where(positive, scalar(0), mul(g, value)));
+               });
+    return out;
 }
 
 }  // namespace ember::ops

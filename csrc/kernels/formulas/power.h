@@ -134,6 +134,24 @@ EMBER_FORMULA V cos(V x) {
     return through_double(x, [](auto a) __attribute__((always_inline)) { return sine(a, 1); });
 }
 
+#if defined(__FMA__)
+// Exact. A quotient below 2^53 truncates rightly or to one too many, and either way what is left
+// fits a double: it is a multiple of y's last bit and smaller than y. What is too little is made
+// up.
+template <class V>
+EMBER_FORMULA V fmod_double(V x, V y) {
+    const V quotient = trunc(x / y);
+    V r = fma(-quotient, y, x);
+    r = select(r * copysign(V(1), x) < V(0), r + copysign(y, x), r);
+    r = select(quotient == V(0), x, copysign(r, x));  // an infinite y too
+    if (!all(abs(quotient) < V(0x1p53))) {
+        for (int i = 0; i < V::size; i++)
+            if (!(__builtin_fabs(quotient.v[i]) < 0x1p53)) r.v[i] = __builtin_fmod(x.v[i], y.v[i]);
+    }
+    return r;
+}
+#endif
+
 // Exact. In double a quotient of floats below 2^29 truncates rightly and its product is exact.
 template <class V>
 EMBER_FORMULA V fmod(V x, V y) {
@@ -150,9 +168,13 @@ EMBER_FORMULA V fmod(V x, V y) {
             return r;
         });
     } else {
+#if defined(__FMA__)
+        return fmod_double(x, y);
+#else
         V r;
         for (int i = 0; i < V::size; i++) r.v[i] = __builtin_fmod(x.v[i], y.v[i]);
         return r;
+#endif
     }
 }
 
