@@ -60,6 +60,7 @@ Tensor masked_select(const Tensor& x, const Tensor& mask, const Dest& dest = {})
 Tensor masked_scatter(const Tensor& x, const Tensor& mask, const Tensor& source,
                       const Dest& dest = {});
 Tensor nonzero(const Tensor& x, const Dest& dest = {});  // (count, x.dim())
+int64_t nonzero_total(const Tensor& x);                  // of real dtypes
 std::vector<Tensor> nonzero_tuple(const Tensor& x);      // x.dim() vectors; one for a zero-dim x
 
 // ---- Advanced indexing

@@ -7,6 +7,7 @@
 #include "ops/copy.h"
 #include "ops/factory.h"
 #include "ops/formula.h"
+#include "ops/index.h"
 #include "ops/reduce.h"
 #include "ops/view.h"
 
@@ -559,6 +560,8 @@ Tensor sum_to_size(const Tensor& x, const Dims& size) {
 Tensor count_nonzero(const Tensor& x, const std::optional<Dims>& dim) {
     Reduced("count_nonzero", x, span_of(dim));  // checks the dims
     GradModeGuard no_grad(false);
+    if (span_of(dim).empty() && x.device().is_cpu() && !is_complex(x.dtype()))
+        return full({}, number(nonzero_total(x)), {DType::Int64, x.device()});
     return sum(ne(x, wrapped_number(number(int64_t(0)))), dim, false, std::nullopt, {});
 }
 

@@ -31,10 +31,13 @@ struct Wanted {
 Unique runs(const Tensor& slices, const Tensor& order, Wanted wanted) {
     int64_t n = slices.size(0), one = n > 0 ? 1 : 0;
     Unique result;
-    Tensor starts = ne(narrow(slices, 0, one, n - one), narrow(slices, 0, 0, n - one));
-    if (slices.dim() > 1) starts = any(starts, Dims{1}, false, {});
-    Tensor first = full({{one}}, kOne, {DType::Bool, slices.device()});
-    starts = cat({first, starts}, 0);
+    Tensor starts = full({{n}}, kOne, {DType::Bool, slices.device()});
+    Tensor rest = narrow(starts, 0, one, n - one);
+    Tensor later = narrow(slices, 0, one, n - one), before = narrow(slices, 0, 0, n - one);
+    if (slices.dim() > 1)
+        any(ne(later, before), Dims{1}, false, Dest::out(rest));
+    else
+        ne(later, before, Dest::out(rest));
     if (!wanted.counts && slices.dim() == 1) {
         result.values = masked_select(slices, starts);
     } else {

@@ -368,7 +368,8 @@ def positive(input: Tensor) -> Tensor:
 
 def fill(input: Tensor, value: Any) -> Tensor:
     """A number in a tensor of input's shape and dtype."""
-    return input.clone().fill_(value)
+    out = input.clone() if input.requires_grad else _C.empty_like(input)
+    return out.fill_(value)
 
 
 def is_nonzero(input: Tensor) -> bool:
