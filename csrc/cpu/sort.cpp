@@ -14,11 +14,13 @@ constexpr int64_t kChunk = 64 * 1024;  // items of a row that one task moves
 constexpr int64_t kMaxChunks = 16;     // of a row
 constexpr int64_t kRowTasks = 16;      // each has its own scratch
 
+// The first `kept` of n items come in order; others are lost.
 template <class Item>
-EMBER_INLINE void insertion_sort(Item* items, int64_t n) {
+EMBER_INLINE void insertion_sort(Item* items, int64_t n, int64_t kept) {
     for (int64_t i = 1; i < n; i++) {
         Item x = items[i];
-        int64_t j = i;
+        int64_t j = i < kept ? i : kept - 1;
+        if (i >= kept && !x.before(items[j])) continue;
         for (; j > 0 && x.before(items[j - 1]); j--) items[j] = items[j - 1];
         items[j] = x;
     }
@@ -29,7 +31,7 @@ EMBER_INLINE void insertion_sort(Item* items, int64_t n) {
 template <class Item>
 Item* radix_sort(Item* items, Item* other, int64_t n, int key_bytes) {
     if (n <= kFewItems) {
-        insertion_sort(items, n);
+        insertion_sort(items, n, n);
         return items;
     }
     int64_t chunks = (n + kChunk - 1) / kChunk;
@@ -81,7 +83,7 @@ Item nth_item(const Item* items, Item* other, int64_t n, int64_t k) {
     }
     if (items != other)
         for (int64_t i = 0; i < n; i++) other[i] = items[i];
-    insertion_sort(other, n);
+    insertion_sort(other, n, k + 1);
     return other[k];
 }
 
