@@ -1,5 +1,6 @@
 #pragma once
 
+#include "cpu/pointwise_shared.h"
 #include "cpu/vec.h"
 
 // Dense conversions between all real dtypes.
@@ -34,26 +35,6 @@ void convert_items(void* out, const void* in, int64_t n) {
     for (int64_t i = 0; i < n; i++) d[i] = convert_item<D>(s[i]);
 }
 
-template <class H>
-void halves_to_float(void* out, const void* in, int64_t n) {
-    float* d = static_cast<float*>(out);
-    const H* s = static_cast<const H*>(in);
-    int64_t i = 0;
-    for (; i + VecF::size <= n; i += VecF::size) load_as<VecF>(s + i).store(d + i);
-    if (i < n) store_first(load_first_as<VecF>(s + i, n - i), d + i, n - i);
-}
-
-template <class H>
-void float_to_halves(void* out, const void* in, int64_t n) {
-    H* d = static_cast<H*>(out);
-    const float* s = static_cast<const float*>(in);
-    int64_t i = 0;
-    for (; i + VecF::size <= n; i += VecF::size) store_as(d + i, VecF::load(s + i));
-    if (i < n) store_first_as(d + i, load_first<float>(s + i, n - i), n - i);
-}
-
-using ConvertItems = void (*)(void* out, const void* in, int64_t n);
-
 template <class S>
 constexpr ConvertItems kConvertFrom[] = {
     convert_items<BoolItem, S>,
@@ -70,6 +51,7 @@ constexpr ConvertItems kConvertFrom[] = {
 
 // The conversion in one step, or null: other dtypes to and from halves go through float.
 EMBER_INLINE ConvertItems direct_convert(DType from, DType to) {
+    const HalfConversions &halves = pointwise_shared.halves, &bfloats = pointwise_shared.bfloats;
     switch (from) {
         case DType::Bool:
         case DType::UInt8: return kConvertFrom<uint8_t>[int(to)];
@@ -79,11 +61,11 @@ EMBER_INLINE ConvertItems direct_convert(DType from, DType to) {
         case DType::Int64: return kConvertFrom<int64_t>[int(to)];
         case DType::Float64: return kConvertFrom<double>[int(to)];
         case DType::Float32:
-            if (to == DType::Float16) return float_to_halves<Half>;
-            if (to == DType::BFloat16) return float_to_halves<BFloat16>;
+            if (to == DType::Float16) return halves.from_float;
+            if (to == DType::BFloat16) return bfloats.from_float;
             return kConvertFrom<float>[int(to)];
-        case DType::Float16: return to == DType::Float32 ? halves_to_float<Half> : nullptr;
-        case DType::BFloat16: return to == DType::Float32 ? halves_to_float<BFloat16> : nullptr;
+        case DType::Float16: return to == DType::Float32 ? halves.to_float : nullptr;
+        case DType::BFloat16: return to == DType::Float32 ? bfloats.to_float : nullptr;
         default: return nullptr;
     }
 }

@@ -27,10 +27,10 @@ EMBER_INLINE Access access(const Plan& plan, const Tiling& tiling, int operand) 
             stride_of(plan, tiling, operand, 1)};
 }
 
-// Whether every operand's rows are dense and long enough to be run in place, one by one.
-EMBER_INLINE bool rows_are_dense(const Plan& plan) {
+// Whether the first operands' rows are dense and long enough to be run in place, one by one.
+EMBER_INLINE bool rows_are_dense(const Plan& plan, int operands) {
     if (plan.ndim > 1 && plan.sizes[0] < 512) return false;
-    for (int k = 0; k < plan.operands; k++)
+    for (int k = 0; k < operands; k++)
         if (plan.operand[k].strides[0] != item_size(plan.operand[k].dtype)) return false;
     return true;
 }
@@ -175,7 +175,7 @@ void run_alone(const Job& job) {
 void run_pointwise(const Plan& plan, const LoopInfo& info) {
     bool alone = plan.ndim == 1 && plan.numel <= kTileItems;
     Job job(plan, info, !alone && streams(plan));
-    bool dense = rows_are_dense(plan);
+    bool dense = rows_are_dense(plan, plan.operands);
     for (int k = 0; k < plan.operands; k++) {
         DType dtype = plan.operand[k].dtype;
         job.native[k] = k == 0 ? info.out : k == 1 ? info.first : info.in;
@@ -237,17 +237,18 @@ void copy(Context& context, const Plan& plan) {
         return;
     }
     if (plan.numel == 0) return;
-    if (in.dtype != out.dtype && is_number(plan, 1)) {  // converted once
+    const bool fill = is_number(plan, 1);
+    if (fill && in.dtype != out.dtype) {  // converted once
         alignas(16) char number[kMaxItem];
         convert(in.dtype, out.dtype, number, in.data, 1);
-        Plan fill = plan;
-        fill.operand[1].data = number;
-        fill.operand[1].dtype = out.dtype;
-        return copy(context, fill);
+        Plan same = plan;
+        same.operand[1].data = number;
+        same.operand[1].dtype = out.dtype;
+        return copy(context, same);
     }
     CopyJob job(plan, streams(plan));
-    make_tiling(plan, rows_are_dense(plan), in.dtype == out.dtype ? 2 * kSquare : kSquare,
-                job.tiling);
+    make_tiling(plan, rows_are_dense(plan, fill ? 1 : 2),
+                in.dtype == out.dtype ? 2 * kSquare : kSquare, job.tiling);
     job.out = access(plan, job.tiling, 0);
     job.in = access(plan, job.tiling, 1);
     int64_t tile_bytes = job.tiling.inner * job.tiling.outer * (out_item + in_item);

@@ -187,28 +187,38 @@ void logcumsumexp(Context&, const Cumulative& a) {
     });
 }
 
+// The best item so far of `lanes` rows that lie side by side, and where it stands.
+template <int64_t lanes, class U, class K>
+EMBER_INLINE void run_extremes(const K& keys, const U* in, U* out, int64_t* indices, int64_t n,
+                               int64_t step, int64_t count) {
+    U top[lanes] = {}, value[lanes] = {};
+    int64_t best[lanes] = {};
+    for (int64_t j = 0; j < n; j++, in += step, out += step, indices += step) {
+        for (int64_t i = 0; i < (lanes == 1 ? 1 : count); i++) {
+            const U item = in[i];
+            U key = keys(item);
+            key = keys.is_nan(key) ? U(~U(0)) : key;
+            const bool better = j == 0 || key >= top[i];
+            top[i] = better ? key : top[i];
+            out[i] = value[i] = better ? item : value[i];
+            indices[i] = best[i] = better ? j : best[i];
+        }
+    }
+}
+
 template <bool smallest>
 void extremes(Context&, const Cumulative& a) {
     with_keys(a.dtype, smallest, [&](auto keys) {
         using U = typename decltype(keys)::Bits;
+        const U* in = static_cast<const U*>(a.in);
+        U* out = static_cast<U*>(a.out);
         for_lanes(a, [&](int64_t first, int64_t lane_step, int64_t lanes) {
-            const U* in = static_cast<const U*>(a.in) + first;
-            U* out = static_cast<U*>(a.out) + first;
-            int64_t* indices = a.indices + first;
-            for (int64_t l = 0; l < lanes; l++) {
-                int64_t place = l * lane_step, best = 0;
-                U top = 0;
-                for (int64_t j = 0; j < a.n; j++, place += a.inner) {
-                    U key = keys(in[place]);
-                    if (keys.is_nan(key)) key = U(~U(0));
-                    if (j == 0 || key >= top) {
-                        top = key;
-                        best = j;
-                    }
-                    out[place] = in[l * lane_step + best * a.inner];
-                    indices[place] = best;
-                }
+            if (lane_step == 1) {
+                return run_extremes<kColumns>(keys, in + first, out + first, a.indices + first, a.n,
+                                              a.inner, lanes);
             }
+            for (int64_t at = first; at < first + lanes * lane_step; at += lane_step)
+                run_extremes<1>(keys, in + at, out + at, a.indices + at, a.n, 1, 1);
         });
     });
 }

@@ -16,6 +16,18 @@ EMBER_INLINE int64_t numel_of(const Gather& g) {
     return n;
 }
 
+// Raises for the first of n indices, `step` apart, outside of data's dim.
+EMBER_INLINE void check_row(const Gather& g, const int64_t* index, int64_t step, int64_t n) {
+    if (step == 0) n = 1;
+    if ((step == 1 || n == 1) && all_within(index, n, 0, g.dim_size)) return;
+    for (int64_t j = 0; j < n; j++) {
+        int64_t i = index[j * step];
+        if (i < 0 || i >= g.dim_size) {
+            EMBER_RAISE_OUTSIDE(ErrorKind::Runtime, g.operation, i, g.dim, g.dim_size);
+        }
+    }
+}
+
 void check(const Gather& g) {
     Walk<1> walk;
     int last = g.ndim - 1;
@@ -26,22 +38,14 @@ void check(const Gather& g) {
                      Walk<1> w = walk;
                      w.start(begin);
                      for (int64_t row = begin; row < end; row++, w.next()) {
-                         const int64_t* p = g.index + w.offset[0];
-                         if (step == 1 && all_within(p, size, 0, g.dim_size)) continue;
-                         for (int64_t j = 0; j < size; j++) {
-                             int64_t i = p[j * step];
-                             if (i < 0 || i >= g.dim_size) {
-                                 EMBER_RAISE_OUTSIDE(ErrorKind::Runtime, g.operation, i, g.dim,
-                                                     g.dim_size);
-                             }
-                         }
+                         check_row(g, g.index + w.offset[0], step, size);
                      }
                  });
 }
 
+// Reads only: the indices of a piece are checked before it is read.
 template <class T>
 void gather_items(const Gather& g) {
-    check(g);
     Walk<3> walk;
     int last = g.ndim - 1;
     auto along = [&](int d) { return d == g.dim ? 0 : g.data_strides[d]; };
@@ -53,20 +57,30 @@ void gather_items(const Gather& g) {
     // One long row is cut too.
     int64_t pieces = clamp_to(size / (16 * 1024), 1, 1024);
     int64_t piece = ceil_div(size, pieces);
+    auto read_piece = [=](T* out, const T* data, const int64_t* index, int64_t n) {
+        if (index_step == 1 && other_step == 1 && data_step == 0 && dim_step == 1) {
+            for (int64_t j = 0; j < n; j++) out[j] = data[index[j]];
+        } else if (index_step == 1 && other_step == 1 && data_step == 1) {
+            for (int64_t j = 0; j < n; j++) out[j] = data[j + index[j] * dim_step];
+        } else {
+            for (int64_t j = 0; j < n; j++) {
+                out[j * other_step] = data[j * data_step + index[j * index_step] * dim_step];
+            }
+        }
+    };
     parallel_for(walk.numel() * pieces, clamp_to(8 * 1024 / piece, 1, 8 * 1024),
                  [&](int64_t begin, int64_t end) {
                      Walk<3> w = walk;
                      w.start(begin / pieces);
                      int64_t p = begin % pieces;
                      for (int64_t task = begin; task < end; task++) {
-                         const int64_t* index = g.index + w.offset[kIndex];
-                         const T* data = static_cast<const T*>(g.data) + w.offset[kData];
-                         T* out = static_cast<T*>(g.other) + w.offset[kOther];
-                         int64_t stop = clamp_to((p + 1) * piece, 0, size);
-                         for (int64_t j = p * piece; j < stop; j++) {
-                             out[j * other_step] =
-                                 data[j * data_step + index[j * index_step] * dim_step];
-                         }
+                         int64_t first = p * piece, n = clamp_to(size - first, 0, piece);
+                         const int64_t* index = g.index + w.offset[kIndex] + first * index_step;
+                         if (n > 0) check_row(g, index, index_step, n);
+                         read_piece(
+                             static_cast<T*>(g.other) + w.offset[kOther] + first * other_step,
+                             static_cast<const T*>(g.data) + w.offset[kData] + first * data_step,
+                             index, n);
                          if (++p == pieces) {
                              p = 0;
                              w.next();
@@ -111,7 +125,14 @@ EMBER_INLINE void scatter_items(const Gather& g, F&& f) {
                 for (int64_t k = 0; k < dim.size; k++) {
                     f(data[index[k * dim.index] * dim.data], other[k * dim.other]);
                 }
-            } else
+            } else if (line.index == 0 && line.data == 1 && line.other == 1) {  // whole slices
+                for (int64_t k = 0; k < dim.size; k++) {
+                    T* to = data + index[k * dim.index] * dim.data;
+                    const T* from = other + k * dim.other;
+#pragma GCC ivdep
+                    for (int64_t j = p * piece; j < stop; j++) f(to[j], from[j]);
+                }
+            } else {
                 for (int64_t k = 0; k < dim.size; k++) {
                     for (int64_t j = p * piece; j < stop; j++) {
                         int64_t i = index[k * dim.index + j * line.index];
@@ -119,6 +140,7 @@ EMBER_INLINE void scatter_items(const Gather& g, F&& f) {
                           other[k * dim.other + j * line.other]);
                     }
                 }
+            }
             if (++p == pieces) {
                 p = 0;
                 w.next();
@@ -165,12 +187,12 @@ EMBER_INLINE void combine_items(const Gather& g, Combine how) {
         case Combine::Largest:
             return scatter_items<T>(g, [](T& to, T from) {
                 auto x = read_item(from);
-                if (x != x || x > read_item(to)) to = from;
+                to = (x != x) | (x > read_item(to)) ? from : to;
             });
         case Combine::Smallest:
             return scatter_items<T>(g, [](T& to, T from) {
                 auto x = read_item(from);
-                if (x != x || x < read_item(to)) to = from;
+                to = (x != x) | (x < read_item(to)) ? from : to;
             });
     }
 }

@@ -66,41 +66,54 @@ void nonzero_count(Context&, const void* in, DType dtype, int64_t numel, int64_t
     });
 }
 
+// f(i) for the items [begin, end), but for stretches in which none is set(i).
+template <class Set, class F>
+EMBER_INLINE void for_stretches(int64_t begin, int64_t end, Set&& set, F&& f) {
+    constexpr int64_t kStretch = 16;
+    for (int64_t i = begin; i < end;) {
+        if (i + kStretch <= end) {
+            int any = 0;
+            for (int64_t k = 0; k < kStretch; k++) any |= set(i + k);
+            if (any == 0) {
+                i += kStretch;
+                continue;
+            }
+        }
+        for (int64_t stop = clamp_to(i + kStretch, 0, end); i < stop; i++) f(i);
+    }
+}
+
+// Every item is written where the next one set belongs, which takes no branches; a block ends with
+// its last one set, before it could write into the next.
 void nonzero(Context& ctx, const kernels::Nonzero& a) {
     int64_t numel = 1;
     for (int d = 0; d < a.ndim; d++) numel *= a.sizes[d];
     if (numel == 0) return;
     const int64_t* starts = block_starts(ctx, a.counts, numel);
+    const int last = a.ndim - 1;
     dispatch_bits(a.dtype, [&](auto bits) {
         using T = decltype(bits.mask);
         const T* p = static_cast<const T*>(a.in);
         for_blocks(numel, [&](int64_t block, int64_t begin, int64_t end) {
             int64_t* out = a.out + starts[block] * a.row_stride;
-            if (a.counts[block] == 0) return;
-            if (a.ndim == 1) {
-                for (int64_t i = begin; i < end; i++) {
-                    if (!bits.nonzero(p[i])) continue;
-                    *out = i;
-                    out += a.row_stride;
+            const int64_t* const out_end = out + a.counts[block] * a.row_stride;
+            const int64_t size = a.sizes[last];
+            int64_t index[kMaxDims];
+            for (int64_t i = begin; i < end && out != out_end;) {
+                const int64_t row = i / size, row_end = clamp_to((row + 1) * size, 0, end);
+                for (int64_t d = last - 1, rest = row; d >= 0; d--) {
+                    index[d] = rest % a.sizes[d];
+                    rest /= a.sizes[d];
                 }
-                return;
-            }
-            int last = a.ndim - 1;
-            int64_t size = a.sizes[last];
-            for (int64_t i = begin; i < end;) {
-                int64_t row = i / size;
-                int64_t row_end = clamp_to((row + 1) * size, 0, end);
-                for (; i < row_end; i++) {
-                    if (!bits.nonzero(p[i])) continue;
-                    out[last * a.dim_stride] = i - row * size;
-                    int64_t rest = row;
-                    for (int d = last - 1; d > 0; d--) {
-                        out[d * a.dim_stride] = rest % a.sizes[d];
-                        rest /= a.sizes[d];
-                    }
-                    out[0] = rest;
-                    out += a.row_stride;
-                }
+                for_stretches(
+                    i, row_end, [&](int64_t k) { return bits.nonzero(p[k]); },
+                    [&](int64_t k) {
+                        if (out == out_end) return;
+                        for (int d = 0; d < last; d++) out[d * a.dim_stride] = index[d];
+                        out[last * a.dim_stride] = k - row * size;
+                        out += a.row_stride & -int64_t(bits.nonzero(p[k]));
+                    });
+                i = row_end;
             }
         });
     });
@@ -115,14 +128,21 @@ void masked_move(Context& ctx, const kernels::Masked& a) {
         T* full = static_cast<T*>(a.full);
         for_blocks(a.numel, [&](int64_t block, int64_t begin, int64_t end) {
             T* packed = static_cast<T*>(a.packed) + starts[block];
-            for (int64_t i = begin; i < end; i++) {
-                if (!mask[i]) continue;
-                if constexpr (pack) {
-                    *packed++ = full[i];
-                } else {
-                    full[i] = *packed++;
-                }
-            }
+            const T* const packed_end = packed + a.counts[block];
+            for_stretches(
+                begin, end, [&](int64_t i) { return mask[i] != 0; },
+                [&](int64_t i) {
+                    if (packed == packed_end) return;
+                    if constexpr (pack) {
+                        *packed = full[i];
+                    } else if constexpr (std::is_integral_v<T>) {
+                        const T chosen = T(-T(mask[i] != 0));
+                        full[i] = T((*packed & chosen) | (full[i] & T(~chosen)));
+                    } else if (mask[i]) {
+                        full[i] = *packed;
+                    }
+                    packed += mask[i] != 0;
+                });
         });
     });
 }

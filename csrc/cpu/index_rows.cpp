@@ -112,38 +112,53 @@ EMBER_INLINE void for_cut(const IndexRows& a, const Cut& cut, F&& f) {
 template <class T>
 EMBER_INLINE void add_row(T* __restrict out, const T* __restrict in, int64_t n,
                           Arithmetic<T> scale) {
-    for (int64_t i = 0; i < n; i++) out[i] = add_items(out[i], scale_item(in[i], scale));
+    if constexpr (std::is_same_v<T, Half> || std::is_same_v<T, BFloat16>) {
+        const VecF factor(scale);
+        sweep<VecF>(0, n, [&](auto at) __attribute__((always_inline)) {
+            at.store(out, at.load(out) + at.load(in) * factor);
+        });
+    } else {
+        for (int64_t i = 0; i < n; i++) out[i] = add_items(out[i], scale_item(in[i], scale));
+    }
 }
 
-// f(destination, source, destination's number) for the rows that go to [r0, r1).
+// f(destination, source, destination's number, i) for the rows that go to [r0, r1).
 template <class T, class F>
 EMBER_INLINE void for_rows(const IndexRows& a, const int64_t* index, const T* in, T* out,
                            int64_t columns, int64_t r0, int64_t r1, F&& f) {
     const int64_t bytes = columns * int64_t(sizeof(T)), ahead = rows_ahead(bytes);
+    auto row = [&](int64_t i) { return in + (a.source ? a.source[i] : i) * a.inner; };
     for (int64_t i = 0; i < a.count; i++) {
         int64_t r = index[i], soon = i + ahead < a.count ? index[i + ahead] : r1;
         if (soon >= r0 && soon < r1) {
             prefetch(out + soon * a.inner, bytes);
-            prefetch(in + (i + ahead) * a.inner, bytes);
+            prefetch(row(i + ahead), bytes);
         }
-        if (r >= r0 && r < r1) f(out + r * a.inner, in + i * a.inner, r);
+        if (r >= r0 && r < r1) f(out + r * a.inner, row(i), r, i);
     }
 }
 
 template <class T>
 void add_rows(const IndexRows& a, const int64_t* index, Arithmetic<T> alpha) {
     const T* in = static_cast<const T*>(a.in);
+    const T* factors = static_cast<const T*>(a.factors);
     T* out = static_cast<T*>(a.out);
     for_cut(a, cut_rows(a), [&](int64_t o, int64_t c0, int64_t c1, int64_t r0, int64_t r1) {
         const T* from = in + o * a.count * a.inner + c0;
         for_rows(a, index, from, out + o * a.n * a.inner + c0, c1 - c0, r0, r1,
-                 [&](T* to, const T* row, int64_t) { add_row(to, row, c1 - c0, alpha); });
+                 [&](T* to, const T* row, int64_t, int64_t i) {
+                     add_row(to, row, c1 - c0,
+                             factors ? Arithmetic<T>(alpha * read_item(factors[i])) : alpha);
+                 });
     });
 }
 
 void index_add(Context& ctx, const IndexRows& a, Number alpha) {
     if (a.outer == 0 || a.inner == 0 || a.count == 0) return;
     const int64_t* index = checked_indices(ctx, a, ErrorKind::Runtime);
+    if (a.source) {
+        check_indices(ErrorKind::Runtime, a.operation, a.source, a.count, 0, a.source_rows, 0);
+    }
     dispatch_real(a.dtype, [&](auto tag) {
         using T = typename decltype(tag)::type;
         add_rows<T>(a, index, alpha.as<Arithmetic<T>>());
@@ -164,7 +179,7 @@ void embedding_rows(const IndexRows& a, const int64_t* index, int64_t padding_in
                 memset(static_cast<void*>(out + r * a.inner + c0), 0, bytes);
             }
         }
-        auto add = [&](T* to, const T* row, int64_t r) {
+        auto add = [&](T* to, const T* row, int64_t r, int64_t) {
             if (r == padding_index) return;
             Arithmetic<T> scale = frequency ? Arithmetic<T>(1) / Arithmetic<T>(frequency[r]) : 1;
             add_row(to, row, c1 - c0, scale);

@@ -28,8 +28,26 @@ EMBER_INLINE void write_item(char* p, U x) {
     memcpy(p, &x, sizeof x);
 }
 
+// n items, all x; past the caches if told to.
 template <class U>
-void move_row(char* out, int64_t out_stride, const char* in, int64_t in_stride, int64_t n) {
+void fill_row(char* out, U x, int64_t n, bool stream) {
+    constexpr int64_t size = sizeof(U);
+    U items[EMBER_VECTOR_BYTES / size];
+    for (U& item : items) item = x;
+    const auto pattern = Vec<int64_t>::load(items);
+    const int64_t bytes = n * size, head = -reinterpret_cast<intptr_t>(out) & (sizeof items - 1);
+    int64_t i = 0;
+    if (stream && head % size == 0 && bytes > head) {
+        for (; i < head; i += size) write_item(out + i, x);
+        for (; i + int64_t(sizeof items) <= bytes; i += sizeof items) pattern.stream(out + i);
+    }
+    for (; i + int64_t(sizeof items) <= bytes; i += sizeof items) pattern.store(out + i);
+    for (; i < bytes; i += size) write_item(out + i, x);
+}
+
+template <class U>
+void move_row(char* out, int64_t out_stride, const char* in, int64_t in_stride, int64_t n,
+              bool stream) {
     constexpr int64_t size = sizeof(U);
     if (out_stride == size && in_stride == size) {
         if (n * size >= 64) {
@@ -38,8 +56,9 @@ void move_row(char* out, int64_t out_stride, const char* in, int64_t in_stride, 
         }
         for (int64_t i = 0; i < n; i++) write_item(out + i * size, read_item<U>(in + i * size));
     } else if (out_stride == size && in_stride == 0) {
-        U x = read_item<U>(in);
-        for (int64_t i = 0; i < n; i++) write_item(out + i * size, x);
+        fill_row(out, read_item<U>(in), n, stream);
+    } else if (out_stride == size && in_stride == -size) {
+        for (int64_t i = 0; i < n; i++) write_item(out + i * size, read_item<U>(in - i * size));
     } else if (out_stride == size) {
         for (int64_t i = 0; i < n; i++)
             write_item(out + i * size, read_item<U>(in + i * in_stride));
@@ -90,16 +109,44 @@ void move_transposed(const Move& m) {
     }
 }
 
+// Rows of n items each, for few of them: a call for each row would cost more than its items.
+template <class U, int n>
+void move_short_rows(const Move& m) {
+    constexpr int64_t size = sizeof(U);
+    char* out = m.out;
+    const char* in = m.in;
+    if (m.out_inner == size && m.in_inner == size) {
+        for (int64_t j = 0; j < m.outer; j++, out += m.out_outer, in += m.in_outer)
+            memcpy(out, in, size_t(n * size));
+        return;
+    }
+    for (int64_t j = 0; j < m.outer; j++, out += m.out_outer, in += m.in_outer) {
+#pragma GCC unroll 8
+        for (int i = 0; i < n; i++)
+            write_item(out + i * m.out_inner, read_item<U>(in + i * m.in_inner));
+    }
+}
+
 template <class U>
 void move_items(const Move& m) {
     constexpr int64_t size = sizeof(U);
+    switch (m.outer > 1 ? m.inner : 0) {
+        case 1: return move_short_rows<U, 1>(m);
+        case 2: return move_short_rows<U, 2>(m);
+        case 3: return move_short_rows<U, 3>(m);
+        case 4: return move_short_rows<U, 4>(m);
+        case 5: return move_short_rows<U, 5>(m);
+        case 6: return move_short_rows<U, 6>(m);
+        case 7: return move_short_rows<U, 7>(m);
+        default: break;
+    }
     if constexpr (size <= 8)
         if (m.in_outer == size && m.out_inner == size && m.in_inner != size && m.in_inner != 0 &&
             m.inner >= 8 && m.outer >= 8)
             return move_transposed<U>(m);
     for (int64_t j = 0; j < m.outer; j++)
         move_row<U>(m.out + j * m.out_outer, m.out_inner, m.in + j * m.in_outer, m.in_inner,
-                    m.inner);
+                    m.inner, m.stream);
 }
 
 struct Item16 {

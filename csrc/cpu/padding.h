@@ -68,9 +68,14 @@ EMBER_NOINLINE void pad_plane(const S* in, int64_t height, int64_t width, const 
     for (int64_t y = 0; y < p.rows; y++, out += p.row()) {
         const int64_t from = y - p.top;
         const bool inside = from >= 0 && from < height;
-        if (!inside || p.phases > 1)
+        if (!inside) {
             for (int64_t x = 0; x < p.row(); x++) out[x] = fill;
-        if (!inside) continue;
+            continue;
+        }
+        if (p.phases > 1) {
+            for (int64_t x = 0; x < begin; x++) out[p.column(x)] = fill;
+            for (int64_t x = end; x < p.row(); x++) out[p.column(x)] = fill;
+        }
         const S* row = in + from * width - p.left;
         if constexpr (std::is_same_v<S, T> && std::is_floating_point_v<T>) {
             if (p.phases == 2) {

@@ -79,16 +79,39 @@ void power(Context& context, const Plan& plan) {
         start(plan, plan.compute == DType::Float64 ? kUniformPower<double> : kUniformPower<float>);
 }
 
+template <class H>
+void halves_to_float(void* out, const void* in, int64_t n) {
+    float* d = static_cast<float*>(out);
+    const H* s = static_cast<const H*>(in);
+    int64_t i = 0;
+    for (; i + VecF::size <= n; i += VecF::size) load_as<VecF>(s + i).store(d + i);
+    if (i < n) store_first(load_first_as<VecF>(s + i, n - i), d + i, n - i);
+}
+
+template <class H>
+void float_to_halves(void* out, const void* in, int64_t n) {
+    H* d = static_cast<H*>(out);
+    const float* s = static_cast<const float*>(in);
+    int64_t i = 0;
+    for (; i + VecF::size <= n; i += VecF::size) store_as(d + i, VecF::load(s + i));
+    if (i < n) store_first_as(d + i, load_first<float>(s + i, n - i), n - i);
+}
+
 template <class F, IntegerKernels::Kernel IntegerKernels::* Integer>
 constexpr auto comparison = numeric_kernel<F, 2, Integer, 1, Result::Bool>;
 template <class F>
 constexpr auto predicate = kernel<F, 1, 1, Result::Bool>;
 template <class F>
 constexpr auto rounding = numeric_kernel<F, 1, &IntegerKernels::identity>;
+template <class F, IntegerKernels::Kernel IntegerKernels::* Integer>
+constexpr auto of_sign = numeric_kernel<F, 1, Integer, 1, Result::Same, false, true>;
 
 }  // namespace
 
 void register_pointwise_float(Table& table) {
+    pointwise_shared.halves = {halves_to_float<Half>, float_to_halves<Half>};
+    pointwise_shared.bfloats = {halves_to_float<BFloat16>, float_to_halves<BFloat16>};
+
     using I = IntegerKernels;
     constexpr Result kSame = Result::Same;
     table.set(kernels::add, numeric_kernel<Add, 2, &I::add>, kReal);
@@ -119,8 +142,8 @@ void register_pointwise_float(Table& table) {
     table.set(kernels::isneginf, predicate<IsNegativeInfinity>, kReal);
     table.set(kernels::signbit, predicate<SignBit>, kReal);
 
-    table.set(kernels::neg, numeric_kernel<Negate, 1, &I::neg>, kNumeric);
-    table.set(kernels::abs, numeric_kernel<Absolute, 1, &I::abs>, kNumeric);
+    table.set(kernels::neg, of_sign<Negate, &I::neg>, kNumeric);
+    table.set(kernels::abs, of_sign<Absolute, &I::abs>, kNumeric);
     table.set(kernels::sign, numeric_kernel<Sign, 1, &I::sign>, kReal);
     table.set(kernels::square, numeric_kernel<Square, 1, &I::square>, kReal);
     table.set(kernels::reciprocal, kernel<Reciprocal, 1>, kFloating);

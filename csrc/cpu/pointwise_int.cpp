@@ -160,6 +160,8 @@ using Greater = decltype([](auto a, auto b) { return a > b; });
 using GreaterEqual = decltype([](auto a, auto b) { return a >= b; });
 using Negate = decltype([](auto a) { return wrap_negate(a); });
 using Absolute = decltype([](auto a) { return absolute(a); });
+using NegateHalf = decltype([](uint16_t bits) { return bits ^ 0x8000; });
+using AbsoluteHalf = decltype([](uint16_t bits) { return bits & 0x7fff; });
 using Sign = decltype([](auto a) { return sign_of(a); });
 using Square = decltype([](auto a) { return wrap_multiply(a, a); });
 using Identity = decltype([](auto a) { return a; });
@@ -180,6 +182,14 @@ void bitwise_not(Context& context, const Plan& plan) {
         bits_kernel<Not, 1, false>(context, plan);
 }
 
+template <class F, class OfHalf>
+void with_halves(Context& context, const Plan& plan) {
+    if (is_integral(plan.compute)) return kernel<F, 1, 1>(context, plan);
+    DType half = plan.compute;
+    LoopInfo info{loop<OfHalf, 1, uint16_t, uint16_t, uint16_t>, half, half, half, false, 1};
+    start(plan, info);
+}
+
 constexpr IntegerKernels kIntegerKernels = {
     .add = with_bool<Add, AddBool, 2>,
     .mul = with_bool<Multiply, And, 2>,
@@ -196,8 +206,8 @@ constexpr IntegerKernels kIntegerKernels = {
     .le = comparison<LessEqual>,
     .gt = comparison<Greater>,
     .ge = comparison<GreaterEqual>,
-    .neg = kernel<Negate, 1, 1>,
-    .abs = kernel<Absolute, 1, 1>,
+    .neg = with_halves<Negate, NegateHalf>,
+    .abs = with_halves<Absolute, AbsoluteHalf>,
     .sign = with_bool<Sign, Identity, 1>,
     .square = with_bool<Square, Identity, 1>,
     .identity = with_bool<Identity, Identity, 1>,

@@ -22,7 +22,7 @@ struct LoopInfo {
     int cost;  // of an item, relative to reading and writing it
 };
 
-// What the float kernels hand integers to.
+// What the float kernels hand integers to; `neg` and `abs` take halves as well.
 struct IntegerKernels {
     using Kernel = void (*)(Context&, const Plan&);
     Kernel add, mul, floor_divide, trunc_divide, remainder, fmod, pow, maximum, minimum;
@@ -30,11 +30,18 @@ struct IntegerKernels {
     Kernel neg, abs, sign, square, identity, relu, clamp, addcmul;
 };
 
-// What the kernels of all levels call but only levels up to avx2 have: the highest of these that
-// the machine offers fills it when it registers.
+// n dense items.
+using ConvertItems = void (*)(void* out, const void* in, int64_t n);
+struct HalfConversions {
+    ConvertItems to_float, from_float;
+};
+
+// What pointwise kernels and copies share: each part is filled by the highest level that the
+// machine offers and that has it, which is avx2 for `run` and the integers.
 struct PointwiseShared {
     void (*run)(const Plan& plan, const LoopInfo& info);
     IntegerKernels integers;
+    HalfConversions halves, bfloats;  // of Half and BFloat16
 };
 extern PointwiseShared pointwise_shared;
 

@@ -56,6 +56,16 @@ EMBER_INLINE RowReader row_reader(const Pool2d& g) {
     return r;
 }
 
+// Where a row that is read has the columns of a window's taps.
+const int64_t* places_of_taps(Context& context, const Pool2d& g, const RowReader& reader) {
+    int64_t* places = context.scratch_of<int64_t>(g.kernel[1]);
+    for (int64_t s = 0; s < g.kernel[1]; s++) {
+        const int64_t column = s * g.dilation[1];
+        places[s] = reader.copies ? reader.padding.column(column) : column;
+    }
+    return places;
+}
+
 // `count` items, `step` apart, from p.
 template <class T>
 EMBER_INLINE Vec<T> read_items(const T* p, int64_t step, int64_t count) {
@@ -137,6 +147,7 @@ void max_as(Context& context, const Pool2d& g) {
     I* first_column = context.scratch_of<I>(g.out_w + kLanes);
     for (int64_t x = 0; x < g.out_w; x++)
         first_column[x] = I(first_tap(x * g.stride[1] - g.pad[1], g.dilation[1]) * g.dilation[1]);
+    const int64_t* place = places_of_taps(context, g, reader);
     Vec<I> lane;
     for (int i = 0; i < kLanes; i++) lane.v[i] = I(i * g.stride[1]);
 
@@ -155,15 +166,18 @@ void max_as(Context& context, const Pool2d& g) {
                     const int64_t row = top + r * g.dilation[0];
                     if (row >= g.h) break;
                     for (int64_t s = 0; s < g.kernel[1]; s++) {
-                        const int64_t column = s * g.dilation[1];
-                        const T* from = items + row * length + x * reader.step +
-                                        (reader.copies ? reader.padding.column(column) : column);
+                        const T* from = items + row * length + x * reader.step + place[s];
                         const V value = read_items(from, reader.step, count);
+                        if (!indices) {
+                            best = maximum(value, best);
+                            continue;
+                        }
                         auto better = value > best;
                         if constexpr (std::is_floating_point_v<T>)
                             better = better | (value != value);
                         best = select(better, value, best);
-                        tap = select(better, Vec<I>(I(r * g.dilation[0] * g.w + column)), tap);
+                        tap = select(better, Vec<I>(I(r * g.dilation[0] * g.w + s * g.dilation[1])),
+                                     tap);
                     }
                 }
                 const int64_t at = y * g.out_w + x;
@@ -262,6 +276,7 @@ void avg_as(Context& context, const Pool2d& g) {
     constexpr int64_t kLanes = V::size;
     const RowReader reader = row_reader<S, T>(g);
     const int64_t length = reader.padding.row();
+    const int64_t* place = places_of_taps(context, g, reader);
     T* counted = context.scratch_of<T>(g.out_w + kLanes);
     for (int64_t x = 0; x < g.out_w; x++) counted[x] = T(most(Window(g, 1, x).counted, 1));
 
@@ -274,8 +289,7 @@ void avg_as(Context& context, const Pool2d& g) {
                 V sum{Raw<T>{}};
                 for (int64_t row = rows.begin; row < rows.end; row++)
                     for (int64_t s = 0; s < g.kernel[1]; s++)
-                        sum += read_items(items + row * length + x * reader.step +
-                                              (reader.copies ? reader.padding.column(s) : s),
+                        sum += read_items(items + row * length + x * reader.step + place[s],
                                           reader.step, count);
                 V divisor = V(T(g.divisor));
                 if (g.divisor == 0)

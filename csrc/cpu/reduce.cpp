@@ -5,9 +5,10 @@
 namespace ember::cpu::EMBER_LEVEL {
 namespace {
 
-template <template <class> class K>
+// `narrow` is how many bytes integers may have for a block's result to fit int32.
+template <template <class> class K, int narrow>
 void simple(Context& ctx, const ReducePlan& p, double param) {
-    dispatch_compute(p, [&](auto tag) {
+    dispatch_compute<narrow>(p, [&](auto tag) {
         using C = typename decltype(tag)::type;
         reduce<Simple<C, K<C>>>(ctx, p, param);
     });
@@ -15,8 +16,15 @@ void simple(Context& ctx, const ReducePlan& p, double param) {
 
 template <template <class> class K>
 void arg(Context& ctx, const ReducePlan& p, int64_t* indices) {
-    dispatch_compute(
+    dispatch_compute<4>(
         p, [&](auto tag) { reduce<Arg<typename decltype(tag)::type, K>>(ctx, p, 0, indices); });
+}
+
+void nansum(Context& ctx, const ReducePlan& p, double param) {
+    dispatch_float_compute(p, [&](auto tag) {
+        using C = typename decltype(tag)::type;
+        reduce<Simple<C, NanSum<C>>>(ctx, p, param);
+    });
 }
 
 template <template <class> class Impl>
@@ -43,12 +51,13 @@ void norm(Context& ctx, const ReducePlan& p, double param) {
 }  // namespace
 
 void register_reduce(Table& table) {
-    table.set(kernels::sum, simple<Sum>, kReal);
-    table.set(kernels::prod, simple<Prod>, kReal);
-    table.set(kernels::max, simple<Max>, kReal);
-    table.set(kernels::min, simple<Min>, kReal);
-    table.set(kernels::any, simple<Any>, kReal);
-    table.set(kernels::all, simple<All>, kReal);
+    table.set(kernels::sum, simple<Sum, 2>, kReal);
+    table.set(kernels::nansum, nansum, kFloating);
+    table.set(kernels::prod, simple<Prod, 0>, kReal);
+    table.set(kernels::max, simple<Max, 4>, kReal);
+    table.set(kernels::min, simple<Min, 4>, kReal);
+    table.set(kernels::any, simple<Any, 4>, kReal);
+    table.set(kernels::all, simple<All, 4>, kReal);
     table.set(kernels::norm, norm, kFloating);
     table.set(kernels::variance, floating<Variance>, kFloating);
     table.set(kernels::logsumexp, floating<LogSumExp>, kFloating);

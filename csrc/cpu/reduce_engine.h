@@ -8,9 +8,9 @@
 #include "cpu/vec.h"
 #include "cpu/walk.h"
 
-// How any reduction runs over a ReducePlan. An operation works on one compute type (float, double
-// or int64; items of other dtypes are converted into a buffer in cache) and knows how to take a
-// block of consecutive items into a partial result (`absorb`), and rows of many columns into as
+// How any reduction runs over a ReducePlan. An operation works on one compute type (float, double,
+// int64 or int32; items of other dtypes are converted into a buffer in cache) and knows how to take
+// a block of consecutive items into a partial result (`absorb`), and rows of many columns into as
 // many partial results (`tile`). `combine` joins partial results, `store` writes results made of
 // them. All cuts depend on sizes alone, and so does the order of every sum.
 //
@@ -86,6 +86,8 @@ EMBER_INLINE void set_input(Operation& op, DType dtype) {
     };
     if constexpr (std::is_same_v<C, int64_t>) {
         dispatch<bool, uint8_t, int8_t, int16_t, int32_t, int64_t>(dtype, pick);
+    } else if constexpr (std::is_same_v<C, int32_t>) {
+        dispatch<bool, uint8_t, int8_t, int16_t, int32_t>(dtype, pick);
     } else if constexpr (std::is_same_v<C, float>) {
         dispatch<Half, BFloat16, float>(dtype, pick);
     } else {
@@ -93,9 +95,14 @@ EMBER_INLINE void set_input(Operation& op, DType dtype) {
     }
 }
 
-// Calls f with the type a reduction of this dtype computes in: float64 also where the result is.
-template <class F>
+// Calls f with the type a reduction of this dtype computes in: float64 also where the result is,
+// int32 for integers of at most `narrow` bytes.
+template <int narrow, class F>
 EMBER_INLINE void dispatch_compute(const ReducePlan& p, F&& f) {
+    if constexpr (narrow > 0) {
+        if (is_integral(p.in_dtype) && item_size(p.in_dtype) <= narrow)
+            return f(TypeTag<int32_t>{});
+    }
     if (is_integral(p.in_dtype)) return f(TypeTag<int64_t>{});
     if (p.in_dtype == DType::Float64 || p.out_dtype == DType::Float64) return f(TypeTag<double>{});
     f(TypeTag<float>{});

@@ -109,23 +109,7 @@ private:
     }
 };
 
-// Integers wrap.
-template <class C>
-EMBER_INLINE Vec<C> wrapping_add(Vec<C> a, Vec<C> b) {
-    if constexpr (std::is_integral_v<C>) {
-        return bit_cast<C>(bit_cast<uint64_t>(a) + bit_cast<uint64_t>(b));
-    }
-    return a + b;
-}
-template <class C>
-EMBER_INLINE Vec<C> wrapping_mul(Vec<C> a, Vec<C> b) {
-    if constexpr (std::is_integral_v<C>) {
-        return bit_cast<C>(bit_cast<uint64_t>(a) * bit_cast<uint64_t>(b));
-    }
-    return a * b;
-}
-
-// Blocks and tiles sum in vectors of C; what they give is summed in float64.
+// Blocks and tiles sum in vectors of C; what they give is summed in float64 or int64.
 template <class C>
 struct Sum {
     double param;  // unused
@@ -133,8 +117,8 @@ struct Sum {
     using Part = Result<C>;
     static constexpr C pad() { return 0; }
     static EMBER_INLINE C start() { return 0; }
-    EMBER_INLINE V step(V a, V x) const { return wrapping_add(a, x); }
-    EMBER_INLINE V merge(V a, V b) const { return wrapping_add(a, b); }
+    EMBER_INLINE V step(V a, V x) const { return a + x; }
+    EMBER_INLINE V merge(V a, V b) const { return a + b; }
     static EMBER_INLINE Part join(Part a, Part b) {
         if constexpr (std::is_integral_v<Part>) return Part(uint64_t(a) + uint64_t(b));
         return a + b;
@@ -146,14 +130,20 @@ struct Sum {
 };
 
 template <class C>
+struct NanSum : Sum<C> {
+    using V = Vec<C>;
+    EMBER_INLINE V step(V a, V x) const { return a + select(x == x, x, V(C(0))); }
+};
+
+template <class C>
 struct Prod {
     double param;  // unused
     using V = Vec<C>;
     using Part = Result<C>;
     static constexpr C pad() { return 1; }
     static EMBER_INLINE C start() { return 1; }
-    EMBER_INLINE V step(V a, V x) const { return wrapping_mul(a, x); }
-    EMBER_INLINE V merge(V a, V b) const { return wrapping_mul(a, b); }
+    EMBER_INLINE V step(V a, V x) const { return a * x; }
+    EMBER_INLINE V merge(V a, V b) const { return a * b; }
     static EMBER_INLINE Part join(Part a, Part b) {
         if constexpr (std::is_integral_v<Part>) return Part(uint64_t(a) * uint64_t(b));
         return a * b;

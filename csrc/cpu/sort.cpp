@@ -14,11 +14,13 @@ constexpr int64_t kChunk = 64 * 1024;  // items of a row that one task moves
 constexpr int64_t kMaxChunks = 16;     // of a row
 constexpr int64_t kRowTasks = 16;      // each has its own scratch
 
+// The first `kept` of n items come in order; others are lost.
 template <class Item>
-EMBER_INLINE void insertion_sort(Item* items, int64_t n) {
+EMBER_INLINE void insertion_sort(Item* items, int64_t n, int64_t kept) {
     for (int64_t i = 1; i < n; i++) {
         Item x = items[i];
-        int64_t j = i;
+        int64_t j = i < kept ? i : kept - 1;
+        if (i >= kept && !x.before(items[j])) continue;
         for (; j > 0 && x.before(items[j - 1]); j--) items[j] = items[j - 1];
         items[j] = x;
     }
@@ -29,7 +31,7 @@ EMBER_INLINE void insertion_sort(Item* items, int64_t n) {
 template <class Item>
 Item* radix_sort(Item* items, Item* other, int64_t n, int key_bytes) {
     if (n <= kFewItems) {
-        insertion_sort(items, n);
+        insertion_sort(items, n, n);
         return items;
     }
     int64_t chunks = (n + kChunk - 1) / kChunk;
@@ -81,7 +83,7 @@ Item nth_item(const Item* items, Item* other, int64_t n, int64_t k) {
     }
     if (items != other)
         for (int64_t i = 0; i < n; i++) other[i] = items[i];
-    insertion_sort(other, n);
+    insertion_sort(other, n, k + 1);
     return other[k];
 }
 
@@ -160,7 +162,7 @@ template <class Item, class K>
 int64_t gather_candidates(const K& keys, const typename K::Bits* in, int64_t n, int64_t k,
                           Item* items, Item* other, int64_t capacity) {
     using U = typename K::Bits;
-    constexpr int64_t block = 64;
+    constexpr int64_t block = 16;
     int64_t count = 0;
     bool bounded = false;
     U bound = 0;
@@ -268,28 +270,63 @@ void sort_rows(Context& context, const Sort& a) {
     });
 }
 
+constexpr int64_t kSearched = 128;  // values that are searched side by side
+
+// For each of n keys, how many of a row's keys stand before it: row(i) < key, or with `right` <=.
+// A short row is counted through, a long one halved, by all keys in step and without branches.
+template <bool right, class U, class Row>
+EMBER_INLINE void count_before(const U* keys, int64_t n, int64_t row_size, Row&& row,
+                               int64_t* places) {
+    auto before = [](U at, U key) { return right ? at <= key : at < key; };
+    if (row_size <= 64) {
+        U counts[kSearched] = {};
+        for (int64_t k = 0; k < row_size; k++) {
+            const U at = row(k);
+            for (int64_t i = 0; i < kSearched; i++) counts[i] = U(counts[i] + before(at, keys[i]));
+        }
+        for (int64_t i = 0; i < n; i++) places[i] = int64_t(counts[i]);
+        return;
+    }
+    for (int64_t i = 0; i < n; i++) places[i] = 0;
+    for (int64_t left = row_size; left > 0; left -= (left + 1) / 2) {
+        const int64_t half = (left + 1) / 2;
+        for (int64_t i = 0; i < n; i++)
+            places[i] += before(row(places[i] + half - 1), keys[i]) ? half : 0;
+    }
+}
+
 void searchsorted(Context&, const kernels::Search& a) {
     with_keys(a.dtype, false, [&](auto keys) {
         using U = typename decltype(keys)::Bits;
-        const U* values = static_cast<const U*>(a.values);
+        const int64_t row_values = a.one_row ? a.rows * a.count : a.count;
         parallel_for(a.rows * a.count, 4096, [&](int64_t begin, int64_t end) {
-            for (int64_t i = begin; i < end; i++) {
-                int64_t start = a.one_row ? 0 : i / a.count * a.n;
-                const U* row = static_cast<const U*>(a.sorted) + start;
-                const int64_t* sorter = a.sorter ? a.sorter + start : nullptr;
-                U key = keys(values[i]);
-                int64_t low = 0, left = a.n;
-                while (left > 0) {
-                    int64_t half = left / 2;
-                    U at = keys(row[sorter ? sorter[low + half] : low + half]);
-                    bool up = a.right ? at <= key : at < key;
-                    low = up ? low + half + 1 : low;
-                    left = up ? left - half - 1 : half;
-                }
-                if (a.out_dtype == DType::Int32)
-                    static_cast<int32_t*>(a.out)[i] = int32_t(low);
+            U wanted[kSearched] = {};
+            int64_t places[kSearched];
+            for (int64_t i = begin; i < end;) {
+                const int64_t r = i / row_values, row_end = (r + 1) * row_values;
+                int64_t n = (row_end < end ? row_end : end) - i;
+                if (n > kSearched) n = kSearched;
+                const U* sorted = static_cast<const U*>(a.sorted) + r * a.n;
+                const int64_t* sorter = a.sorter ? a.sorter + r * a.n : nullptr;
+                for (int64_t j = 0; j < n; j++)
+                    wanted[j] = keys(static_cast<const U*>(a.values)[i + j]);
+                auto find = [&](auto&& row) {
+                    if (a.right)
+                        count_before<true>(wanted, n, a.n, row, places);
+                    else
+                        count_before<false>(wanted, n, a.n, row, places);
+                };
+                if (sorter)
+                    find([&](int64_t k) { return keys(sorted[sorter[k]]); });
                 else
-                    static_cast<int64_t*>(a.out)[i] = low;
+                    find([&](int64_t k) { return keys(sorted[k]); });
+                for (int64_t j = 0; j < n; j++) {
+                    if (a.out_dtype == DType::Int32)
+                        static_cast<int32_t*>(a.out)[i + j] = int32_t(places[j]);
+                    else
+                        static_cast<int64_t*>(a.out)[i + j] = places[j];
+                }
+                i += n;
             }
         });
     });

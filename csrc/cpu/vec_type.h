@@ -350,6 +350,10 @@ EMBER_INLINE Vec<T> max(Vec<T> a, Vec<T> b) {
 #if defined(__AVX512F__)
     if constexpr (std::is_same_v<T, float>) return {_mm512_max_ps(a.v, b.v)};
     if constexpr (std::is_same_v<T, double>) return {_mm512_max_pd(a.v, b.v)};
+    if constexpr (std::is_same_v<T, int32_t>)
+        return {(Raw<T>)_mm512_max_epi32((__m512i)a.v, (__m512i)b.v)};
+    if constexpr (std::is_same_v<T, int64_t>)
+        return {(Raw<T>)_mm512_max_epi64((__m512i)a.v, (__m512i)b.v)};
 #elif defined(__AVX2__)
     if constexpr (std::is_same_v<T, float>) return {_mm256_max_ps(a.v, b.v)};
     if constexpr (std::is_same_v<T, double>) return {_mm256_max_pd(a.v, b.v)};
@@ -364,6 +368,10 @@ EMBER_INLINE Vec<T> min(Vec<T> a, Vec<T> b) {
 #if defined(__AVX512F__)
     if constexpr (std::is_same_v<T, float>) return {_mm512_min_ps(a.v, b.v)};
     if constexpr (std::is_same_v<T, double>) return {_mm512_min_pd(a.v, b.v)};
+    if constexpr (std::is_same_v<T, int32_t>)
+        return {(Raw<T>)_mm512_min_epi32((__m512i)a.v, (__m512i)b.v)};
+    if constexpr (std::is_same_v<T, int64_t>)
+        return {(Raw<T>)_mm512_min_epi64((__m512i)a.v, (__m512i)b.v)};
 #elif defined(__AVX2__)
     if constexpr (std::is_same_v<T, float>) return {_mm256_min_ps(a.v, b.v)};
     if constexpr (std::is_same_v<T, double>) return {_mm256_min_pd(a.v, b.v)};

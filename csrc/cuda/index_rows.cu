@@ -58,9 +58,11 @@ struct Adds {
         Compute<T> scale;
         const int64_t* frequency;  // or null: rows divide by how often they come
         EMBER_DEVICE void operator()(int64_t row, int64_t item, int64_t e) const {
-            int64_t o = e / a.inner, c = e % a.inner;
-            T x = static_cast<const T*>(a.in)[(o * a.count + item) * a.inner + c];
+            int64_t o = e / a.inner, c = e % a.inner, from = item;
+            if (a.source && (from = a.source[item]) < 0) return;
+            T x = static_cast<const T*>(a.in)[(o * a.count + from) * a.inner + c];
             Compute<T> s = scale;
+            if (a.factors) s *= widen(static_cast<const T*>(a.factors)[item]);
             if (frequency) s /= Compute<T>(frequency[row]);
             if (s != Compute<T>(1)) x = scale_item(x, s);
             add_item<atomic>(static_cast<T*>(a.out)[(o * a.n + row) * a.inner + c], x);
@@ -68,9 +70,17 @@ struct Adds {
     };
 };
 
-void index_add(Context& context, const IndexRows& a, Number alpha) {
+void index_add(Context& context, const IndexRows& given, Number alpha) {
+    IndexRows a = given;
     if (a.outer == 0 || a.inner == 0 || a.count == 0) return;
     const int64_t* rows = rows_of(context, a, kIndexRuntime);
+    if (a.source) {
+        IndexRows sources = a;
+        sources.index = a.source;
+        sources.index_dtype = DType::Int64;
+        sources.n = a.source_rows;
+        a.source = rows_of(context, sources, kIndexRuntime);
+    }
     dispatch_real(a.dtype, [&](auto tag) {
         using T = typename decltype(tag)::type;
         add_to_slots<Adds<T>::template To>(context, rows, a.count, a.outer * a.inner, a,

@@ -29,6 +29,13 @@ struct Sum : Numeric<C> {
 };
 
 template <class C>
+struct NanSum : Sum<C> {
+    EMBER_DEVICE void add(C& acc, C x, int64_t) const {
+        if (x == x) acc += x;
+    }
+};
+
+template <class C>
 struct Prod : Numeric<C> {
     EMBER_DEVICE C init() const { return 1; }
     EMBER_DEVICE void add(C& acc, C x, int64_t) const { acc *= x; }
@@ -206,6 +213,7 @@ void logsumexp(Context& context, const ReducePlan& p, double) {
 
 void register_reduce(const Table& table) {
     table.set(kernels::sum, simple<Sum>, kReal);
+    table.set(kernels::nansum, simple<NanSum>, kFloating);
     table.set(kernels::prod, simple<Prod>, kReal);
     table.set(kernels::max, simple<Max>, kReal);
     table.set(kernels::min, simple<Min>, kReal);

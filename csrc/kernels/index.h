@@ -4,8 +4,8 @@
 #include "core/view.h"
 
 // Reading and writing at positions that an index tensor gives. Indices are int64, or int32 too
-// where a struct has `index_dtype`. Every kernel checks all indices before it writes; sums add in
-// the order of the indices, whatever the number of threads.
+// where a struct has `index_dtype`. Every kernel that writes where an index says checks all indices
+// before; sums add in the order of the indices, whatever the number of threads.
 namespace ember::kernels {
 
 // Slices of one dimension of a dense tensor, picked or added to by a vector of indices.
@@ -16,13 +16,17 @@ struct IndexRows {
     int64_t outer = 1, n = 0, count = 0, inner = 1;
     const void* index = nullptr;  // (count,)
     DType index_dtype = DType::Int64;
+    const int64_t* source = nullptr;  // (count,) rows of `in`, which has `source_rows` of them
+    int64_t source_rows = 0;
+    const void* factors = nullptr;  // (count,)
     const void* in = nullptr;
     void* out = nullptr;
     DType dtype = DType::Float32;
 };
 // in (outer, n, inner), out (outer, count, inner)
 extern Slot<void(Context&, const IndexRows&)> index_select;
-// in (outer, count, inner), out (outer, n, inner) += alpha * in
+// in (outer, count, inner), out (outer, n, inner) += alpha * in. It alone knows `source`, where the
+// i-th row to add is source[i] of in (1, source_rows, inner), and `factors` of these rows.
 extern Slot<void(Context&, const IndexRows&, Number alpha)> index_add;
 // in: the result's gradient (count, inner); out (n, inner) is filled, zeros included; outer is 1.
 // Rows of `padding_index` (-1: none) get no gradient; `scale_by_frequency` divides by occurrences.

@@ -11,6 +11,7 @@ namespace ember::kernels {
 using Reduce = Slot<void(Context&, const ReducePlan&, double param)>;
 
 extern Reduce sum;       // times param (mean passes 1/n)
+extern Reduce nansum;    // the same, of what is not NaN
 extern Reduce prod;      // param unused, as below
 extern Reduce max, min;  // NaN wins
 extern Reduce any, all;  // write bool (uint8 for a uint8 input)

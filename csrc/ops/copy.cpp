@@ -136,21 +136,21 @@ Tensor empty_in(IntSpan sizes, TensorOptions options, MemoryFormat format) {
     return empty_strided(sizes, strides_of(sizes, format), options);
 }
 
+Tensor empty_in_given(const char* name, IntSpan sizes, TensorOptions options, MemoryFormat format) {
+    bool three = format == MemoryFormat::ChannelsLast3d;
+    EMBER_CHECK(
+        (format != MemoryFormat::ChannelsLast && !three) || int(sizes.size()) == (three ? 5 : 4),
+        "%s: memory format channels_last%s needs a rank %d tensor, got %d dims", name,
+        three ? "_3d" : "", three ? 5 : 4, int(sizes.size()));
+    checked_numel(name, sizes, options.dtype);
+    return empty_in(sizes, options, format);
+}
+
 Tensor clone(const Tensor& x, std::optional<MemoryFormat> memory_format) {
     MemoryFormat format = memory_format.value_or(MemoryFormat::Preserve);
-    Tensor out;
-    if (format == MemoryFormat::Preserve) {
-        out = empty_like(x);
-    } else if (format == MemoryFormat::Contiguous) {
-        out = empty(x.sizes(), x.options());
-    } else {
-        bool three = format == MemoryFormat::ChannelsLast3d;
-        EMBER_CHECK(x.dim() == (three ? 5 : 4),
-                    "clone: memory format channels_last%s needs a rank %d "
-                    "tensor, got %d dims",
-                    three ? "_3d" : "", three ? 5 : 4, x.dim());
-        out = empty_in(x.sizes(), x.options(), format);
-    }
+    Tensor out = format == MemoryFormat::Preserve
+                     ? empty_like(x)
+                     : empty_in_given("clone", x.sizes(), x.options(), format);
     convert_into(out, x);
     if (needs_grad(x))
         record("CloneBackward0", out, {x}, [](Backward& bw, const Tensor& g) { bw.set(0, g); });

@@ -13,6 +13,8 @@ Tensor clone(const Tensor& x, std::optional<MemoryFormat> memory_format);
 MemoryFormat format_of(const Tensor& x);
 Dims strides_of(IntSpan sizes, MemoryFormat format);
 Tensor empty_in(IntSpan sizes, TensorOptions options, MemoryFormat format);
+// The same for a format that a caller of operation `name` gave: raises where it needs another rank.
+Tensor empty_in_given(const char* name, IntSpan sizes, TensorOptions options, MemoryFormat format);
 Tensor contiguous(const Tensor& x, MemoryFormat memory_format = MemoryFormat::Contiguous);
 // Writes src, broadcast and converted, over self. Returns self.
 Tensor copy_(const Tensor& self, const Tensor& src, bool non_blocking = false);

@@ -52,16 +52,13 @@ Tensor filled(const char* name, const Dims& size, Number value, std::optional<DT
     return full(size, value, options);
 }
 
-Tensor like(const Tensor& x, std::optional<DType> dtype, std::optional<Device> device,
-            std::optional<MemoryFormat> memory_format) {
+Tensor like(const char* name, const Tensor& x, std::optional<DType> dtype,
+            std::optional<Device> device, std::optional<MemoryFormat> memory_format) {
     DType d = dtype.value_or(x.dtype());
     MemoryFormat format = memory_format.value_or(MemoryFormat::Preserve);
     if (format == MemoryFormat::Preserve && (!device || resolve_device(*device) == x.device()))
         return empty_like(x, d);
-    Tensor out = empty(x.sizes(), {d, device.value_or(x.device())});
-    return format == MemoryFormat::Contiguous || format == MemoryFormat::Preserve
-               ? out
-               : clone(out, format);
+    return empty_in_given(name, x.sizes(), {d, device.value_or(x.device())}, format);
 }
 
 }  // namespace
@@ -88,9 +85,11 @@ Tensor full(IntSpan sizes, Number value, TensorOptions options) {
 
 Tensor empty_op(const Dims& size, std::optional<DType> dtype, std::optional<Device> device,
                 bool requires_grad, std::optional<MemoryFormat> memory_format) {
-    Tensor t = empty(size, options_of(dtype, device));
-    if (memory_format && *memory_format != MemoryFormat::Contiguous) t = clone(t, memory_format);
-    return with_grad(t, requires_grad);
+    MemoryFormat format = memory_format.value_or(MemoryFormat::Contiguous);
+    EMBER_CHECK(format != MemoryFormat::Preserve,
+                "empty: unsupported memory format option Preserve");
+    return with_grad(empty_in_given("empty", size, options_of(dtype, device), format),
+                     requires_grad);
 }
 
 Tensor zeros_op(const Dims& size, std::optional<DType> dtype, std::optional<Device> device) {
@@ -113,13 +112,13 @@ Tensor empty_strided_op(const Dims& size, const Dims& stride, std::optional<DTyp
 
 Tensor empty_like_op(const Tensor& input, std::optional<DType> dtype, std::optional<Device> device,
                      bool requires_grad, std::optional<MemoryFormat> memory_format) {
-    return with_grad(like(input, dtype, device, memory_format), requires_grad);
+    return with_grad(like("empty_like", input, dtype, device, memory_format), requires_grad);
 }
 
 Tensor full_like(const Tensor& input, Number fill_value, std::optional<DType> dtype,
                  std::optional<Device> device, bool requires_grad,
                  std::optional<MemoryFormat> memory_format) {
-    Tensor t = like(input, dtype, device, memory_format);
+    Tensor t = like("full_like", input, dtype, device, memory_format);
     check_number_fits("full_like", wrapped_number(fill_value), t.dtype());
     fill(t, fill_value);
     return with_grad(t, requires_grad);

@@ -47,6 +47,10 @@ Tensor scatter_reduce(const Tensor& x, int64_t dim, const Tensor& index, const T
 // By a vector of indices along dim; reduce: prod, mean, amax, amin.
 Tensor index_reduce(const Tensor& x, int64_t dim, const Tensor& index, const Tensor& source,
                     std::string_view reduce, bool include_self, const Dest& dest = {});
+// Row to[i] of the result (count, d) gets factors[i], or 1, times row from[i] of x (n, d), for all
+// i in order: sums of picked rows, and their own gradient.
+Tensor sum_rows(const Tensor& x, const Tensor& from, const Tensor& to, int64_t count,
+                const Tensor& factors);
 
 // ---- Masks
 
@@ -56,6 +60,7 @@ Tensor masked_select(const Tensor& x, const Tensor& mask, const Dest& dest = {})
 Tensor masked_scatter(const Tensor& x, const Tensor& mask, const Tensor& source,
                       const Dest& dest = {});
 Tensor nonzero(const Tensor& x, const Dest& dest = {});  // (count, x.dim())
+int64_t nonzero_total(const Tensor& x);                  // of real dtypes
 std::vector<Tensor> nonzero_tuple(const Tensor& x);      // x.dim() vectors; one for a zero-dim x
 
 // ---- Advanced indexing

@@ -136,6 +136,8 @@ Tensor masked_scatter(const Tensor& x, const Tensor& mask, const Tensor& source,
     return out;
 }
 
+int64_t nonzero_total(const Tensor& x) { return Counts(dense(x)).total; }
+
 Tensor nonzero(const Tensor& x, const Dest& dest) {
     if (dest.fresh()) return transpose(nonzero_items(x, true), 0, 1);
     const Tensor& out = dest.tensor();

@@ -7,12 +7,14 @@
 #include "ops/copy.h"
 #include "ops/factory.h"
 #include "ops/formula.h"
+#include "ops/index.h"
 #include "ops/reduce.h"
 #include "ops/view.h"
 
 namespace ember::kernels {
 
 EMBER_SLOT(sum)
+EMBER_SLOT(nansum)
 EMBER_SLOT(prod)
 EMBER_COMPLEX_SLOT(prod)
 EMBER_SLOT(max)
@@ -120,9 +122,10 @@ DType sum_type(const Tensor& x, std::optional<DType> dtype, const Dest& dest) {
     return is_integral(x.dtype()) ? DType::Int64 : x.dtype();
 }
 
-// Sums in `dtype`, scaled: the body of sum and mean.
-Tensor scaled_sum(const char* name, const Tensor& x, const Reduced& reduced, bool keepdim,
-                  DType dtype, double scale, const Dest& dest) {
+// Sums in `dtype`, scaled: the body of sum, mean and nansum.
+Tensor scaled_sum(const kernels::Reduce& slot, const char* name, const Tensor& x,
+                  const Reduced& reduced, bool keepdim, DType dtype, double scale,
+                  const Dest& dest) {
     bool direct = x.dtype() == dtype || (is_integral(x.dtype()) && dtype == DType::Int64);
     Tensor input = direct ? x : to_dtype(x, dtype);
     if (EMBER_UNLIKELY(is_complex(dtype))) {  // the parts apart
@@ -130,13 +133,12 @@ Tensor scaled_sum(const char* name, const Tensor& x, const Reduced& reduced, boo
         Reduced of_parts = reduced;
         if (of_parts.ndim++ == 0) of_parts.marked[0] = false;  // a zero-dim tensor has no dim 0
         Tensor parts = parts_of(input);
-        Tensor out =
-            joined(reduce(kernels::sum, name, parts, of_parts, keepdim, parts.dtype(), scale, {}));
+        Tensor out = joined(reduce(slot, name, parts, of_parts, keepdim, parts.dtype(), scale, {}));
         if (dest.fresh()) return out;
         Tensor to = output(name, input, reduced, keepdim, dtype, dest);
         return copy_(to, out);
     }
-    return reduce(kernels::sum, name, input, reduced, keepdim, dtype, scale, dest);
+    return reduce(slot, name, input, reduced, keepdim, dtype, scale, dest);
 }
 
 void check_not_empty(const char* name, const Tensor& x, const Reduced& reduced,
@@ -156,7 +158,8 @@ void check_not_empty(const char* name, const Tensor& x, const Reduced& reduced,
 Tensor sum(const Tensor& x, const std::optional<Dims>& dim, bool keepdim,
            std::optional<DType> dtype, const Dest& dest) {
     Reduced reduced("sum", x, span_of(dim));
-    Tensor out = scaled_sum("sum", x, reduced, keepdim, sum_type(x, dtype, dest), 1, dest);
+    Tensor out =
+        scaled_sum(kernels::sum, "sum", x, reduced, keepdim, sum_type(x, dtype, dest), 1, dest);
     if (needs_grad(x))
         record(dim ? "SumBackward1" : "SumBackward0", out, {x},
                [reduced, keepdim, shape = Dims(x.sizes())](Backward& bw, const Tensor& g) {
@@ -175,7 +178,8 @@ Tensor mean(const Tensor& x, const std::optional<Dims>& dim, bool keepdim,
         dtype_name(d));
     Reduced reduced("mean", x, span_of(dim));
     double scale = 1 / double(reduced.numel);
-    Tensor out = scaled_sum("mean", x, reduced, keepdim, d, reduced.numel ? scale : NAN, dest);
+    Tensor out =
+        scaled_sum(kernels::sum, "mean", x, reduced, keepdim, d, reduced.numel ? scale : NAN, dest);
     if (needs_grad(x))
         record(dim ? "MeanBackward1" : "MeanBackward0", out, {x},
                [reduced, keepdim, scale, shape = Dims(x.sizes())](Backward& bw, const Tensor& g) {
@@ -556,35 +560,29 @@ Tensor sum_to_size(const Tensor& x, const Dims& size) {
 Tensor count_nonzero(const Tensor& x, const std::optional<Dims>& dim) {
     Reduced("count_nonzero", x, span_of(dim));  // checks the dims
     GradModeGuard no_grad(false);
+    if (span_of(dim).empty() && x.device().is_cpu() && !is_complex(x.dtype()))
+        return full({}, number(nonzero_total(x)), {DType::Int64, x.device()});
     return sum(ne(x, wrapped_number(number(int64_t(0)))), dim, false, std::nullopt, {});
 }
 
-namespace {
-
-// 0 for NaN. What is left out gets 0 times its gradient.
-Tensor without_nan(const char* name, const Tensor& x, const std::optional<Dims>& dim) {
-    for (int64_t d : dim ? *dim : Dims()) wrap_dim(name, d, x.dim());
-    EMBER_CHECK(!is_complex(x.dtype()), "%s: does not support complex inputs", name);
-    if (!is_floating(x.dtype())) return x;
-    Tensor out = [&] {
-        GradModeGuard no_grad(false);
-        return where(isnan(x), wrapped_number(number(0.0)), x);
-    }();
-    if (needs_grad(x))
-        record("NansumBackward0", out, {x},
-               [kept = logical_not(isnan(x), {})](Backward& bw, const Tensor& g) {
-                   bw.set(0, mul(g, to_dtype(kept, g.dtype())));
-               });
-    return out;
-}
-
-}  // namespace
-
+// What is left out gets 0 times its gradient.
 Tensor nansum(const Tensor& x, const std::optional<Dims>& dim, bool keepdim,
               std::optional<DType> dtype, const Dest& dest) {
+    const char* name = "nansum";
+    Reduced reduced(name, x, span_of(dim));
+    EMBER_CHECK(!is_complex(x.dtype()), "%s: does not support complex inputs", name);
     if (!dest.fresh() && !dtype && is_floating(x.dtype()))
-        check_out("nansum", dest.tensor(), x.dtype(), needs_grad(x));
-    return sum(without_nan("nansum", x, dim), dim, keepdim, dtype, dest);
+        check_out(name, dest.tensor(), x.dtype(), needs_grad(x));
+    DType d = sum_type(x, dtype, dest);
+    if (!is_floating(x.dtype()) || !is_floating(d)) return sum(x, dim, keepdim, dtype, dest);
+    Tensor out = scaled_sum(kernels::nansum, name, x, reduced, keepdim, d, 1, dest);
+    if (needs_grad(x))
+        record("NansumBackward0", out, {x},
+               [reduced, keepdim, x = Saved(x)](Backward& bw, const Tensor& g) {
+                   Tensor kept = to_dtype(logical_not(isnan(x.get(bw)), {}), g.dtype());
+                   bw.set(0, mul(with_dims(g, reduced, keepdim), kept));
+               });
+    return out;
 }
 
 Tensor nanmean(const Tensor& x, const std::optional<Dims>& dim, bool keepdim,
@@ -592,7 +590,8 @@ Tensor nanmean(const Tensor& x, const std::optional<Dims>& dim, bool keepdim,
     EMBER_CHECK(is_floating(x.dtype()),
                 "nanmean: expected input to have floating point dtype but got %s",
                 dtype_name(x.dtype()));
-    Tensor total = sum(without_nan("nanmean", x, dim), dim, keepdim, dtype, {});
+    Reduced("nanmean", x, span_of(dim));  // checks the dims
+    Tensor total = nansum(x, dim, keepdim, dtype, {});
     Tensor count = sum(logical_not(isnan(x), {}), dim, keepdim, std::nullopt, {});
     return div(total, count, std::nullopt, dest);
 }

@@ -195,4 +195,55 @@ Tensor index_reduce(const Tensor& x, int64_t dim, const Tensor& index, const Ten
     return combine({name, kind, at, include_self}, x, places, source, dest);
 }
 
+Tensor sum_rows(const Tensor& x, const Tensor& from, const Tensor& to, int64_t count,
+                const Tensor& factors) {
+    const char* name = "sum_rows";
+    EMBER_CHECK(x.dim() == 2, "%s: expected rows, (n, d), got shape %s", name,
+                to_string(x.sizes()).c_str());
+    for (const Tensor* index : {&from, &to})
+        EMBER_CHECK(index->dim() == 1 && index->numel() == from.numel(),
+                    "%s: expected two vectors of indices of one length, got shapes %s and %s", name,
+                    to_string(from.sizes()).c_str(), to_string(to.sizes()).c_str());
+    EMBER_CHECK(
+        !factors.defined() ||
+            (factors.dtype() == x.dtype() && factors.dim() == 1 && factors.numel() == from.numel()),
+        "%s: factors must be %ld items of %s, got shape %s of %s", name, long(from.numel()),
+        dtype_name(x.dtype()), factors.defined() ? to_string(factors.sizes()).c_str() : "()",
+        dtype_name(factors.defined() ? factors.dtype() : x.dtype()));
+    check_same_device(name, x, from);
+    check_same_device(name, x, to);
+    check_same_device(name, x, factors);
+    int64_t n = x.impl()->sizes[0], width = x.impl()->sizes[1];
+    checked_numel(name, {{count, width}}, x.dtype());
+    kernels::index_add.require(x.device(), x.dtype());
+    Tensor out = zeros({{count, width}}, x.options());
+    Tensor rows = dense(x), scale = factors.defined() ? dense(factors) : factors;
+    Tensor source = index_items(name, from), places = index_items(name, to);
+    kernels::IndexRows args;
+    args.operation = name;
+    args.n = count;
+    args.count = from.numel();
+    args.inner = width;
+    args.index = places.data();
+    args.source = source.as<int64_t>();
+    args.source_rows = n;
+    args.factors = factors.defined() ? scale.data() : nullptr;
+    args.in = rows.data();
+    args.out = out.data();
+    args.dtype = x.dtype();
+    launch(kernels::index_add, x.device(), 2 * args.count * width, args, number(int64_t(1)));
+    if (needs_grad(x, factors))
+        record("SumRowsBackward0", out, {x, factors},
+               [n, from = Saved(from), to = Saved(to), x = Saved(x), factors = Saved(factors)](
+                   Backward& bw, const Tensor& g) {
+                   Tensor source = from.get(bw), places = to.get(bw);
+                   if (bw.needs(0)) bw.set(0, sum_rows(g, places, source, n, factors.get(bw)));
+                   if (bw.needs(1))
+                       bw.set(1, sum(mul(index_select(x.get(bw), 0, source),
+                                         index_select(g, 0, places)),
+                                     Dims{1}, false));
+               });
+    return out;
+}
+
 }  // namespace ember::ops

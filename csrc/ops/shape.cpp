@@ -24,20 +24,21 @@ Tensor counting(int64_t n, Device device) {
 // ---- Copies
 
 Tensor flip(const Tensor& x, const Dims& dims) {
-    Tensor out = x;
     bool seen[kMaxDims] = {};
+    Dims strides(x.strides());
+    int64_t offset = x.offset();
+    for (int64_t dim : dims) {
+        int at = wrap_dim("flip", dim, x.dim());
+        EMBER_CHECK(!seen[at], "flip: dim %d appears multiple times in the list of dims", at);
+        seen[at] = true;
+        if (x.dim() == 0 || x.numel() == 0) continue;
+        offset += (x.impl()->sizes[at] - 1) * strides[at];
+        strides[at] = -strides[at];
+    }
+    Tensor out = empty_like(x);
     {
         GradModeGuard no_grad(false);
-        for (int64_t dim : dims) {
-            int at = wrap_dim("flip", dim, x.dim());
-            EMBER_CHECK(!seen[at], "flip: dim %d appears multiple times in the list of dims", at);
-            seen[at] = true;
-            if (x.dim() == 0) continue;
-            int64_t n = x.impl()->sizes[at];
-            Tensor places = sub(wrapped_number(number(n - 1)), counting(n, x.device()));
-            out = index_select(out, at, places);
-        }
-        if (out.is(x)) out = clone(x, std::nullopt);
+        copy_(out, alias(x, x.sizes(), strides, offset));
     }
     if (needs_grad(x))
         record("FlipBackward0", out, {x},
@@ -112,8 +113,10 @@ Tensor repeat_indices(const Tensor& repeats, std::optional<int64_t> output_size)
                 "repeat_interleave: output_size %ld does not match the sum of repeats %ld",
                 long(output_size.value_or(0)), long(total));
     checked_numel("repeat_interleave", {{total}}, DType::Int64);
-    Tensor places =
-        searchsorted(ends, counting(total, repeats.device()), false, true, std::nullopt, {}, {});
+    // How many ends stand at or before each place.
+    Tensor marks = zeros({{total + 1}}, ends.options());
+    scatter_add(marks, 0, ends, full(ends.sizes(), kOne, ends.options()), Dest::in_place(marks));
+    Tensor places = cumsum(narrow(marks, 0, 0, total), 0, std::nullopt, {});
     return to_dtype(places, repeats.dtype());
 }
 

@@ -30,12 +30,13 @@ Tensor nanquantile(const Tensor& x, const Tensor& q, std::optional<int64_t> dim,
                    std::string_view interpolation, const Dest& out);
 
 struct Unique {
-    Tensor values, inverse, counts;
+    Tensor values, inverse, counts;  // the last two undefined where they are not wanted
 };
 // Ascending, of all items or of the slices of `dim`.
-Unique unique(const Tensor& x, std::optional<int64_t> dim);
+Unique unique(const Tensor& x, std::optional<int64_t> dim, bool want_inverse, bool want_counts);
 // Of neighbours that are equal, the first.
-Unique unique_consecutive(const Tensor& x, std::optional<int64_t> dim);
+Unique unique_consecutive(const Tensor& x, std::optional<int64_t> dim, bool want_inverse,
+                          bool want_counts);
 
 Tensor searchsorted(const Tensor& sorted_sequence, const Tensor& values, bool out_int32, bool right,
                     std::optional<std::string_view> side, const Dest& out, const Tensor& sorter);

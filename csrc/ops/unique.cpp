@@ -6,6 +6,7 @@
 #include "ops/formula.h"
 #include "ops/index.h"
 #include "ops/sort.h"
+#include "ops/special.h"
 #include "ops/view.h"
 
 namespace ember::kernels {
@@ -21,19 +22,32 @@ namespace {
 
 const Number kOne = number(int64_t(1));
 
+struct Wanted {
+    bool inverse, counts;
+};
+
 // What is unique of slices along dim 0 whose equals are neighbours. `order`: where each slice was;
 // undefined where nothing moved.
-Unique runs(const Tensor& slices, const Tensor& order) {
+Unique runs(const Tensor& slices, const Tensor& order, Wanted wanted) {
     int64_t n = slices.size(0), one = n > 0 ? 1 : 0;
     Unique result;
-    Tensor starts = ne(narrow(slices, 0, one, n - one), narrow(slices, 0, 0, n - one));
-    if (slices.dim() > 1) starts = any(starts, Dims{1}, false, {});
-    Tensor first = full({{one}}, kOne, {DType::Bool, slices.device()});
-    starts = cat({first, starts}, 0);
+    Tensor starts = full({{n}}, kOne, {DType::Bool, slices.device()});
+    Tensor rest = narrow(starts, 0, one, n - one);
+    Tensor later = narrow(slices, 0, one, n - one), before = narrow(slices, 0, 0, n - one);
+    if (slices.dim() > 1)
+        any(ne(later, before), Dims{1}, false, Dest::out(rest));
+    else
+        ne(later, before, Dest::out(rest));
+    if (!wanted.counts && slices.dim() == 1) {
+        result.values = masked_select(slices, starts);
+    } else {
+        Tensor places = reshape(nonzero(starts), {-1});
+        result.values = index_select(slices, 0, places);
+        if (wanted.counts)
+            result.counts = diff(places, 1, 0, {}, full({{1}}, number(n), places.options()), {});
+    }
+    if (!wanted.inverse) return result;
     Tensor number_of = sub(cumsum(starts, 0, std::nullopt, {}), wrapped_number(kOne));
-    Tensor places = reshape(nonzero(starts), {-1});
-    result.values = index_select(slices, 0, places);
-    result.counts = diff(places, 1, 0, {}, full({{1}}, number(n), places.options()), {});
     result.inverse = order.defined() ? scatter(empty(order.sizes(), order.options()), 0, order,
                                                number_of, std::nullopt)
                                      : number_of;
@@ -59,18 +73,19 @@ void restore_slices(Unique& result, const Tensor& x, int dim) {
 
 }  // namespace
 
-Unique unique(const Tensor& x, std::optional<int64_t> dim) {
+Unique unique(const Tensor& x, std::optional<int64_t> dim, bool want_inverse, bool want_counts) {
+    Wanted wanted{want_inverse, want_counts};
     GradModeGuard no_grad(false);
     if (!dim) {
         auto [sorted, order] = sort(reshape(x, {-1}), 0, false, true);
-        Unique result = runs(sorted, order);
-        result.inverse = reshape(result.inverse, Dims(x.sizes()));
+        Unique result = runs(sorted, order, wanted);
+        if (want_inverse) result.inverse = reshape(result.inverse, Dims(x.sizes()));
         return result;
     }
     int at = wrap_dim("unique", *dim, x.dim());
     kernels::sort_rows.require(x.device(), x.dtype());
     if (x.dim() == 0) {
-        Unique result = runs(reshape(x, {1}), {});
+        Unique result = runs(reshape(x, {1}), {}, wanted);
         result.values = reshape(result.values, {1});
         return result;
     }
@@ -85,22 +100,24 @@ Unique unique(const Tensor& x, std::optional<int64_t> dim) {
         args.dtype = x.dtype();
         launch(kernels::sort_rows, x.device(), 20 * slices.numel(), args);
     }
-    Unique result = runs(index_select(slices, 0, order), order);
+    Unique result = runs(index_select(slices, 0, order), order, wanted);
     restore_slices(result, x, at);
     return result;
 }
 
-Unique unique_consecutive(const Tensor& x, std::optional<int64_t> dim) {
+Unique unique_consecutive(const Tensor& x, std::optional<int64_t> dim, bool want_inverse,
+                          bool want_counts) {
+    Wanted wanted{want_inverse, want_counts};
     GradModeGuard no_grad(false);
     if (dim && x.dim() > 0) {
         int at = wrap_dim("unique_consecutive", *dim, x.dim());
-        Unique result = runs(as_slices("unique_consecutive", x, at), {});
+        Unique result = runs(as_slices("unique_consecutive", x, at), {}, wanted);
         restore_slices(result, x, at);
         return result;
     }
     if (dim) wrap_dim("unique_consecutive", *dim, x.dim());
-    Unique result = runs(reshape(x, {-1}), {});
-    result.inverse = reshape(result.inverse, Dims(x.sizes()));
+    Unique result = runs(reshape(x, {-1}), {}, wanted);
+    if (want_inverse) result.inverse = reshape(result.inverse, Dims(x.sizes()));
     return result;
 }
 
@@ -256,12 +273,14 @@ Tensor histc(const Tensor& x, int64_t bins, Number min, Number max, const Dest& 
                 "histc: range of [%g, %g] is not finite, or max is less than min", low, high);
     Tensor flat = reshape(x, {-1});
     Tensor edges = linspace(low, high, bins + 1, x.dtype(), x.device(), false);
-    Tensor inside = logical_and(ge(flat, wrapped_number(number(low))),
-                                le(flat, wrapped_number(number(high))), {});
-    Tensor kept = masked_select(flat, inside);
-    Tensor bin = sub(search("histc", edges, kept, false, true, {}, {}), wrapped_number(kOne));
-    bin = clamp(bin, number(int64_t(0)), number(bins - 1), {});  // the last bin includes its end
-    Tensor counts = to_dtype(bincount(bin, {}, bins), x.dtype());
+    // Two counts more, for what lies below and above; the last bin includes its end.
+    Tensor end = narrow(edges, 0, bins, 1);
+    copy_(end, nextafter(end, full({}, number(double(INFINITY)), x.options()), {}));
+    Tensor bin = search("histc", edges, flat, false, true, {}, {});
+    Tensor counts = zeros({{bins + 2}}, bin.options());
+    Tensor ones = expand(full({}, kOne, bin.options()), {flat.numel()});
+    counts = scatter_add(counts, 0, bin, ones, Dest::in_place(counts));
+    counts = to_dtype(narrow(counts, 0, 1, bins), x.dtype());
     return into("histc", out, counts, false);
 }
 

@@ -54,6 +54,9 @@ void bind_index(BindTable& t) {
         t, all, "index_add(input, dim, index, source, *, alpha=1, out=None)",
         "input with alpha * source added to the slices of `dim` that index names; slices named "
         "twice get both. Sums add in the order of the indices.");
+    bind<&ops::sum_rows>(t, kFunction, "_sum_rows(input, source, index, count, factors=None)",
+                         "(count, d): row index[i] has factors[i] * input[source[i]], for all i, "
+                         "added to it in order.");
     bind_dest<&ops::index_copy>(
         t, all, "index_copy(input, dim, index, source, *, out=None)",
         "input with source in place of the slices of `dim` that index names.");

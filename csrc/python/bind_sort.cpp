@@ -7,22 +7,22 @@ namespace ember::python {
 namespace {
 
 // A tensor, or a tuple of what was asked for.
-PyObject* unique_result(const ops::Unique& found, bool inverse, bool counts) {
-    if (!inverse && !counts) return wrap(found.values);
+PyObject* unique_result(const ops::Unique& found) {
+    if (!found.inverse.defined() && !found.counts.defined()) return wrap(found.values);
     Signature none;
     std::vector<Tensor> parts{found.values};
-    if (inverse) parts.push_back(found.inverse);
-    if (counts) parts.push_back(found.counts);
+    for (const Tensor& part : {found.inverse, found.counts})
+        if (part.defined()) parts.push_back(part);
     return to_python(parts, none);
 }
 
 PyObject* unique(const Tensor& x, bool, bool return_inverse, bool return_counts,
                  std::optional<int64_t> dim) {
-    return unique_result(ops::unique(x, dim), return_inverse, return_counts);
+    return unique_result(ops::unique(x, dim, return_inverse, return_counts));
 }
 PyObject* unique_consecutive(const Tensor& x, bool return_inverse, bool return_counts,
                              std::optional<int64_t> dim) {
-    return unique_result(ops::unique_consecutive(x, dim), return_inverse, return_counts);
+    return unique_result(ops::unique_consecutive(x, dim, return_inverse, return_counts));
 }
 
 void bind_order(BindTable& t) {

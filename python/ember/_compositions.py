@@ -149,23 +149,21 @@ def segment_reduce(
     start = neutral if initial is None else initial
     if reduce == "mean" and initial is None:
         start = math.nan
-    batches = []
-    flat = data.reshape(math.prod(lead), *data.shape[axis:])
-    for rows, counts in zip(flat, sizes.reshape(-1, sizes.shape[-1]), strict=True):
-        results = [_segment(part, reduce, start, initial) for part in rows.split(counts.tolist())]
-        batches.append(_C.stack(results) if results else rows[:0])
-    return _C.stack(batches).reshape(*sizes.shape, *data.shape[axis + 1 :])
-
-
-def _segment(part: Tensor, reduce: str, start: float, initial: Any) -> Tensor:
-    if part.shape[0] == 0:
-        return _C.full(part.shape[1:], start, dtype=part.dtype, device=part.device)
-    function = {"max": _C.amax, "min": _C.amin}.get(reduce) or getattr(_C, reduce)
-    if initial is not None and reduce != "mean":
-        first = _C.full((1, *part.shape[1:]), initial, dtype=part.dtype, device=part.device)
-        part = _C.cat([first, part])
-    total = function(part, 0)
-    return total if reduce != "mean" or not initial else total + initial / part.shape[0]
+    shape = data.shape[axis + 1 :]
+    rows, counts = data.reshape(-1, *shape), sizes.reshape(-1)
+    segments = _C.arange(counts.numel(), device=data.device).repeat_interleave(counts)
+    options = {"dtype": data.dtype, "device": data.device}
+    if reduce in ("sum", "mean"):
+        first = _C.full((counts.numel(), *shape), initial or 0, **options)
+        result = first.index_add(0, segments, rows)
+        if reduce == "mean":
+            counts = counts.reshape(-1, *[1] * len(shape))
+            result = _C.where(counts == 0, start, result / counts.clamp(min=1))
+    else:
+        first = _C.full((counts.numel(), *shape), start, **options)
+        kind = {"max": "amax", "min": "amin"}.get(reduce, reduce)
+        result = first.index_reduce(0, segments, rows, kind, include_self=initial is not None)
+    return result.reshape(*sizes.shape, *shape)
 
 
 def gcd_(input: Tensor, other: Tensor) -> Tensor:

@@ -242,24 +242,19 @@ def _counts(
 ) -> Tensor:
     """Points (n, d) in the bins between edges; the last bin of each takes its upper edge too."""
     sizes = [e.shape[0] - 1 for e in edges]
-    inside = _C.ones(points.shape[0], dtype=_C.bool, device=points.device)
-    place = _C.zeros(points.shape[0], dtype=_C.int64, device=points.device)
+    # Of each dim a cell below the bins and one above, which are cut off.
+    cells = [n + 2 for n in sizes]
+    place = _C.zeros((), dtype=_C.int64, device=points.device)
     for d, e in enumerate(edges):
         x = points[:, d].contiguous()
-        inside &= (x >= e[0]) & (x <= e[-1])
-        bin = _C.searchsorted(e, x, right=True) - 1
-        place = place * sizes[d] + bin.clamp(0, max(sizes[d] - 1, 0))
-    keep = inside.nonzero().squeeze(1)
-    total = math.prod(sizes)
-    if weight is None:
-        amounts = _C.ones(keep.shape[0], dtype=points.dtype, device=points.device)
-    else:
-        amounts = weight[keep]
-    if total == 0:
-        keep = keep[:0]
-        amounts = amounts[:0]
-    empty = _C.zeros(total, dtype=points.dtype, device=points.device)
-    hist = empty.index_add(0, place[keep], amounts).reshape(sizes)
+        bin = _C.where(x == e[-1], sizes[d], _C.searchsorted(e, x, right=True))
+        place = bin if d == 0 else place * cells[d] + bin
+    amounts = _C.ones((), dtype=points.dtype, device=points.device) if weight is None else weight
+    hist = _C.zeros(math.prod(cells), dtype=points.dtype, device=points.device)
+    hist = hist.scatter_add(0, place, amounts.expand(place.shape)).reshape(cells)
+    for d, n in enumerate(sizes):
+        hist = hist.narrow(d, 1, n)
+    hist = hist.contiguous()
     if not density:
         return hist
     hist = hist / hist.sum()
@@ -373,7 +368,8 @@ def positive(input: Tensor) -> Tensor:
 
 def fill(input: Tensor, value: Any) -> Tensor:
     """A number in a tensor of input's shape and dtype."""
-    return input.clone().fill_(value)
+    out = input.clone() if input.requires_grad else _C.empty_like(input)
+    return out.fill_(value)
 
 
 def is_nonzero(input: Tensor) -> bool:

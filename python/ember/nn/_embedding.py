@@ -55,8 +55,8 @@ def embedding(
     return _C.embedding(input, weight, padding_idx, None, norm_type, scale_grad_by_freq, sparse)
 
 
-def _bags(input: Tensor, offsets: Tensor, include_last_offset: bool) -> tuple[Tensor, int]:
-    """The bag of each index, and how many bags there are."""
+def _bag_sizes(input: Tensor, offsets: Tensor, include_last_offset: bool) -> Tensor:
+    """How many indices each bag has."""
     if not input.dtype == offsets.dtype:
         raise RuntimeError(
             "embedding_bag: input and offsets must have one dtype, "
@@ -74,8 +74,8 @@ def _bags(input: Tensor, offsets: Tensor, include_last_offset: bool) -> tuple[Te
             )
     elif input.numel():
         raise RuntimeError("embedding_bag: offsets must not be empty")
-    places = _C.arange(input.numel(), dtype=offsets.dtype, device=offsets.device)
-    return (places.unsqueeze(1) >= offsets[:count]).sum(1) - 1, count
+    starts = offsets[:count]
+    return starts.diff(append=starts.new_full((1,), input.numel())) if count else starts
 
 
 def embedding_bag(
@@ -137,40 +137,49 @@ def embedding_bag(
         raise ValueError(f"embedding_bag: input must have 1 or 2 dims, got {input.dim()}")
     elif offsets is None or offsets.dim() != 1:
         raise ValueError("embedding_bag: a 1D input needs 1D offsets")
-    flat = input.reshape(-1)
-    bags, count = _bags(flat, offsets, include_last_offset)
-    rows = embedding(flat, weight, None, max_norm, norm_type, scale_grad_by_freq, sparse)
-    if padding_idx is not None:
-        if not -weight.shape[0] <= padding_idx < weight.shape[0]:
-            raise RuntimeError(
-                f"embedding_bag: padding_idx must lie within {weight.shape[0]} rows, "
-                f"got {padding_idx}"
-            )
-        counted = (flat != padding_idx % weight.shape[0]).nonzero().squeeze(1)
-        rows, bags = rows[counted], bags[counted]
-        if per_sample_weights is not None:
-            per_sample_weights = per_sample_weights.reshape(-1)[counted]
-    if mode == "max":
-        return _largest(rows, bags, count)
-    if per_sample_weights is not None:
-        if per_sample_weights.dtype != weight.dtype:
+    if padding_idx is not None and not -weight.shape[0] <= padding_idx < weight.shape[0]:
+        raise RuntimeError(
+            f"embedding_bag: padding_idx must lie within {weight.shape[0]} rows, got {padding_idx}"
+        )
+    factors = per_sample_weights
+    if factors is not None:
+        if factors.dtype != weight.dtype:
             raise RuntimeError(
                 f"embedding_bag: per_sample_weights must be {weight.dtype} as weight, "
-                f"got {per_sample_weights.dtype}"
+                f"got {factors.dtype}"
             )
-        rows = rows * per_sample_weights.reshape(-1, 1)
-    out = weight.new_zeros((count, weight.shape[1])).index_add(0, bags, rows)
-    if mode == "mean":
-        sizes = weight.new_zeros((count,))
-        sizes.index_add_(0, bags, weight.new_ones(bags.shape))
-        out = out / sizes.clamp(min=1).unsqueeze(1)
-    return out
+        factors = factors.reshape(-1)
+    flat = input.reshape(-1)
+    sizes = _bag_sizes(flat, offsets, include_last_offset)
+    count = sizes.numel()
+    bags = _C.arange(count, device=sizes.device).repeat_interleave(sizes)
+    if max_norm is not None:
+        _limit_norms(flat, weight, max_norm, norm_type)
+    if padding_idx is not None:
+        counted = (flat != padding_idx % weight.shape[0]).nonzero().squeeze(1)
+        flat, bags = flat[counted], bags[counted]
+        sizes = bags.bincount(minlength=count)
+        factors = None if factors is None else factors[counted]
+    if mode == "max" or scale_grad_by_freq or sparse:
+        weight = embedding(flat, weight, None, None, norm_type, scale_grad_by_freq, sparse)
+        flat = _C.arange(flat.numel(), device=flat.device)
+    if mode == "max":
+        return _largest(weight, flat, bags, count)
+    out = _C._sum_rows(weight, flat, bags, count, factors)
+    return out / sizes.clamp(min=1).unsqueeze(1) if mode == "mean" else out
 
 
-def _largest(rows: Tensor, bags: Tensor, count: int) -> Tensor:
-    bag_sizes = [int((bags == i).sum()) for i in range(count)]
-    parts = rows.split(bag_sizes) if count else ()
-    width = rows.shape[1]
-    # The gradient goes to the first of equals, as by an index.
-    best = [p.max(0).values if len(p) else rows.new_zeros((width,)) for p in parts]
-    return _C.stack(best) if best else rows.new_zeros((0, width))
+def _largest(rows: Tensor, places: Tensor, bags: Tensor, count: int) -> Tensor:
+    width, last = rows.shape[1], rows.shape[0]
+    if last == 0:
+        return rows.new_zeros((count, width))
+    with no_grad():
+        best = rows.new_empty((count, width)).index_reduce(
+            0, bags, rows, "amax", include_self=False
+        )
+        wins = (rows == best[bags]) | rows.isnan()
+        # The gradient goes to the first of equals, as by an index.
+        place = _C.where(wins, places.unsqueeze(1), last)
+        first = place.new_full((count, width), last).index_reduce(0, bags, place, "amin")
+    picked = rows.gather(0, first.clamp(max=last - 1))
+    return _C.where(first == last, 0, picked)

@@ -226,7 +226,7 @@ def _max_unpool(
     if input.numel() and not 0 <= int(places.min()) <= int(places.max()) < items:
         raise RuntimeError(f"{name}: indices must lie in outputs of size {sizes}")
     flat = _C.zeros((*lead, items), dtype=input.dtype, device=input.device)
-    return flat.scatter(-1, places, input.flatten(-rank)).reshape(*lead, *sizes)
+    return flat.scatter_(-1, places, input.flatten(-rank)).reshape(*lead, *sizes)
 
 
 def max_unpool1d(
