@@ -85,7 +85,7 @@ EMBER_INLINE void store(Complex<T> z, char* out, int64_t at, int64_t n) {
 }
 template <class T>
 EMBER_INLINE void store(Vec<T> x, char* out, int64_t at, int64_t n) {
-    store_items(x, out, at, n, false);
+    store_items<T>(x, out, at, n, false);
 }
 
 // The plan's first number, by which some kernels scale: an infinite part stays alone where the
