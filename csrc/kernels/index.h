@@ -16,12 +16,12 @@ struct IndexRows {
     int64_t outer = 1, n = 0, count = 0, inner = 1;
     const void* index = nullptr;  // (count,)
     DType index_dtype = DType::Int64;
-    const int64_t* source = nullptr;  // (count,) rows of `in`, which has `source_rows` of them
-    int64_t source_rows = 0;
-    const void* factors = nullptr;  // (count,)
     const void* in = nullptr;
     void* out = nullptr;
     DType dtype = DType::Float32;
+    const int64_t* source = nullptr;  // (count,) rows of `in`, which has `source_rows` of them
+    int64_t source_rows = 0;
+    const void* factors = nullptr;  // (count,)
 };
 // in (outer, n, inner), out (outer, count, inner)
 extern Slot<void(Context&, const IndexRows&)> index_select;
