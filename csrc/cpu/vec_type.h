@@ -136,7 +136,7 @@ struct Vec {
     using Compare = Mask<sizeof(T)>;
     static constexpr int size = EMBER_VECTOR_BYTES / sizeof(T);
 #if defined(__AVX512F__)
-    static constexpr bool looks_up = std::is_same_v<T, float>;  // has look_up, scale_by_floor
+    static constexpr bool looks_up = std::is_same_v<T, float>;  // has look_up
 #else
     static constexpr bool looks_up = false;
 #endif
@@ -479,7 +479,8 @@ EMBER_INLINE Vec<T> from_small_int(typename Vec<T>::Int n) {
     return bit_cast<T>(n + bit_cast<I>(shift)) - shift;
 }
 
-// x * 2^n for a whole n; right also where the result is subnormal or infinite.
+// x * 2^n for a whole n, and 2^floor(n) with look_up; right also where the result is subnormal or
+// infinite.
 template <class T>
 EMBER_INLINE Vec<T> scale_by_power(Vec<T> x, Vec<T> n) {
 #if defined(__AVX512F__)
@@ -510,15 +511,6 @@ EMBER_INLINE Vec<T> scale_by_normal_power(Vec<T> x, Vec<T> n) {
     return x * bit_cast<T>((small_int(n) + I(bias)) << mantissa);
 #endif
 }
-
-#if defined(__AVX512F__)
-// The item of `table` that the last bits of each number name.
-EMBER_INLINE VecF look_up(VecF table, Vec<int32_t> number) {
-    return {_mm512_permutexvar_ps((__m512i)number.v, table.v)};
-}
-// x * 2^floor(n), right for any n.
-EMBER_INLINE VecF scale_by_floor(VecF x, VecF n) { return {_mm512_scalef_ps(x.v, n.v)}; }
-#endif
 
 // float <-> double: the lower and upper half of a VecF as VecD, and back.
 EMBER_INLINE VecD widen_lower(VecF x) {

@@ -60,7 +60,7 @@ EMBER_FORMULA V exp_by_table(V x) {
     V power = look_up(V::load(kSixteenths), number);
     V rest = look_up(V::load(kSixteenthRests), number);
     V y = fma(power, fma(r, horner(r, 1, 0x1.00021ep-1, 0x1.555598p-3), rest), power);
-    return scale_by_floor(masked ? abs(y) : y, n);
+    return scale_by_power(masked ? abs(y) : y, n);
 }
 
 template <class V>
