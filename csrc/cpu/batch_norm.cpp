@@ -70,52 +70,90 @@ EMBER_INLINE void for_items(T* out, int64_t n, int64_t channels, int64_t inner, 
     });
 }
 
+// Whether a task should take a channel from its sums to its last item: what is read for the sums is
+// then still in cache when it is read again, from the end. `arrays` are read.
+template <class T>
+bool by_channels(int64_t n, int64_t channels, int64_t inner, int arrays) {
+    constexpr int64_t kShortest = 256, kFewest = 16;
+    return inner >= kShortest && channels >= kFewest &&
+           n * inner * arrays * int64_t(sizeof(T)) <= stream_threshold;
+}
+
+// on_channel(number) for all of them, in tasks.
+template <class F>
+EMBER_INLINE void for_channels(int64_t channels, int64_t channel_bytes, F&& on_channel) {
+    int64_t grain = clamp_to(kGrainBytes / channel_bytes, 1, channels);
+    parallel_for(channels, grain, [&](int64_t begin, int64_t end) {
+        for (int64_t c = begin; c < end; c++) on_channel(c);
+        stream_fence();
+    });
+}
+
 template <class T, class P>
 void batch_norm_items(Context& ctx, const BatchNorm& a) {
     using C = Compute<T>;
     using V = Lanes<T>;
+    const T* in = static_cast<const T*>(a.in);
+    T* out = static_cast<T*>(a.out);
     C *mean = static_cast<C*>(a.mean), *invstd = static_cast<C*>(a.invstd);
     C* scale = ctx.scratch_of<C>(2 * a.channels);
     C* shift = scale + a.channels;
+    auto set_factors = [&](int64_t c) {
+        scale[c] = C(double(invstd[c]) * param_or<P>(a.weight, c, 1));
+        shift[c] = C(param_or<P>(a.bias, c, 0));
+    };
+    auto take_moments = [&](int64_t c, const Moments& m) {
+        mean[c] = C(m.mean);
+        invstd[c] = C(1 / std::sqrt(m.squares / m.n + a.eps));
+        set_factors(c);
+        if (!a.running_mean) return;
+        P& running_mean = static_cast<P*>(a.running_mean)[c];
+        P& running_var = static_cast<P*>(a.running_var)[c];
+        running_mean =
+            narrow_item<P>((1 - a.momentum) * widen_item(running_mean) + a.momentum * m.mean);
+        running_var = narrow_item<P>((1 - a.momentum) * widen_item(running_var) +
+                                     a.momentum * (m.squares / (m.n - 1)));
+    };
+    auto write_row = [&](int64_t c, int64_t i, bool stream) __attribute__((always_inline)) {
+        V m = mean[c], s = scale[c], b = shift[c];
+        sweep_into<V>(out + i, a.inner, stream, [&](auto at) __attribute__((always_inline)) {
+            return fma(at.load(in + i) - m, s, b);
+        });
+    };
+    const int64_t row_bytes = a.inner * int64_t(sizeof(T));
+    const int64_t traffic = 2 * a.n * a.channels * row_bytes;
+    if (a.training && by_channels<T>(a.n, a.channels, a.inner, 1)) {
+        const bool stream = rows_stream(out, row_bytes, traffic);
+        for_channels(a.channels, 3 * a.n * row_bytes, [&](int64_t c) {
+            Moments moments = kNoMoments;
+            for (int64_t i = 0; i < a.n; i++) {
+                const T* row = in + (i * a.channels + c) * a.inner;
+                sweep_moments<V>(moments, a.inner, [&](auto at) __attribute__((always_inline)) {
+                    return at.load(row);
+                });
+            }
+            take_moments(c, moments);
+            for (int64_t i = a.n - 1; i >= 0; i--)
+                write_row(c, (i * a.channels + c) * a.inner, stream);
+        });
+        return;
+    }
     if (a.training) {
         Moments* moments = ctx.scratch_of<Moments>(a.channels);
         channel_moments<C>(ctx, a, moments);
-        for (int64_t c = 0; c < a.channels; c++) {
-            Moments m = moments[c];
-            mean[c] = C(m.mean);
-            invstd[c] = C(1 / std::sqrt(m.squares / m.n + a.eps));
-            if (!a.running_mean) continue;
-            P& running_mean = static_cast<P*>(a.running_mean)[c];
-            P& running_var = static_cast<P*>(a.running_var)[c];
-            running_mean =
-                narrow_item<P>((1 - a.momentum) * widen_item(running_mean) + a.momentum * m.mean);
-            running_var = narrow_item<P>((1 - a.momentum) * widen_item(running_var) +
-                                         a.momentum * (m.squares / (m.n - 1)));
-        }
+        for (int64_t c = 0; c < a.channels; c++) take_moments(c, moments[c]);
     } else {
         for (int64_t c = 0; c < a.channels; c++) {
             mean[c] = C(param_or<P>(a.running_mean, c, 0));
             invstd[c] = C(1 / std::sqrt(param_or<P>(a.running_var, c, 1) + a.eps));
+            set_factors(c);
         }
     }
-    for (int64_t c = 0; c < a.channels; c++) {
-        scale[c] = C(double(invstd[c]) * param_or<P>(a.weight, c, 1));
-        shift[c] = C(param_or<P>(a.bias, c, 0));
-    }
-    const T* in = static_cast<const T*>(a.in);
-    T* out = static_cast<T*>(a.out);
-    for_items<V>(
-        out, a.n, a.channels, a.inner, 2 * a.n * a.channels * a.inner * int64_t(sizeof(T)),
-        [&](int64_t c, int64_t i, bool stream) __attribute__((always_inline)) {
-            V m = mean[c], s = scale[c], b = shift[c];
-            sweep_into<V>(out + i, a.inner, stream, [&](auto at) __attribute__((always_inline)) {
-                return fma(at.load(in + i) - m, s, b);
-            });
-        },
-        [&](auto at, int64_t i) __attribute__((always_inline)) {
-            V x = at.load(in + i) - at.load(mean);
-            return fma(x, at.load(scale), at.load(shift));
-        });
+    for_items<V>(out, a.n, a.channels, a.inner, traffic, write_row,
+                 [&](auto at, int64_t i) __attribute__((always_inline)) {
+                     V x = at.load(in + i) - at.load(mean);
+                     return fma(x, at.load(scale), at.load(shift));
+                 });
 }
 
 void batch_norm(Context& ctx, const BatchNorm& a) {
@@ -153,10 +191,7 @@ EMBER_INLINE void add_sums(const BatchNormBackward& a, int64_t begin, int64_t en
     for (int64_t i = begin; i < end; i++) {
         for (int64_t c = first; c < last; c++) {
             int64_t row = (i * a.channels + c) * a.inner;
-            V m = mean[c];
-            GradSums add = sweep_grad_sums<V>(grad + row, in + row, m, a.inner);
-            sums[c].grad += add.grad;
-            sums[c].dot += add.dot;
+            sums[c] += sweep_grad_sums<V>(grad + row, in + row, V(mean[c]), a.inner);
         }
     }
 }
@@ -182,8 +217,7 @@ GradSums* channel_sums(Context& ctx, const BatchNormBackward& a) {
     for (int64_t c = 0; c < a.channels; c++) {
         total[c] = {0, 0};
         for (int64_t k = 0; k < chunks; k++) {
-            total[c].grad += sums[k * a.channels + c].grad;
-            total[c].dot += sums[k * a.channels + c].dot;
+            total[c] += sums[k * a.channels + c];
         }
     }
     return total;
@@ -193,46 +227,59 @@ template <class T, class P>
 void batch_norm_backward_items(Context& ctx, const BatchNormBackward& a) {
     using C = Compute<T>;
     using V = Lanes<T>;
+    const T *grad = static_cast<const T*>(a.grad), *in = static_cast<const T*>(a.in);
+    T* out = static_cast<T*>(a.grad_input);
     const C *mean = static_cast<const C*>(a.mean), *invstd = static_cast<const C*>(a.invstd);
-    GradSums* sums = nullptr;
-    if (a.training || a.grad_weight || a.grad_bias) sums = channel_sums<T>(ctx, a);
-    for (int64_t c = 0; c < a.channels; c++) {
-        if (a.grad_weight) {
-            static_cast<P*>(a.grad_weight)[c] = narrow_item<P>(sums[c].dot * double(invstd[c]));
-        }
-        if (a.grad_bias) static_cast<P*>(a.grad_bias)[c] = narrow_item<P>(sums[c].grad);
-    }
-    if (!a.grad_input) return;
     // grad_input = scale * grad + slope * (x - mean) + shift
     C* scale = ctx.scratch_of<C>(3 * a.channels);
     C *slope = scale + a.channels, *shift = slope + a.channels;
-    double count = double(a.n * a.inner);
-    for (int64_t c = 0; c < a.channels; c++) {
+    const double count = double(a.n * a.inner);
+    auto take_sums = [&](int64_t c, const GradSums& sums) {
+        if (a.grad_weight)
+            static_cast<P*>(a.grad_weight)[c] = narrow_item<P>(sums.dot * double(invstd[c]));
+        if (a.grad_bias) static_cast<P*>(a.grad_bias)[c] = narrow_item<P>(sums.grad);
         double s = double(invstd[c]) * param_or<P>(a.weight, c, 1);
         scale[c] = C(s);
-        slope[c] = a.training ? C(-s * invstd[c] * invstd[c] * sums[c].dot / count) : C(0);
-        shift[c] = a.training ? C(-s * sums[c].grad / count) : C(0);
-    }
-    const T *grad = static_cast<const T*>(a.grad), *in = static_cast<const T*>(a.in);
-    T* out = static_cast<T*>(a.grad_input);
-    for_items<V>(
-        out, a.n, a.channels, a.inner, 3 * a.n * a.channels * a.inner * int64_t(sizeof(T)),
-        [&](int64_t c, int64_t i, bool stream) __attribute__((always_inline)) {
-            V m = mean[c], s = scale[c], k = slope[c], b = shift[c];
-            sweep_into<V>(out + i, a.inner, stream, [&](auto at) __attribute__((always_inline)) {
-                V g = at.load(grad + i) * s;
-                if (a.training) g += fma(at.load(in + i) - m, k, b);
-                return g;
-            });
-        },
-        [&](auto at, int64_t i) __attribute__((always_inline)) {
-            V g = at.load(grad + i) * at.load(scale);
-            if (a.training) {
-                V x = at.load(in + i) - at.load(mean);
-                g += fma(x, at.load(slope), at.load(shift));
-            }
+        slope[c] = a.training ? C(-s * invstd[c] * invstd[c] * sums.dot / count) : C(0);
+        shift[c] = a.training ? C(-s * sums.grad / count) : C(0);
+    };
+    auto write_row = [&](int64_t c, int64_t i, bool stream) __attribute__((always_inline)) {
+        V m = mean[c], s = scale[c], k = slope[c], b = shift[c];
+        sweep_into<V>(out + i, a.inner, stream, [&](auto at) __attribute__((always_inline)) {
+            V g = at.load(grad + i) * s;
+            if (a.training) g += fma(at.load(in + i) - m, k, b);
             return g;
         });
+    };
+    const int64_t row_bytes = a.inner * int64_t(sizeof(T));
+    const int64_t traffic = 3 * a.n * a.channels * row_bytes;
+    const bool summed = a.training || a.grad_weight || a.grad_bias;
+    if (summed && out && by_channels<T>(a.n, a.channels, a.inner, 2)) {
+        const bool stream = rows_stream(out, row_bytes, traffic);
+        for_channels(a.channels, 5 * a.n * row_bytes, [&](int64_t c) {
+            GradSums sums{0, 0};
+            for (int64_t i = 0; i < a.n; i++) {
+                int64_t row = (i * a.channels + c) * a.inner;
+                sums += sweep_grad_sums<V>(grad + row, in + row, V(mean[c]), a.inner);
+            }
+            take_sums(c, sums);
+            for (int64_t i = a.n - 1; i >= 0; i--)
+                write_row(c, (i * a.channels + c) * a.inner, stream);
+        });
+        return;
+    }
+    const GradSums* sums = summed ? channel_sums<T>(ctx, a) : nullptr;
+    for (int64_t c = 0; c < a.channels; c++) take_sums(c, sums ? sums[c] : GradSums{0, 0});
+    if (!out) return;
+    for_items<V>(out, a.n, a.channels, a.inner, traffic, write_row,
+                 [&](auto at, int64_t i) __attribute__((always_inline)) {
+                     V g = at.load(grad + i) * at.load(scale);
+                     if (a.training) {
+                         V x = at.load(in + i) - at.load(mean);
+                         g += fma(x, at.load(slope), at.load(shift));
+                     }
+                     return g;
+                 });
 }
 
 void batch_norm_backward(Context& ctx, const BatchNormBackward& a) {

@@ -22,8 +22,9 @@ void group_norm_as(const GroupNorm& a) {
         for (int64_t group = begin; group < end; group++) {
             const T* in = static_cast<const T*>(a.in) + group * items;
             T* out = static_cast<T*>(a.out) + group * items;
-            const Moments moments = sweep_moments<V, false>(
-                items, [&](auto at) __attribute__((always_inline)) { return at.load(in); });
+            Moments moments = kNoMoments;
+            sweep_moments<V>(moments, items,
+                             [&](auto at) __attribute__((always_inline)) { return at.load(in); });
             const V center = T(moments.mean);
             const T rstd = T(1 / std::sqrt(moments.squares / double(items) + a.eps));
             static_cast<T*>(a.mean)[group] = center.v[0];

@@ -1,8 +1,7 @@
 #include "kernels/loss.h"
 
 #include "core/error.h"
-#include "cpu/rows.h"
-#include "kernels/formulas/math.h"
+#include "cpu/row_exponentials.h"
 
 namespace ember::cpu::EMBER_LEVEL {
 namespace {
@@ -82,20 +81,23 @@ double all_weights(const ClassLoss& a) {
     return sum;
 }
 
+// Of `rows` rows.
 template <class T>
-EMBER_INLINE Compute<T> row_logsumexp(const T* in, int64_t n) {
+EMBER_INLINE void row_logsumexp(const T* in, int64_t n, int64_t rows, Compute<T>* result) {
     using C = Compute<T>;
     using V = Lanes<T>;
-    constexpr C lowest = -std::numeric_limits<C>::infinity();
-    auto step = [&](V m, auto at) __attribute__((always_inline)) {
-        return maximum(m, at.or_else(at.load(in), lowest));
-    };
-    auto merge = [](V a, V b) __attribute__((always_inline)) { return maximum(a, b); };
-    V largest = reduce_max(sweep_reduce<V>(n, V(lowest), step, merge));
-    V sum = C(sweep_sum<V>(n, [&](auto at) __attribute__((always_inline)) {
-        return at.or_else(formulas::exp(at.load(in) - largest), 0);
-    }));
-    return (largest + formulas::log(sum)).v[0];
+    const int64_t turns = rows_in_turn<T>(n), ahead = row_ahead<T>(n);
+    C largest[kTurns], sum[kTurns];
+    for (int64_t first = 0; first < rows; first += turns) {
+        const int64_t count = clamp_to(rows - first, 0, turns);
+        const T* from = in + first * n;
+        for (int64_t r = 0; r < count; r++) largest[r] = row_max(from + r * n, n);
+        for (int64_t r = 0; r < count; r++)
+            sum[r] = C(row_exp_sum(from + r * n, n, largest[r], ahead, [](auto, V) {}));
+        sweep<V>(0, count, [&](auto at) __attribute__((always_inline)) {
+            at.store(result + first, at.load(largest) + formulas::log(at.load(sum)));
+        });
+    }
 }
 
 // For rows side by side.
@@ -158,13 +160,14 @@ void cross_entropy_rows(Context& ctx, const ClassLoss& a, void* loss, void* logs
     Total* totals = ctx.scratch_of<Total>(t.count);
     for_tiles<T>(a, t, [&](Tile tile) {
         Total total{0, 0};
-        if (a.inner > 1) {
-            column_logsumexp(input + tile.first, a.classes, a.inner, tile.width, saved + tile.row);
-        }
+        const T* first = input + tile.first;
+        if (a.inner == 1)
+            row_logsumexp(first, a.classes, tile.width, saved + tile.row);
+        else
+            column_logsumexp(first, a.classes, a.inner, tile.width, saved + tile.row);
         for (int64_t j = 0; j < tile.width; j++) {
             int64_t row = tile.row + j, target = a.target[row];
-            const T* in = input + tile.first + (a.inner == 1 ? j * a.classes : j);
-            if (a.inner == 1) saved[row] = row_logsumexp(in, a.classes);
+            const T* in = first + (a.inner == 1 ? j * a.classes : j);
             double value = 0, weight = weight_of<T>(a, target);
             if (target != a.ignore_index) {
                 double lse = saved[row];
@@ -223,6 +226,8 @@ void cross_entropy_backward_rows(const ClassLoss& a, const void* grad, const voi
         double hit = g * (1 - a.label_smoothing) * weight_of<T>(a, target);
         return {C(hit + g * share * weights), C(hit), C(g * share)};
     };
+    const int64_t row_bytes = a.classes * int64_t(sizeof(T));
+    const bool stream = a.inner == 1 && rows_stream(out, row_bytes, 2 * a.n * row_bytes);
     for_tiles<T>(a, tiling<T>(a), [&](Tile tile) {
         if (a.inner == 1) {
             for (int64_t j = 0; j < tile.width; j++) {
@@ -235,16 +240,15 @@ void cross_entropy_backward_rows(const ClassLoss& a, const void* grad, const voi
                     continue;
                 }
                 V lse = saved[row], scale = f.scale, spread = f.spread;
-                sweep<V>(0, a.classes, [&](auto at) __attribute__((always_inline)) {
-                    V g = scale * formulas::exp(at.load(in) - lse);
-                    if (share != 0) g -= weight ? spread * at.load(weight) : spread;
-                    at.store(to, g);
-                });
                 int64_t target = a.target[row];
-                C p = formulas::exp(V(widen_item(in[target])) - lse).v[0];
-                C smooth = weight ? f.spread * widen_item(weight[target]) : f.spread;
-                to[target] = narrow_item<T>(f.scale * p - f.hit - smooth);
+                sweep_into<V>(to, a.classes, stream, [&](auto at) __attribute__((always_inline)) {
+                    V g = scale * formulas::exp(at.load(in) - lse);
+                    if (uint64_t(target - at.i) < uint64_t(V::size)) g.v[target - at.i] -= f.hit;
+                    if (share != 0) g -= weight ? spread * at.load(weight) : spread;
+                    return g;
+                });
             }
+            if (stream) stream_fence();
             return;
         }
         alignas(64) C scale[kTile], hit[kTile], spread[kTile];

@@ -26,8 +26,9 @@ void layer_norm_rows(const LayerNorm& a) {
         const T* in = static_cast<const T*>(a.in) + row * n;
         double mean = 0, squares;
         if (a.centred) {
-            Moments moments = sweep_moments<V, false>(
-                n, [&](auto at) __attribute__((always_inline)) { return at.load(in); });
+            Moments moments = kNoMoments;
+            sweep_moments<V>(moments, n,
+                             [&](auto at) __attribute__((always_inline)) { return at.load(in); });
             mean = moments.mean;
             squares = moments.squares;
         } else {
@@ -80,6 +81,7 @@ EMBER_INLINE void backward_rows(const LayerNormBackward& a, int64_t row, Compute
     const T* grad = static_cast<const T*>(a.grad) + row * n;
     const P* weight = static_cast<const P*>(a.weight);
     V mean[rows], rstd[rows], sum[rows], dot[rows];
+#pragma GCC unroll 4
     for (int r = 0; r < rows; r++) {
         mean[r] = static_cast<const C*>(a.mean)[row + r];
         rstd[r] = static_cast<const C*>(a.rstd)[row + r];
@@ -87,6 +89,7 @@ EMBER_INLINE void backward_rows(const LayerNormBackward& a, int64_t row, Compute
     }
     sweep<V>(0, n, [&](auto at) __attribute__((always_inline)) {
         V weights = C(0), biases = C(0), scale = weight ? at.load(weight) : V(C(1));
+#pragma GCC unroll 4
         for (int r = 0; r < rows; r++) {
             V g = at.load(grad + r * n), x = (at.load(in + r * n) - mean[r]) * rstd[r];
             weights = fma(g, x, weights);
@@ -100,6 +103,7 @@ EMBER_INLINE void backward_rows(const LayerNormBackward& a, int64_t row, Compute
     });
     if (!a.grad_input) return;
     int64_t ahead = row_ahead<T>(rows * n);
+#pragma GCC unroll 4
     for (int r = 0; r < rows; r++) {
         T* out = static_cast<T*>(a.grad_input) + (row + r) * n;
         V sum_mean = a.centred ? C(double(reduce_add(sum[r])) / double(n)) : C(0);

@@ -315,17 +315,19 @@ void reduce_columns(Context& ctx, const ReducePlan& p, const Operation& op) {
     int64_t total = p.kept_numel * p.reduced_numel * op.item;
     Walk<2> outer = walk_kept(p, 1);
     int64_t outer_numel = outer.numel();
-    // Columns are cut until there is work for some threads, and rows where columns are few.
-    int64_t cuts =
-        clamp_to(total / kGrainBytes / outer_numel, ceil_div(size, kWide), ceil_div(size, 128));
+    // Until there is work for some threads rows are cut where they are many, so that memory is read
+    // in long runs, and columns elsewhere.
+    int64_t cuts = ceil_div(size, kWide);
+    if (p.reduced_numel < 16 * kTileRows)
+        cuts = clamp_to(total / kGrainBytes / outer_numel, cuts, ceil_div(size, 128));
     int64_t width = clamp_to(ceil_div(ceil_div(size, cuts), 64) * 64, 64, kWide);
     cuts = ceil_div(size, width);
     int64_t chunks = outer_numel * cuts;
     int64_t row_items = width < size ? width : size;
     int64_t piece = p.reduced_numel;
     if (chunks < 32 && p.reduced_numel * row_items > 2 * kPieceItems) {
-        piece =
-            ceil_div(clamp_to(kPieceItems / row_items, kTileRows, piece), kTileRows) * kTileRows;
+        piece = clamp_to(kPieceItems / row_items, ceil_div(piece * chunks, 64), piece);
+        piece = ceil_div(piece, kTileRows) * kTileRows;
     }
     int64_t pieces = ceil_div(p.reduced_numel, piece);
 

@@ -5,7 +5,6 @@
 namespace ember::cpu::EMBER_LEVEL {
 namespace {
 
-// In two passes over a block that stays in cache.
 template <class C>
 struct Variance {
     using Compute = C;
@@ -21,8 +20,8 @@ struct Variance {
     }
 
     static EMBER_INLINE void absorb(Part& part, const C* p, int64_t n, int64_t, double) {
-        combine(part, sweep_moments<V, true>(
-                          n, [&](auto at) __attribute__((always_inline)) { return at.load(p); }));
+        sweep_moments<V>(part, n,
+                         [&](auto at) __attribute__((always_inline)) { return at.load(p); });
     }
 
     static EMBER_INLINE void tile(const C* p, int64_t stride, int64_t rows, int64_t columns,

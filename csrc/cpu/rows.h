@@ -158,12 +158,12 @@ EMBER_INLINE int64_t rows_in_turn(int64_t n) {
 
 // Reduces [0, n): step(state, at) with four states in turn, merge(state, state); the state starts
 // at `start`.
-template <class V, class Step, class Merge>
-EMBER_INLINE V sweep_reduce(int64_t n, V start, Step&& step, Merge&& merge) {
-    V state = start;
+template <class V, class S, class Step, class Merge>
+EMBER_INLINE S sweep_reduce(int64_t n, S start, Step&& step, Merge&& merge) {
+    S state = start;
     int64_t i = 0;
     if (n >= 4 * V::size) {
-        V s1 = start, s2 = start, s3 = start;
+        S s1 = start, s2 = start, s3 = start;
         for (; i + 4 * V::size <= n; i += 4 * V::size) {
             state = step(state, Whole<V>{i});
             s1 = step(s1, Whole<V>{i + V::size});
@@ -177,6 +177,18 @@ EMBER_INLINE V sweep_reduce(int64_t n, V start, Step&& step, Merge&& merge) {
     return state;
 }
 
+// The sum over [begin, begin + n) of what step(state, at) adds to a state of zeros.
+template <class V, class S, class Step>
+EMBER_INLINE S sweep_add(int64_t begin, int64_t n, S zeros, Step&& step) {
+    return sweep_reduce<V>(
+        n, zeros,
+        [&](S s, auto at) __attribute__((always_inline)) {
+            at.i += begin;
+            return step(s, at);
+        },
+        [](S a, S b) __attribute__((always_inline)) { return a + b; });
+}
+
 // The sum over a row: vectors over blocks, float64 over the blocks. term(at) must be 0 behind the
 // row's end.
 template <class V, class Term>
@@ -185,12 +197,8 @@ EMBER_INLINE double sweep_sum(int64_t n, Term&& term) {
     V zero = typename V::Scalar(0);
     double sum = 0;
     for (int64_t begin = 0; begin < n; begin += kItems) {
-        auto step = [&](V s, auto at) __attribute__((always_inline)) {
-            at.i += begin;
-            return s + term(at);
-        };
-        auto merge = [](V a, V b) __attribute__((always_inline)) { return a + b; };
-        V part = sweep_reduce<V>(clamp_to(n - begin, 0, kItems), zero, step, merge);
+        auto step = [&](V s, auto at) __attribute__((always_inline)) { return s + term(at); };
+        V part = sweep_add<V>(begin, clamp_to(n - begin, 0, kItems), zero, step);
         sum += double(reduce_add(part));
     }
     return sum;
@@ -199,6 +207,7 @@ EMBER_INLINE double sweep_sum(int64_t n, Term&& term) {
 struct Moments {
     double n, mean, squares;  // squares: sum of squared distances from the mean
 };
+constexpr Moments kNoMoments{0, std::numeric_limits<double>::quiet_NaN(), 0};
 
 // By Chan, Golub and LeVeque's formula (1979): one pass over memory loses nothing to a large mean.
 EMBER_INLINE void join_moments(Moments& a, const Moments& b) {
@@ -219,72 +228,65 @@ EMBER_INLINE Moments moments_of(double n, double inverse, double pivot, double s
     return {n, pivot + shift, squares - sum * shift};
 }
 
-// Of load(at), in two passes over blocks that stay in cache. load(at) must be 0 behind the end.
-// The first pass gives the mean as exactly as vectors add up; `exact` corrects it by the second.
-template <class V, bool exact, class Load>
-EMBER_INLINE Moments sweep_moments(int64_t n, Load&& load) {
+// Of some numbers, and of their products with others.
+template <class V>
+struct Sums {
+    V plain, product;
+    friend EMBER_INLINE Sums operator+(Sums a, Sums b) {
+        return {a.plain + b.plain, a.product + b.product};
+    }
+};
+
+// Adds the moments of load(at), which must be 0 behind the end, to those so far: by blocks, each
+// around the mean so far, or its own at the start, when it takes two passes. Where the two lie
+// apart, what cancels is as small beside the joined squares as rounding is.
+template <class V, class Load>
+EMBER_INLINE void sweep_moments(Moments& so_far, int64_t n, Load&& load) {
     using C = typename V::Scalar;
-    constexpr int64_t kItems = 4096, size = V::size;
+    constexpr int64_t kItems = 4096;
     V zero = C(0);
-    Moments all{0, std::numeric_limits<double>::quiet_NaN(), 0};
     for (int64_t begin = 0; begin < n; begin += kItems) {
         int64_t count = clamp_to(n - begin, 0, kItems);
-        double inverse = 1 / double(count);
-        auto step = [&](V s, auto at) __attribute__((always_inline)) {
-            at.i += begin;
-            return s + load(at);
-        };
-        auto merge = [](V a, V b) __attribute__((always_inline)) { return a + b; };
-        double mean = double(reduce_add(sweep_reduce<V>(count, zero, step, merge))) * inverse;
-        V pivot = C(mean), sum = zero, sum2 = zero, squares = zero, squares2 = zero;
-        auto add = [&](auto at, V& s, V& q) __attribute__((always_inline)) {
-            V d = at.or_else(load(at) - pivot, 0);
-            if constexpr (exact) s += d;
-            q = fma(d, d, q);
-        };
-        int64_t i = begin, end = begin + count;
-        for (; i + 2 * size <= end; i += 2 * size) {
-            add(Whole<V>{i}, sum, squares);
-            add(Whole<V>{i + size}, sum2, squares2);
+        double inverse = 1 / double(count), mean = so_far.mean;
+        if (so_far.n == 0) {
+            auto add = [&](V s, auto at) __attribute__((always_inline)) { return s + load(at); };
+            mean = double(reduce_add(sweep_add<V>(begin, count, zero, add))) * inverse;
         }
-        sweep<V>(i, end, [&](auto at) __attribute__((always_inline)) { add(at, sum, squares); });
-        double center = double(pivot.v[0]), around = reduce_add(squares + squares2);
-        double off = exact ? double(reduce_add(sum + sum2)) : (mean - center) * double(count);
-        Moments block = moments_of(double(count), inverse, center, off, around);
-        if (count == n) return block;
-        join_moments(all, block);
+        V pivot = C(mean);
+        auto add = [&](Sums<V> s, auto at) __attribute__((always_inline)) {
+            V d = at.or_else(load(at) - pivot, 0);
+            return Sums<V>{s.plain + d, fma(d, d, s.product)};
+        };
+        Sums<V> sums = sweep_add<V>(begin, count, Sums<V>{zero, zero}, add);
+        join_moments(so_far,
+                     moments_of(double(count), inverse, double(pivot.v[0]),
+                                double(reduce_add(sums.plain)), double(reduce_add(sums.product))));
     }
-    return all;
 }
 
 struct GradSums {
     double grad, dot;  // of grad, and of grad * (x - mean)
+    EMBER_INLINE GradSums& operator+=(const GradSums& other) {
+        grad += other.grad;
+        dot += other.dot;
+        return *this;
+    }
 };
 
 // In vectors over blocks, in float64 over the blocks.
 template <class V, class T>
 EMBER_INLINE GradSums sweep_grad_sums(const T* grad, const T* in, V mean, int64_t n) {
-    constexpr int64_t kItems = 4096, size = V::size;
+    constexpr int64_t kItems = 4096;
     V zero = typename V::Scalar(0);
     GradSums all{0, 0};
     for (int64_t begin = 0; begin < n; begin += kItems) {
-        int64_t end = clamp_to(begin + kItems, 0, n), i = begin;
-        V sum = zero, sum2 = zero, dot = zero, dot2 = zero;
-        for (; i + 2 * size <= end; i += 2 * size) {
-            Whole<V> at{i}, next{i + size};
-            V g = at.load(grad), h = next.load(grad);
-            sum += g;
-            sum2 += h;
-            dot = fma(g, at.load(in) - mean, dot);
-            dot2 = fma(h, next.load(in) - mean, dot2);
-        }
-        sweep<V>(i, end, [&](auto at) __attribute__((always_inline)) {
+        auto add = [&](Sums<V> s, auto at) __attribute__((always_inline)) {
             V g = at.load(grad);  // 0 behind the end
-            sum += g;
-            dot = fma(g, at.load(in) - mean, dot);
-        });
-        all.grad += double(reduce_add(sum + sum2));
-        all.dot += double(reduce_add(dot + dot2));
+            return Sums<V>{s.plain + g, fma(g, at.load(in) - mean, s.product)};
+        };
+        Sums<V> sums =
+            sweep_add<V>(begin, clamp_to(n - begin, 0, kItems), Sums<V>{zero, zero}, add);
+        all += {double(reduce_add(sums.plain)), double(reduce_add(sums.product))};
     }
     return all;
 }

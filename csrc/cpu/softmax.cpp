@@ -2,8 +2,7 @@
 
 #include <cmath>
 
-#include "cpu/rows.h"
-#include "kernels/formulas/math.h"
+#include "cpu/row_exponentials.h"
 
 namespace ember::cpu::EMBER_LEVEL {
 namespace {
@@ -18,19 +17,6 @@ constexpr int64_t kRowsTogether = 8;
 
 template <class T>
 constexpr bool is_half = sizeof(T) == 2;
-
-template <class T>
-constexpr Compute<T> kLowest = -std::numeric_limits<Compute<T>>::infinity();
-
-template <class T>
-EMBER_INLINE Compute<T> row_max(const T* in, int64_t n) {
-    using V = Lanes<T>;
-    auto step = [&](V m, auto at) __attribute__((always_inline)) {
-        return maximum(m, at.or_else(at.load(in), kLowest<T>));
-    };
-    auto merge = [](V a, V b) __attribute__((always_inline)) { return maximum(a, b); };
-    return reduce_max(sweep_reduce<V>(n, V(kLowest<T>), step, merge));
-}
 
 // Where the rows lie, and how they are written.
 struct Rows {
@@ -53,27 +39,22 @@ void softmax_rows(const T* in, T* out, const Rows& rows) {
         const T* from = in + r * n;
         C* to = buffer + r * n;
         if constexpr (!is_half<T>) to = kept ? to : out + r * n;
-        V shift = largest[r];
-        double sum = sweep_sum<V>(n, [&](auto at) __attribute__((always_inline)) {
-            V e = at.or_else(formulas::exp(at.load(from) - shift), 0);
+        auto keep = [&](auto at, V e) __attribute__((always_inline)) {
             if (!again) at.store(to, e);
-            return e;
-        });
-        scale[r] = C(1 / sum);
+        };
+        scale[r] = C(1 / row_exp_sum(from, n, largest[r], rows.ahead, keep));
     }
     for (int64_t r = 0; r < rows.count; r++) {
         const T* from = in + r * n;
         const C* e = buffer + r * n;
         if constexpr (!is_half<T>) e = kept ? e : out + r * n;
         V shift = largest[r], factor = scale[r];
-        auto fetch = [&](auto at) __attribute__((always_inline)) { at.fetch(from + rows.ahead); };
         if (again) {
             sweep_into<V>(out + r * n, n, stream, [&](auto at) __attribute__((always_inline)) {
                 return formulas::exp(at.load(from) - shift) * factor;
             });
         } else {
             sweep_into<V>(out + r * n, n, stream, [&](auto at) __attribute__((always_inline)) {
-                fetch(at);
                 return at.load(e) * factor;
             });
         }
@@ -84,23 +65,19 @@ template <class T>
 void log_softmax_rows(const T* in, T* out, const Rows& rows) {
     using C = Compute<T>;
     using V = Lanes<T>;
-    C largest[kTurns], log_sum[kTurns];
+    C largest[kTurns], sum[kTurns];
     const int64_t n = rows.n;
     for (int64_t r = 0; r < rows.count; r++) largest[r] = row_max(in + r * n, n);
+    for (int64_t r = 0; r < rows.count; r++)
+        sum[r] = C(row_exp_sum(in + r * n, n, largest[r], rows.ahead, [](auto, V) {}));
+    sweep<V>(0, rows.count, [&](auto at) __attribute__((always_inline)) {
+        at.store(sum, formulas::log(at.load(sum)));
+    });
     for (int64_t r = 0; r < rows.count; r++) {
         const T* from = in + r * n;
-        V shift = largest[r];
-        V sum = C(sweep_sum<V>(n, [&](auto at) __attribute__((always_inline)) {
-            return at.or_else(formulas::exp(at.load(from) - shift), 0);
-        }));
-        log_sum[r] = formulas::log(sum).v[0];
-    }
-    for (int64_t r = 0; r < rows.count; r++) {
-        const T* from = in + r * n;
-        V shift = largest[r], offset = log_sum[r];
+        V shift = largest[r], log_sum = sum[r];
         sweep_into<V>(out + r * n, n, rows.stream, [&](auto at) __attribute__((always_inline)) {
-            at.fetch(from + rows.ahead);
-            return (at.load(from) - shift) - offset;
+            return (at.load(from) - shift) - log_sum;
         });
     }
 }
@@ -173,9 +150,9 @@ void softmax_rows_backward(const T* grad, const T* y, T* out, const Rows& rows) 
         const T *g = grad + r * n, *p = y + r * n;
         V sum = sums[r];
         sweep_into<V>(out + r * n, n, rows.stream, [&](auto at) __attribute__((always_inline)) {
+            if constexpr (log) return at.load(g) - formulas::exp(at.load(p)) * sum;
             at.fetch(g + rows.ahead);
             at.fetch(p + rows.ahead);
-            if constexpr (log) return at.load(g) - formulas::exp(at.load(p)) * sum;
             return at.load(p) * (at.load(g) - sum);
         });
     }

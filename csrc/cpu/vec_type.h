@@ -135,6 +135,11 @@ struct Vec {
     using Int = Vec<typename IntOfSize<sizeof(T)>::type>;
     using Compare = Mask<sizeof(T)>;
     static constexpr int size = EMBER_VECTOR_BYTES / sizeof(T);
+#if defined(__AVX512F__)
+    static constexpr bool looks_up = std::is_same_v<T, float>;  // has look_up
+#else
+    static constexpr bool looks_up = false;
+#endif
 
     Raw<T> v;
 
@@ -482,7 +487,8 @@ EMBER_INLINE Vec<T> from_small_int(typename Vec<T>::Int n) {
     return bit_cast<T>(n + bit_cast<I>(shift)) - shift;
 }
 
-// x * 2^n for a whole n; right also where the result is subnormal or infinite.
+// x * 2^n for a whole n, and 2^floor(n) with look_up; right also where the result is subnormal or
+// infinite.
 template <class T>
 EMBER_INLINE Vec<T> scale_by_power(Vec<T> x, Vec<T> n) {
 #if defined(__AVX512F__)

@@ -186,6 +186,7 @@ void test_batch_norm() {
                     check_batch_norm({5, 6, 49}, dtype, params, affine, training);
                     check_batch_norm({3, 20, 4}, dtype, params, affine, training);
                     check_batch_norm({2, 2, 9000}, dtype, params, affine, training);
+                    check_batch_norm({3, 18, 301}, dtype, params, affine, training);
                     check_batch_norm({70, 130, 16}, dtype, params, affine, training);
                 }
             }

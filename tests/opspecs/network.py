@@ -128,7 +128,7 @@ def _batch_norm(dtype: str, rng: np.random.Generator) -> Iterable[Case]:
     for shape, layout in (
         ((4, 3), "plain"), ((4, 3), "transposed"), ((4, 3, 5), "plain"), ((2, 3, 4, 5), "plain"),
         ((2, 3, 4, 5), "channels_last"), ((2, 3, 4, 5), "stepped"), ((8, 1, 6, 6), "plain"),
-        ((16, 40), "plain"), ((2, 3, 2, 2, 2), "plain"),
+        ((16, 40), "plain"), ((2, 3, 2, 2, 2), "plain"), ((2, 16, 16, 17), "plain"),
     ):  # fmt: skip
         c = shape[1]
         x = arr(rng, shape, dtype, layout)

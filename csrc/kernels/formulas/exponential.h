@@ -22,29 +22,68 @@ EMBER_FORMULA V expm1_reduced(V r) {
     return fma(r * r, p, r);
 }
 
-// x = n ln 2 + r with whole n and |r| <= ln 2 / 2; |x| below 10^4.
+// x - n ln 2 for an n of at most 11 bits.
 template <class V>
-EMBER_FORMULA V reduce_by_ln2(V x, V& n) {
-    V shift = whole_shift(x);
-    n = fma(x, V(0x1.71547652b82fep+0), shift) - shift;
+EMBER_FORMULA V less_ln2(V x, V n) {
     V high(is_float<V> ? 0x1.62e4p-1 : 0x1.62e42feep-1);  // few bits: n * high is exact
     V low(is_float<V> ? 0x1.7f7d1cf79abcap-20 : 0x1.a39ef35793c76p-33);
     return fma(n, -low, fma(n, -high, x));
 }
 
+// x = n ln 2 + r with whole n and |r| <= ln 2 / 2; |x| below 10^4.
+template <class V>
+EMBER_FORMULA V reduce_by_ln2(V x, V& n) {
+    V shift = whole_shift(x);
+    n = fma(x, V(0x1.71547652b82fep+0), shift) - shift;
+    return less_ln2(x, n);
+}
+
+// 2^(i / 16) = kSixteenths[i] (1 + kSixteenthRests[i]).
+constexpr float kSixteenths[16] = {0x1p+0,        0x1.0b5586p+0, 0x1.172b84p+0, 0x1.2387a6p+0,
+                                   0x1.306fep+0,  0x1.3dea64p+0, 0x1.4bfdaep+0, 0x1.5ab07ep+0,
+                                   0x1.6a09e6p+0, 0x1.7a1148p+0, 0x1.8ace54p+0, 0x1.9c4918p+0,
+                                   0x1.ae89fap+0, 0x1.c199bep+0, 0x1.d5818ep+0, 0x1.ea4afap+0};
+constexpr float kSixteenthRests[16] = {0,           0x1.8d9p-25,  -0x1.9cp-27,  0x1.965p-25,
+                                       0x1.125p-25, 0x1.371p-25,  -0x1.0a3p-25, -0x1.01p-27,
+                                       0x1.26p-26,  -0x1.05dp-25, 0x1.67p-28,   0x1.a4p-28,
+                                       -0x1.fap-27, -0x1.69p-28,  -0x1.a5p-28,  0x1.61p-28};
+
+// x = n ln 2 + r with n in sixteenths and |r| <= ln 2 / 32, which leaves e^r to a short polynomial:
+// 2^-29. `masked` gives 0 and infinity beyond the range: there n decides if only |r| < 2.
+template <bool masked, class V>
+EMBER_FORMULA V exp_by_table(V x) {
+    using I = typename V::Int;
+    V shift(0x1.8p19);  // a sixteenth is its last place
+    V shifted = fma(x, V(0x1.71547652b82fep+0), shift), n = shifted - shift, r = less_ln2(x, n);
+    if constexpr (masked) r = bit_cast<float>(bit_cast<int32_t>(r) & I(~0x40000000));
+    I number = bit_cast<int32_t>(shifted);
+    V power = look_up(V::load(kSixteenths), number);
+    V rest = look_up(V::load(kSixteenthRests), number);
+    V y = fma(power, fma(r, horner(r, 1, 0x1.00021ep-1, 0x1.555598p-3), rest), power);
+    return scale_by_power(masked ? abs(y) : y, n);
+}
+
 template <class V>
 EMBER_FORMULA V exp(V x) {
-    // Beyond these the result is 0 or infinity. A NaN passes, being the second operand.
-    x = min(V(is_float<V> ? 89 : 710), max(V(is_float<V> ? -104 : -746), x));
-    V n, r = reduce_by_ln2(x, n);
-    return scale_by_power(V(1) + expm1_reduced(r), n);
+    if constexpr (V::looks_up) {
+        return exp_by_table<true>(x);
+    } else {
+        // Beyond these the result is 0 or infinity. A NaN passes, being the second operand.
+        x = min(V(is_float<V> ? 89 : 710), max(V(is_float<V> ? -104 : -746), x));
+        V n, r = reduce_by_ln2(x, n);
+        return scale_by_power(V(1) + expm1_reduced(r), n);
+    }
 }
 
 // exp where the result is a normal number: |x| <= 87 (float) or 708 (double).
 template <class V>
 EMBER_FORMULA V exp_bounded(V x) {
-    V n, r = reduce_by_ln2(x, n);
-    return scale_by_normal_power(V(1) + expm1_reduced(r), n);
+    if constexpr (V::looks_up) {
+        return exp_by_table<false>(x);
+    } else {
+        V n, r = reduce_by_ln2(x, n);
+        return scale_by_normal_power(V(1) + expm1_reduced(r), n);
+    }
 }
 
 // exp(x + tail) for a tail of at most an ULP of x.
