@@ -49,13 +49,6 @@ EMBER_INLINE void store_first(Vec<T> x, void* p, int64_t n) {
     memcpy(p, &x.v, size_t(n) * sizeof(T));
 }
 
-#if defined(__AVX512F__)
-// The item of `table` that the last bits of each number name.
-EMBER_INLINE VecF look_up(VecF table, Vec<int32_t> number) {
-    return {_mm512_permutexvar_ps((__m512i)number.v, table.v)};
-}
-#endif
-
 // Halves, VecF::size at a time, as floats.
 typedef uint16_t RawHalves __attribute__((vector_size(EMBER_VECTOR_BYTES / 2)));
 
